@@ -1,0 +1,45 @@
+"""The twelve use cases of the paper and the names under which public files know them."""
+
+from __future__ import annotations
+
+import re
+
+CATEGORIES: tuple[str, ...] = (
+    "math",
+    "code",
+    "cot",
+    "classification",
+    "extraction",
+    "rewrite",
+    "open_qa",
+    "closed_qa",
+    "generation",
+    "brainstorming",
+    "translation",
+    "summarization",
+)
+
+ALIASES: dict[str, str] = {
+    "extract": "extraction",
+    "summarisation": "summarization",
+    "summary": "summarization",
+    "chain_of_thought": "cot",
+    "coding": "code",
+    "brainstorm": "brainstorming",
+    "rewriting": "rewrite",
+    "maths": "math",
+}
+
+
+def canonical_category(name: str, extra: tuple[str, ...] = ()) -> str | None:
+    """The category's standard name, or None if it is unknown.
+
+    Folds case and any white space (the public BELLE file writes "closed\\u00a0QA").
+
+    Args:
+        name: a category as some file writes it.
+        extra: categories that the study itself declares.
+    """
+    folded = re.sub(r"[\s\-_]+", "_", name.strip()).lower()
+    folded = ALIASES.get(folded, folded)
+    return folded if folded in CATEGORIES or folded in extra else None

@@ -1,0 +1,52 @@
+"""The models that are tuned: built here for a laptop, or pretrained ones from disk or hub."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from instruct_scaling.config.strict import Strict
+
+
+class TinyBase(Strict):
+    """A small BLOOM with its own byte-level BPE, trained briefly on plain text.
+
+    The text is the embedded generator's prose (no instructions), so that scale 0 is a language
+    model and not noise.
+    """
+
+    type: Literal["tiny"]
+    vocab_size: int = Field(2048, ge=300)
+    """Pieces of the byte-level BPE."""
+    hidden_size: int = Field(192, gt=0)
+    """Width; a multiple of `heads`."""
+    layers: int = Field(4, gt=0)
+    """Transformer blocks."""
+    heads: int = Field(6, gt=0)
+    """Attention heads."""
+    text_documents: int = Field(20_000, gt=0)
+    """Plain-text documents to train on."""
+    steps: int = Field(300, ge=0)
+    """Optimiser steps of the causal-LM training."""
+    batch_tokens: int = Field(4096, gt=0)
+    """Tokens per step."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Peak learning rate; linear warm-up over 5% of the steps, cosine decay to 10%."""
+    seed: int = 0
+    """Seed of text, tokenizer and initial weights; it belongs to the base, not to the runs."""
+
+
+class PretrainedBase(Strict):
+    """A model from a local folder or from the Hugging Face hub."""
+
+    type: Literal["pretrained"]
+    model: str
+    """Local folder (starts with `.` or `/`) or hub id, for instance `bigscience/bloomz-7b1-mt`."""
+    revision: str | None = None
+    """Commit of the hub repository; required for a hub id."""
+    parameters: float | None = Field(None, gt=0)
+    """Number of parameters, for the budget before anything is downloaded."""
+
+
+Base = Annotated[TinyBase | PretrainedBase, Field(discriminator="type")]

@@ -1,0 +1,53 @@
+"""What every run is asked: the same items for all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from instruct_scaling.config.strict import Strict
+
+
+class EmbeddedEval(Strict):
+    """Items from the built-in generator, with references and checks."""
+
+    type: Literal["embedded"]
+    items_per_category: int = Field(40, gt=0)
+    """Items of each category."""
+    seed: int = 0
+    """Seed of the generator; the items differ from the pool's records whatever the seeds."""
+
+
+class EvalFile(Strict):
+    """Items from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+
+    type: Literal["file"]
+    path: str
+    """Path of the file; relative paths start at the folder Snakemake runs in."""
+    fields: dict[
+        Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
+    ] = {}
+    """Which key of the file holds which field, where it is not the field's own name, for
+    instance `{prompt: question, category: class, reference: std_answer}`."""
+    category: str | None = None
+    """Category of every item, where the file has no such key."""
+    language: str | None = None
+    """Language (ISO 639-1) of every item."""
+    limit_per_category: int | None = Field(None, gt=0)
+    """Keep at most this many items of each category (those with the smallest id hash)."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What a broken line does: stop with its file and line, or be skipped and counted."""
+
+
+EvalSource = Annotated[EmbeddedEval | EvalFile, Field(discriminator="type")]
+
+
+class EvalSet(Strict):
+    """The eval set of the study."""
+
+    sources: list[EvalSource] = Field(min_length=1)
+    """Read in this order; an item that occurs twice is kept once."""
+    categories: list[str] | None = None
+    """Categories of the study, in the order of the figures. Default: the paper's twelve, those
+    that the eval set has. A name of your own may be added here."""

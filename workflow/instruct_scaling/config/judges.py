@@ -1,0 +1,52 @@
+"""Who scores the answers, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from instruct_scaling.config.strict import Strict
+
+
+class MetricJudge(Strict):
+    """Reference scorers from public libraries, one for each category; no network, no key."""
+
+    type: Literal["metric"]
+    scorers: dict[str, str] = {}
+    """Scorer of a category, where it is not the default one (see docs/judging.md)."""
+    code_timeout_seconds: float = Field(5.0, gt=0)
+    """Wall-clock limit for one program with its unit tests."""
+    code_memory_mb: int = Field(512, gt=0)
+    """Memory limit for one program."""
+
+
+class LlmJudge(Strict):
+    """A model behind an OpenAI-compatible endpoint, with a rubric for each category.
+
+    The key is read from the environment and never written; the base URL is read from the
+    environment too, so that it is not part of the study's identity.
+    """
+
+    type: Literal["llm"]
+    model: str
+    """Model name, with its date where the provider has one."""
+    repeats: int = Field(3, gt=0)
+    """Judgements of each response; the analysis averages them."""
+    temperature: float = Field(0.0, ge=0)
+    """Sampling temperature of the judge."""
+    max_tokens: int = Field(512, gt=0)
+    """Longest judgement in tokens."""
+    language: Literal["en", "zh", "item"] = "item"
+    """Language of the rubric; `item` takes each item's own (English where unknown)."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key."""
+    base_url_env: str = "OPENAI_BASE_URL"
+    """Environment variable that holds the endpoint's URL."""
+    dollars_per_million_prompt_tokens: float | None = Field(None, ge=0)
+    """Price for the budget and the cost column."""
+    dollars_per_million_completion_tokens: float | None = Field(None, ge=0)
+    """Price for the budget and the cost column."""
+
+
+Judge = Annotated[MetricJudge | LlmJudge, Field(discriminator="type")]

@@ -1,0 +1,114 @@
+"""Where instruction data comes from and what is done to it before any subset is drawn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from instruct_scaling.config.strict import Strict
+
+
+class EmbeddedSource(Strict):
+    """Instruction records written by the built-in generator (Chinese and English)."""
+
+    type: Literal["embedded"]
+    records: int = Field(24_000, gt=0)
+    """How many records to write, spread evenly over the study's categories."""
+    seed: int = 0
+    """Seed of the generator; it belongs to the data, not to the runs."""
+
+
+class FileSource(Strict):
+    """Instruction records from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+
+    type: Literal["file"]
+    path: str
+    """Path of the file; relative paths start at the folder Snakemake runs in."""
+    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    """Which key of the file holds which field, where it is not the field's own name, for
+    instance `{instruction: question, output: answer}`."""
+    category: str | None = None
+    """Category of every record of this source, where the file has no such key."""
+    language: str | None = None
+    """Language (ISO 639-1) of every record of this source."""
+    limit: int | None = Field(None, gt=0)
+    """Read at most this many records, from the start of the file."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What a broken line does: stop with its file and line, or be skipped and counted."""
+
+
+class HubSource(Strict):
+    """Instruction records from a data set on the Hugging Face hub."""
+
+    type: Literal["hub"]
+    dataset: str
+    """Data set id, for instance `BelleGroup/train_2M_CN`."""
+    revision: str
+    """Commit or tag, so that the same config always means the same data."""
+    split: str = "train"
+    """Split to read."""
+    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    """As for a file source."""
+    category: str | None = None
+    """As for a file source."""
+    language: str | None = None
+    """As for a file source."""
+
+
+Source = Annotated[EmbeddedSource | FileSource | HubSource, Field(discriminator="type")]
+
+
+class Filters(Strict):
+    """Records outside these bounds are removed and counted. Lengths are in characters."""
+
+    min_instruction_chars: int = Field(1, ge=0)
+    """Shortest instruction."""
+    max_instruction_chars: int | None = None
+    """Longest instruction with its input; no bound by default."""
+    min_output_chars: int = Field(1, ge=0)
+    """Shortest output."""
+    max_output_chars: int | None = None
+    """Longest output; no bound by default."""
+    languages: list[str] | None = None
+    """Keep only these languages; all by default."""
+    categories: list[str] | None = None
+    """Keep only these categories; all by default."""
+
+
+class Deduplicate(Strict):
+    """How records that repeat each other are removed; the first one stays."""
+
+    method: Literal["none", "exact", "minhash"] = "exact"
+    """`exact` compares instruction and input after folding case and white space; `minhash`
+    also removes near copies."""
+    threshold: float = Field(0.8, gt=0, le=1)
+    """Estimated Jaccard similarity from which two records are near copies (minhash only)."""
+    ngram_chars: int = Field(5, gt=0)
+    """Length of the character n-grams that are compared (minhash only)."""
+    permutations: int = Field(128, gt=0)
+    """Hash permutations: more are more exact and slower (minhash only)."""
+
+
+class Decontaminate(Strict):
+    """How records that give away an eval item are removed."""
+
+    method: Literal["none", "exact", "ngram"] = "ngram"
+    """`exact` removes records whose prompt is an eval prompt; `ngram` also those that share
+    a long run of characters with one."""
+    ngram_chars: int = Field(40, gt=0)
+    """Length of the shared run, in characters without white space and case (ngram only).
+    Eval prompts shorter than this are compared exactly."""
+
+
+class Pool(Strict):
+    """The instruction data of an arm: sources, then filters, then removal of copies."""
+
+    sources: list[Source] = Field(min_length=1)
+    """Read in this order."""
+    filters: Filters = Filters()
+    """Bounds on length, language and category."""
+    deduplicate: Deduplicate = Deduplicate()
+    """Removal of repeated records."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Removal of records that overlap with the eval set."""

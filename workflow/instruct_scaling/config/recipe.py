@@ -1,0 +1,72 @@
+"""How a base is tuned: what changes the resulting weights, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from instruct_scaling.config.strict import Strict
+
+
+class FullTuning(Strict):
+    """Every weight is trained."""
+
+    method: Literal["full"]
+
+
+class LoraTuning(Strict):
+    """Low-rank adapters are trained beside frozen weights (PEFT), then merged for export."""
+
+    method: Literal["lora"]
+    rank: int = Field(8, gt=0)
+    """Rank of each adapter."""
+    alpha: float = Field(16, gt=0)
+    """Scale: the update is multiplied by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before each adapter."""
+    targets: list[str] = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
+    """Names of the linear layers that get an adapter."""
+
+
+Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="method")]
+
+
+class Recipe(Strict):
+    """The fine-tuning recipe. The defaults are the paper's, where it states them."""
+
+    tuning: Tuning = FullTuning(method="full")
+    """What is trained."""
+    batch_size: int = Field(64, gt=0)
+    """Examples per optimiser step, over all ranks and accumulation steps together."""
+    epochs: float | None = Field(2, gt=0)
+    """Passes over the subset: compute grows with scale. Set it to null to hold `steps` fixed."""
+    steps: int | None = Field(None, gt=0)
+    """Optimiser steps at every scale, in place of `epochs`: compute is the same at every scale."""
+    learning_rate: float = Field(3e-6, gt=0)
+    """Peak learning rate of AdamW."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Learning rate after warm-up: constant, or decaying to 0 at the last step."""
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    """Share of the steps with a linearly rising learning rate."""
+    weight_decay: float = Field(0.001, ge=0)
+    """AdamW weight decay; biases and layer norms are exempt."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW moment decays."""
+    epsilon: float = Field(1e-8, gt=0)
+    """AdamW epsilon."""
+    max_grad_norm: float = Field(1.0, ge=0)
+    """Gradient clipping; 0 turns it off."""
+    precision: Literal["fp32", "bf16"] = "bf16"
+    """Arithmetic of the forward and backward pass; master weights are fp32 in both."""
+    max_length: int = Field(1024, gt=1)
+    """Longest prompt plus answer in tokens; the prompt is cut from its left, then the answer
+    from its right."""
+    zero_stage: Literal[0, 1, 2, 3] = 2
+    """DeepSpeed ZeRO stage."""
+
+    @model_validator(mode="after")
+    def _epochs_or_steps(self) -> Recipe:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either `epochs` or `steps` (set the other to null)")
+        return self

@@ -1,0 +1,69 @@
+"""The whole config file of one study."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from analysis.options import CurveOptions, FigureOptions
+from instruct_scaling.config.bases import Base
+from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.config.judges import Judge
+from instruct_scaling.config.ladder import Ladder
+from instruct_scaling.config.pools import Pool
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.respond import Respond
+from instruct_scaling.config.strict import Name, Strict
+from instruct_scaling.seeds import PURPOSES, Purpose
+
+
+class Arm(Strict):
+    """Everything that is compared at equal scale."""
+
+    base: str
+    """One of `bases`."""
+    pool: str
+    """One of `pools`."""
+    template: str = "Human: {prompt}\n\nAssistant: "
+    """Text around a prompt, the same in training and in evaluation; `{prompt}` is the
+    instruction with its input on the next line. The answer and the end token follow it."""
+    recipe: Recipe = Recipe()
+    """How the base is tuned."""
+
+
+class Seeds(Strict):
+    """Replicates of every run. Five seeds are derived from the study seed, the replicate and
+    their own names: subset, order, init, generation, judge."""
+
+    study: int = 0
+    """The study seed."""
+    replicates: list[int] = Field([1], min_length=1)
+    """Labels of the replicates; adding one leaves the others as they are."""
+    vary: list[Purpose] = list(PURPOSES)
+    """Which of the five differ between replicates; the others are held at the first one's."""
+
+
+class Study(Strict):
+    """One study: one config file, one folder under `results/`."""
+
+    study: Name
+    """Name of the study and of its folder under `results/`."""
+    pools: dict[Name, Pool] = Field(min_length=1)
+    """Instruction data, by name."""
+    bases: dict[Name, Base] = Field(min_length=1)
+    """Base models, by name."""
+    arms: dict[Name, Arm] = Field(min_length=1)
+    """What is compared, by name."""
+    ladder: Ladder
+    """The scales."""
+    seeds: Seeds = Seeds()
+    """Replicates and what varies between them."""
+    evalset: EvalSet
+    """What every run is asked."""
+    respond: Respond = Respond()
+    """How a model answers."""
+    judges: dict[Name, Judge] = Field(min_length=1)
+    """Who scores the answers, by name."""
+    analysis: CurveOptions = CurveOptions()
+    """Intervals, margins and fits."""
+    figures: FigureOptions = FigureOptions()
+    """What the figures show."""
