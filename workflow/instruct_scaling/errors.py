@@ -21,7 +21,7 @@ class InputError(Exception):
         where: str | Path | None = None,
         line: int | None = None,
         fix: str | None = None,
-    ):
+    ) -> None:
         self.what = what
         self.where = None if where is None else str(where)
         self.line = line

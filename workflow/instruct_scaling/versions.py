@@ -1,0 +1,19 @@
+"""Version of each stage's result.
+
+Raise a stage's number when a change in its code changes what it writes for the same config and
+input: Snakemake then re-runs that stage and what depends on it. Editing a comment re-runs nothing.
+"""
+
+STAGE_VERSIONS: dict[str, int] = {
+    "evalset": 1,
+    "pool": 1,
+    "subset": 1,
+    "base": 1,
+    "finetune": 1,
+    "respond": 1,
+    "judge": 1,
+    "scores": 1,
+    "curves": 1,
+    "figures": 1,
+    "report": 1,
+}

@@ -1,0 +1,36 @@
+rule finetune:
+    input:
+        base=lambda w: f"{RESULTS}/bases/{STUDY.arms[w.arm].base}",
+        subset=rules.subset.output.subset,
+        # The subset names its records by the hash of their text: a rebuilt pool that gives the
+        # same subset trains nothing anew.
+        records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
+    output:
+        model=directory(RUN + "/model"),
+        train=RUN + "/train.json",
+    params:
+        recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe),
+        template=lambda w: STUDY.arms[w.arm].template,
+        order_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "order"),
+        init_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "init"),
+        identity=lambda w: expand_study.run_identity(
+            STUDY, expand_study.Run(w.arm, int(w.scale), int(w.seed))
+        ),
+        work=RESULTS + "/work/finetune/{arm}-n{scale}-s{seed}",
+        version=STAGE_VERSIONS["finetune"],
+    threads: 2
+    resources:
+        ranks=2,
+        nodes=1,
+        mem_mb=8000,
+        runtime=1440,
+    log:
+        RESULTS + "/logs/finetune/{arm}-n{scale}-s{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"
+        " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
+        " --order-seed {params.order_seed} --init-seed {params.init_seed}"
+        " --identity-json {params.identity:q} --work {params.work:q} --ranks {resources.ranks}"
+        " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,31 @@
+def model_of(wildcards):
+    """The fine-tuned model of a run; at scale 0 its base."""
+    if int(wildcards.scale) == 0:
+        return f"{RESULTS}/bases/{STUDY.arms[wildcards.arm].base}"
+    return f"{RESULTS}/runs/{wildcards.arm}/n{wildcards.scale}/s{wildcards.seed}/model"
+
+
+rule respond:
+    input:
+        model=model_of,
+        items=rules.evalset.output.items,
+    output:
+        responses=RUN + "/responses.jsonl",
+        provenance=RUN + "/responses.provenance.json",
+    params:
+        respond=expand_study.as_json(STUDY.respond),
+        template=lambda w: STUDY.arms[w.arm].template,
+        seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "generation"),
+        version=STAGE_VERSIONS["respond"],
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    log:
+        RESULTS + "/logs/respond/{arm}-n{scale}-s{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    shell:
+        "python -m instruct_scaling.respond --model {input.model:q} --items {input.items:q}"
+        " --arm {wildcards.arm} --scale {wildcards.scale} --seed-label {wildcards.seed}"
+        " --respond {params.respond:q} --template {params.template:q}"
+        " --generation-seed {params.seed} --out {output.responses:q} 2>&1 | tee {log:q}"
