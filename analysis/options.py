@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Family = Literal["saturating power law", "logit-linear", "broken logit-linear"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Options(BaseModel):
@@ -17,17 +20,55 @@ class CurveOptions(Options):
     """What decides the numbers of the tables."""
 
     interval: float = Field(0.9, gt=0, lt=1)
-    """Coverage of every interval."""
+    """Coverage of every interval. A one-sided claim is made at level (1 - interval) / 2."""
     bootstrap_replicates: int = Field(2000, ge=100)
     """Replicates of the bootstrap over items and seeds."""
     bootstrap_seed: int = 0
-    """Seed of the bootstrap."""
+    """Seed of the bootstrap and of the draws behind fits and extrapolations."""
+    tail_margin: float = Field(0.02, gt=0, lt=1)
+    """A tail slope per doubling within plus or minus this counts as no change."""
+    range_margin: float = Field(0.04, gt=0, lt=1)
+    """A curve whose means all lie within this of each other counts as flat."""
+    run_sd: float | None = Field(None, gt=0, lt=1)
+    """Standard deviation of a category's mean over training runs, known from elsewhere; used
+    only where the table holds one seed."""
+    missing_limit: Share = 0.05
+    """Above this share of missing scores at a scale no verdict is given, only bounds."""
+    right_from: float = Field(0.5, gt=0, le=1)
+    """A score of at least this counts as right, for negative flips."""
+    families: list[Family] = ["saturating power law", "logit-linear"]
+    """Families of curves to fit. Each needs two scales more than it has parameters; a broken
+    one needs ten scales."""
+    misfit_level: float = Field(0.05, gt=0, lt=1)
+    """A family whose misfit test has a p value below this is dropped."""
+    fit_draws: int = Field(400, ge=50)
+    """Refits per family behind the interval of a fit."""
+    extrapolate: float = Field(4.0, ge=1, le=10)
+    """Curves are drawn up to this multiple of the largest scale, never beyond ten times."""
+    targets: list[Share] = []
+    """Scores for which the data needed is asked. Empty: .02 and .05 above the last scale."""
+    sizes: dict[str, float] = {}
+    """Base model size (parameters) of each arm, for a joint law in data and size."""
+    power: float = Field(0.8, gt=0.5, lt=1)
+    """Power that "detectable" and "needed" stand for."""
+    plan_items: list[int] = [50, 100, 200, 400, 800]
+    """Items per category that the plan table goes through."""
+    plan_seeds: list[int] = [1, 2, 3, 5, 8]
+    """Seeds that the plan table goes through."""
 
 
 class FigureOptions(Options):
     """What the figures show; changing it redraws and computes nothing anew."""
 
-    formats: list[Literal["pdf", "png"]] = ["pdf", "png"]
+    formats: list[Literal["pdf", "png", "svg"]] = Field(["pdf", "png"], min_length=1)
     """File formats of every figure."""
+    width: Literal["page", "column"] = "page"
+    """Width of the figures in print: page is 7.0 inches, column is 3.3 inches."""
+    dpi: int = Field(200, ge=72, le=600)
+    """Resolution of PNG files in dots per inch."""
+    whiskers: bool = True
+    """Show the intervals on the bars of figure 1."""
     paper_overlay: bool = False
     """Show the paper's published points beside the curves."""
+    captions: bool = True
+    """Print items, seeds, interval level and margins below every figure."""

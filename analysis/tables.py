@@ -1,0 +1,272 @@
+"""The tables that the analysis writes: columns and their meaning, one CSV each.
+
+Shares and scores lie in [0, 1]; slopes are score per doubling of the data; an empty cell means
+that the number cannot be known, and the row's `note` says why. `low` and `high` bound the
+interval that the options ask for. Rows are sorted by judge, arm, category (`overall` last), scale.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+OVERALL = "overall"
+
+_CURVE_KEY = {
+    "judge": "the judge whose scores these are",
+    "arm": "the arm",
+    "category": "the category, or `overall`: the plain mean of the categories",
+}
+
+SCHEMAS: dict[str, dict[str, str]] = {
+    "curves": {
+        **_CURVE_KEY,
+        "scale": "records seen in tuning; 0 is the untuned base model",
+        "mean": "mean score over items, then seeds",
+        "low": "lower end of the t interval from the covariance of items and runs",
+        "high": "its upper end",
+        "n_items": "items (of all categories, for overall)",
+        "n_seeds": "seeds",
+        "n_missing": "(item, seed) pairs without a score",
+        "bound_low": "mean if every missing score were 0; only where too many are missing",
+        "bound_high": "mean if every missing score were 1",
+        "boot_low": "lower end of the percentile interval of the hierarchical bootstrap",
+        "boot_high": "its upper end",
+        "noise": "which noise the interval holds",
+        "note": "what to know about this row",
+    },
+    "verdicts": {
+        **_CURVE_KEY,
+        "verdict": "flat, non-monotone, plateaued, improving or undetermined",
+        "ladder": "what the whole ladder shows: improved, declined or not shown",
+        "tail_slope": "slope per doubling over the scales from a quarter of the largest on",
+        "tail_low": "lower end of its interval",
+        "tail_high": "upper end of its interval",
+        "margin": "equivalence margin of the tail slope",
+        "range_margin": "equivalence margin of the range of the means",
+        "n_items": "items",
+        "n_seeds": "seeds",
+        "rise": "mean of the tail minus the first scale",
+        "rise_low": "lower end of its interval",
+        "rise_high": "upper end of its interval",
+        "drop_from": "the scale before the clearest drop",
+        "drop_to": "the scale after it",
+        "drop": "size of that drop",
+        "drop_bound": "its lower bound, simultaneous over all pairs of scales",
+        "ladder_slope": "slope per doubling over the whole ladder",
+        "ladder_low": "lower end of its interval",
+        "ladder_high": "upper end of its interval",
+        "p_value": "one-sided p value of the directional claim in question",
+        "p_holm": "the same, corrected over all directional claims of this judge and arm",
+        "detectable": "smallest tail slope that this design finds with the wanted power",
+        "items_needed": "items per category that would settle the tail against the margin",
+        "seeds_needed": "seeds that go with items_needed",
+        "noise": "which noise the intervals hold",
+        "note": "what to know about this row",
+    },
+    "comparisons": {
+        "judge": "the judge",
+        "category": "the category, or overall",
+        "scale": "the scale at which both arms are compared",
+        "arm_a": "first arm",
+        "arm_b": "second arm",
+        "difference": "mean of arm_a minus mean of arm_b, paired by item and seed",
+        "low": "lower end of its interval",
+        "high": "upper end of its interval",
+        "p_value": "two-sided p value of no difference",
+        "p_holm": "the same, corrected over categories and scales of this pair of arms",
+        "n_items": "items that both arms answered",
+        "n_seeds": "seeds that both arms have",
+        "noise": "which noise the interval holds",
+        "note": "what to know about this row",
+    },
+    "efficiency": {
+        "judge": "the judge",
+        "category": "the category, or overall",
+        "arm_a": "first arm",
+        "arm_b": "second arm",
+        "score": "a score that both arms reach inside their ladders",
+        "scale_a": "records at which arm_a reaches it (interpolated in log n)",
+        "scale_b": "records at which arm_b reaches it",
+        "ratio": "scale_b / scale_a: how many times the data arm_b needs",
+        "low": "lower end of its interval",
+        "high": "upper end of its interval",
+        "note": "why no ratio is given, or how it was made",
+    },
+    "changes": {
+        **_CURVE_KEY,
+        "scale_from": "the earlier scale (0 is the base model)",
+        "scale_to": "the later scale",
+        "n_items": "items with a score at both scales in at least one seed",
+        "n_seeds": "seeds",
+        **{
+            f"{kind}{end}": f"{text}{suffix}"
+            for kind, text in {
+                "wins": "share of (item, seed) pairs that score higher at the later scale",
+                "ties": "share that score the same",
+                "losses": "share that score lower",
+                "negative_flips": "share that were right before and are wrong after",
+            }.items()
+            for end, suffix in {
+                "": "",
+                "_low": ": lower end of the interval",
+                "_high": ": upper end of the interval",
+            }.items()
+        },
+        "noise": "which noise the intervals hold",
+        "note": "what to know about this row",
+    },
+    "variance": {
+        **_CURVE_KEY,
+        "component": "item, run, item_x_run or judge (repeats of one judge)",
+        "variance": "variance of one score that this component makes, pooled over scales",
+        "share": "its share in the sum of the components",
+        "note": "why a component is empty or holds another one too",
+    },
+    "fits": {
+        **_CURVE_KEY,
+        "family": "family of curves",
+        "parameters": "names and values, as `name=value; ...`",
+        "n_scales": "scales fitted",
+        "n_parameters": "free parameters",
+        "chi2": "generalised least squares misfit",
+        "p_misfit": "p value of the misfit test (F, estimated covariance)",
+        "status": "kept, dropped (misfit) or refused",
+        "reason": "why it was dropped or refused",
+    },
+    "extrapolation": {
+        **_CURVE_KEY,
+        "scale": "records; inside the ladder it is the fit, beyond it the extrapolation",
+        "factor": "scale divided by the largest measured scale",
+        "mean": "middle of the envelope's families",
+        "low": "lower end of the envelope over the kept families",
+        "high": "its upper end",
+        "families": "kept families, separated by `; `",
+        "status": "fit, extrapolated or refused",
+        "reason": "the assumption it rests on, or why it is refused",
+    },
+    "needs": {
+        **_CURVE_KEY,
+        "target": "the wanted score",
+        "scale": "records needed: median over refits and kept families; empty beyond the horizon",
+        "low": "lower end of the envelope",
+        "high": "upper end; empty when it lies beyond the horizon",
+        "p_never": "largest share, over kept families, of refits that never reach the target",
+        "p_within": "smallest share, over kept families, that reach it within the horizon",
+        "horizon": "ten times the largest measured scale",
+        "status": "reached (inside the ladder), extrapolated or refused",
+        "reason": "the assumption it rests on, or why it is refused",
+    },
+    "joint": {
+        "judge": "the judge",
+        "category": "the category, or overall",
+        "arms": "arms in the fit, separated by `; `",
+        "family": "family of surfaces in (records, base size)",
+        "parameters": "names and values, as `name=value; ...`",
+        "n_points": "(arm, scale) points fitted",
+        "n_parameters": "free parameters",
+        "chi2": "generalised least squares misfit",
+        "p_misfit": "p value of the misfit test",
+        "status": "kept, dropped (misfit) or refused",
+        "reason": "why it was dropped or refused",
+    },
+    "plan": {
+        **_CURVE_KEY,
+        "items": "items per category",
+        "seeds": "seeds",
+        "scales": "scales of the ladder",
+        "slope_se": "standard error of the tail slope",
+        "df": "its degrees of freedom",
+        "detectable": "smallest tail slope found with the wanted power",
+        "power_flat": "power to show a tail slope of 0 to be within the margin",
+        "power_margin": "power to find a tail slope of twice the margin to be above 0",
+        "runs": "tuning runs: seeds times scales",
+        "judgements": "judgements: runs times items times categories (each repeat counts)",
+        "noise": "where the variance components come from",
+    },
+    "judges": {
+        "judge": "the judge",
+        "other": "the judge it is compared with; empty in the judge's own row",
+        "category": "the category, or overall (all items)",
+        "n": "judgements (own row) or responses that both judged (pair)",
+        "missing_share": "share of judgements without a score",
+        "repeats": "repeats per response (largest)",
+        "repeat_sd": "standard deviation between repeats of one response",
+        "mean_difference": "mean of judge minus other, on the same responses",
+        "low": "lower end of its interval, items as the unit",
+        "high": "upper end of its interval",
+        "agreement": "share of responses on which both say right or both say wrong",
+        "kappa": "the same beyond chance (Cohen)",
+        "spearman": "rank correlation over responses",
+        "note": "what to know about this row",
+    },
+    "judge_bins": {
+        "judge": "the judge",
+        "other": "the judge taken as the standard",
+        "bin_low": "lower end of a tenth of the judge's scale",
+        "bin_high": "upper end",
+        "n": "responses",
+        "mean_judge": "mean score by judge in the bin",
+        "mean_other": "mean score by other for the same responses",
+    },
+}
+
+
+def frame(name: str, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as the named table: its columns, in its order, absent values empty.
+
+    Raises:
+        KeyError: a row has a column that the table does not.
+    """
+    columns = list(SCHEMAS[name])
+    unknown = {key for row in rows for key in row} - set(columns)
+    if unknown:
+        raise KeyError(f"{name}.csv has no column {sorted(unknown)}")
+    return pd.DataFrame(list(rows), columns=columns)
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], out: Path) -> None:
+    """Write each table as `out/NAME.csv`, ten significant digits, whole files only."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=out)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+            table.to_csv(stream, index=False, float_format="%.10g", lineterminator="\n")
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(out / f"{name}.csv")
+
+
+def read_table(name: str, folder: Path) -> pd.DataFrame:
+    """Read `folder/NAME.csv` back with its texts as texts.
+
+    Raises:
+        FileNotFoundError: the table was not written.
+    """
+    table = pd.read_csv(folder / f"{name}.csv")
+    texts = {
+        "judge",
+        "arm",
+        "arm_a",
+        "arm_b",
+        "arms",
+        "category",
+        "note",
+        "noise",
+        "reason",
+        "other",
+        "families",
+        "family",
+        "parameters",
+        "status",
+        "component",
+        "verdict",
+        "ladder",
+    }
+    for column in texts & set(table.columns):
+        table[column] = table[column].astype("object").where(table[column].notna(), "").astype(str)
+    return table
