@@ -1,0 +1,1 @@
+"""Fine-tuning: exact packed batches, DeepSpeed, checkpoints that continue bit for bit, export."""

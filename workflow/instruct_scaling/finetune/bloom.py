@@ -1,0 +1,86 @@
+"""transformers' BLOOM, taught to run packed rows: its classes are swapped, its weights stay.
+
+transformers refuses every attention but its eager one for BLOOM. Swapping the class of the
+loaded modules keeps names, hooks and weights, so DeepSpeed, PEFT and `save_pretrained` see the
+model they know; `restore` swaps back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers.models.bloom.modeling_bloom import BloomAttention, BloomForCausalLM, BloomModel
+
+from instruct_scaling.finetune.attention import Backend, alibi_slopes, attend
+from instruct_scaling.finetune.batch import PackedBatch
+from instruct_scaling.finetune.documents import Documents
+from instruct_scaling.finetune.head import FusedHead
+
+
+class PackedBloomAttention(BloomAttention):
+    """Attention inside each document; the row's `Documents` come in the place of ALiBi."""
+
+    backend: Backend
+
+    def forward(
+        self, hidden_states: torch.Tensor, residual: torch.Tensor, alibi: Documents, **_: Any
+    ) -> tuple[torch.Tensor, None]:
+        """hidden_states and residual [1, places, width] -> ([1, places, width], None)."""
+        fused = self.query_key_value(hidden_states)
+        query, key, value = fused.view(-1, self.num_heads, 3, self.head_dim).unbind(2)
+        slopes = alibi_slopes(self.num_heads).to(fused.device)
+        context = attend(
+            query,
+            key,
+            value,
+            slopes,
+            alibi,
+            backend=self.backend,
+            dropout=self.attention_dropout.p if self.training else 0.0,
+        )
+        output = self.dense(context.reshape(hidden_states.shape))
+        dropped = F.dropout(output, p=self.hidden_dropout, training=self.training)
+        return residual + dropped, None
+
+
+class PackedBloomModel(BloomModel):
+    """Runs one packed row."""
+
+    def forward(self, input_ids: torch.Tensor, documents: Documents) -> torch.Tensor:
+        """input_ids [1, places] -> hidden states [1, places, width] after the last layer norm."""
+        hidden = self.word_embeddings_layernorm(self.word_embeddings(input_ids))
+        for block in self.h:
+            hidden, _ = block(hidden, alibi=documents, attention_mask=None)
+        return self.ln_f(hidden)
+
+
+class PackedBloomForCausalLM(BloomForCausalLM):
+    """Returns the summed loss of a packed row's supervised tokens."""
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        """Sum of -log p over the supervised tokens, fp32 scalar."""
+        hidden = self.transformer(batch.input_ids, documents=batch.documents)
+        return self.lm_head(hidden[0].index_select(0, batch.positions), batch.targets)
+
+
+def pack_model(model: BloomForCausalLM, backend: Backend) -> None:
+    """Swap the classes of a loaded BLOOM (also with LoRA layers inside it), in place."""
+    model.__class__ = PackedBloomForCausalLM
+    model.transformer.__class__ = PackedBloomModel
+    model.lm_head.__class__ = FusedHead
+    for block in model.transformer.h:
+        block.self_attention.__class__ = PackedBloomAttention
+        block.self_attention.backend = backend
+
+
+def restore(model: BloomForCausalLM) -> None:
+    """Undo `pack_model`."""
+    model.__class__ = BloomForCausalLM
+    model.transformer.__class__ = BloomModel
+    model.lm_head.__class__ = nn.Linear
+    for block in model.transformer.h:
+        block.self_attention.__class__ = BloomAttention
+        del block.self_attention.backend

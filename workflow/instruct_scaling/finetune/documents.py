@@ -1,0 +1,77 @@
+"""Where the documents of a packed row lie, in the forms that the attention back-ends want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+
+
+class Bucket(NamedTuple):
+    """Documents of similar length as one padded batch. `index` [documents, length] int64 gives
+    positions in the row; `valid` is True where a document has a token."""
+
+    index: torch.Tensor
+    valid: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Lengths of the documents of one row, in order; they fill the row without gaps."""
+
+    lengths: tuple[int, ...]
+    device: torch.device
+
+    @property
+    def total(self) -> int:
+        """Tokens of the row."""
+        return sum(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest document."""
+        return max(self.lengths)
+
+    @cached_property
+    def offsets(self) -> torch.Tensor:
+        """Cumulated lengths, [documents + 1] int32, as variable-length kernels want them."""
+        return torch.tensor(
+            [0, *torch.tensor(self.lengths).cumsum(0).tolist()],
+            dtype=torch.int32,
+            device=self.device,
+        )
+
+    @cached_property
+    def numbers(self) -> torch.Tensor:
+        """The document that each token belongs to, [total] int32."""
+        lengths = torch.tensor(self.lengths, device=self.device)
+        places = torch.arange(len(self.lengths), dtype=torch.int32, device=self.device)
+        return places.repeat_interleave(lengths)
+
+    @cached_property
+    def buckets(self) -> list[Bucket]:
+        """Documents grouped so that padding to the longest of a group stays below a half."""
+        starts = self.offsets.tolist()
+        groups: dict[int, list[int]] = {}
+        for place, length in enumerate(self.lengths):
+            groups.setdefault((length - 1).bit_length(), []).append(place)
+        buckets = []
+        for _, places in sorted(groups.items()):
+            lengths = torch.tensor([self.lengths[place] for place in places])
+            first = torch.tensor([starts[place] for place in places])
+            column = torch.arange(int(lengths.max()))
+            valid = column < lengths[:, None]
+            index = torch.where(valid, first[:, None] + column, 0)
+            buckets.append(Bucket(index.to(self.device), valid.to(self.device)))
+        return buckets
+
+    @cached_property
+    def unbucket(self) -> torch.Tensor:
+        """[total] int64: for each token its place in the buckets' valid tokens, one after
+        the other."""
+        flat = torch.cat([bucket.index[bucket.valid] for bucket in self.buckets])
+        return torch.empty_like(flat).scatter_(
+            0, flat, torch.arange(len(flat), device=self.device)
+        )

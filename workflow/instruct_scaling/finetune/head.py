@@ -1,0 +1,83 @@
+"""The language-model head on supervised tokens only, chunk by chunk, gradient in the forward.
+
+The logits of all tokens never exist at once: a chunk's logits become its loss and its gradient
+and are dropped. Loss and weight gradient accumulate in fp32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+CHUNK_BYTES = 256 * 2**20  # of fp32 logits held at once
+
+
+def chunk_rows(vocabulary: int) -> int:
+    """Tokens per chunk, so that its fp32 logits stay near `CHUNK_BYTES`."""
+    return max(16, CHUNK_BYTES // (4 * vocabulary))
+
+
+def _matmul_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left @ right with an fp32 result, without rounding to bf16 where the device can do so."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return left.float() @ right.float()
+
+
+class SummedCrossEntropy(torch.autograd.Function):
+    """Sum over tokens of -log softmax(hidden @ weight.T)[target]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, rows: int
+    ) -> torch.Tensor:
+        """Loss as an fp32 scalar; hidden [tokens, width], weight [vocabulary, width]."""
+        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+        total = hidden.new_zeros((), dtype=torch.float32)
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
+        for first in range(0, len(hidden), rows):
+            part = slice(first, first + rows)
+            chunk, wanted = hidden[part], targets[part, None]
+            logits = _matmul_fp32(chunk, weight.t())
+            normaliser = logits.logsumexp(1, keepdim=True)
+            total += (normaliser - logits.gather(1, wanted)).sum()
+            if grad_hidden is None and grad_weight is None:
+                continue
+            grad = logits.sub_(normaliser).exp_()
+            grad.scatter_add_(1, wanted, grad.new_full(wanted.shape, -1.0))
+            grad = grad.to(hidden.dtype)
+            if grad_hidden is not None:
+                grad_hidden[part] = grad @ weight
+            if grad_weight is not None:
+                grad_weight += _matmul_fp32(grad.t(), chunk)
+        ctx.save_for_backward(
+            grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
+        )
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Scale the stored gradients."""
+        grads = [
+            None if grad is None else grad.mul_(upstream.to(grad.dtype))
+            for grad in ctx.saved_tensors
+        ]
+        return grads[0], grads[1], None, None
+
+
+class FusedHead(nn.Linear):
+    """A language-model head that returns the summed loss instead of logits.
+
+    The weight is used inside this module's forward, which is where ZeRO-3 gathers it.
+    """
+
+    def forward(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Summed loss, fp32 scalar; hidden [tokens, width], targets [tokens] int64."""
+        return SummedCrossEntropy.apply(
+            hidden, self.weight, targets, chunk_rows(self.weight.shape[0])
+        )
