@@ -14,7 +14,9 @@ class AnalysisError(Exception):
         fix: how to mend it.
     """
 
-    def __init__(self, what: str, *, where: str | Path | None = None, fix: str | None = None):
+    def __init__(
+        self, what: str, *, where: str | Path | None = None, fix: str | None = None
+    ) -> None:
         self.what = what
         self.where = None if where is None else str(where)
         self.fix = fix

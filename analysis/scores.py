@@ -1,0 +1,187 @@
+"""Read a score table (Parquet or long CSV) and refuse what would make the numbers meaningless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.tables import OVERALL
+
+REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
+_DEFAULTS = {"study": "", "cluster": "", "response": "", "judge_version": "", "repeat": 0}
+_RUN = ["arm", "scale", "seed"]
+_KEY = ["judge", *_RUN, "item", "repeat"]
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Read and check a score table.
+
+    Returns:
+        One row per judgement: the columns of the score table, text as text, `scale` and `seed`
+        as integers, `score` as float with NaN for a missing score, `cluster` equal to the item
+        where it was empty.
+
+    Raises:
+        AnalysisError: the file cannot be read, or the table breaks a rule (see `check_scores`).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AnalysisError("no such file", where=path, fix="give a score table")
+    try:
+        if path.suffix.lower() in {".csv", ".txt", ".tsv"}:
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            texts = dict.fromkeys(("arm", "category", "item", "judge", "cluster"), str)
+            table = pd.read_csv(path, sep=separator, dtype=texts)
+        else:
+            table = pd.read_parquet(path)
+    except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
+        raise AnalysisError(
+            f"cannot be read as a table ({error})",
+            where=path,
+            fix="give Parquet, or CSV with a header (.csv)",
+        ) from error
+    return check_scores(table, where=str(path))
+
+
+def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFrame:
+    """Check a score table and bring it into the form that the analysis works on.
+
+    Raises:
+        AnalysisError: a column is missing; the table is empty; a score is not a number in
+            [0, 1]; a score is empty without a reason in `status`; two rows are the same
+            judgement; an item is in two categories or two clusters; a run was asked other items
+            than the rest; a scale is not a whole number from 0 on.
+    """
+    missing = [name for name in REQUIRED if name not in table.columns]
+    if missing:
+        raise AnalysisError(
+            f"the columns {', '.join(missing)} are missing",
+            where=where,
+            fix=f"a score table has at least the columns {', '.join(REQUIRED)}",
+        )
+    if table.empty:
+        raise AnalysisError("the table has no rows", where=where, fix="judge some responses first")
+    table = table.reset_index(drop=True).copy()
+    for name, default in _DEFAULTS.items():
+        if name not in table.columns:
+            table[name] = default
+    _check_texts(table, where)
+    _check_numbers(table, where)
+    _check_reasons(table, where)
+    _check_duplicates(table, where)
+    _check_items(table, where)
+    return table
+
+
+def _row(table: pd.DataFrame, index: int) -> str:
+    """The row in words: its number (header is line 1) and the judgement it is."""
+    key = ", ".join(f"{name} {table[name].iloc[index]}" for name in _KEY if name in table)
+    return f"line {index + 2} ({key})"
+
+
+def _check_texts(table: pd.DataFrame, where: str) -> None:
+    for name in ("arm", "category", "item", "judge"):
+        empty = table[name].isna() | (table[name].astype(str).str.strip() == "")
+        if empty.any():
+            raise AnalysisError(
+                f"{name} is empty in {_row(table, int(np.argmax(empty.to_numpy())))}", where=where
+            )
+        table[name] = table[name].astype(str)
+    if (table["category"] == OVERALL).any():
+        raise AnalysisError(
+            f'a category is named "{OVERALL}", which stands for the mean of all',
+            where=where,
+            fix="rename the category",
+        )
+    cluster = table["cluster"].astype("object").where(table["cluster"].notna(), "").astype(str)
+    table["cluster"] = cluster.where(cluster.str.strip() != "", table["item"])
+
+
+def _check_numbers(table: pd.DataFrame, where: str) -> None:
+    for name in ("scale", "seed", "repeat"):
+        values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+        bad = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0)
+        if bad.any():
+            raise AnalysisError(
+                f"{name} is not a whole number from 0 on in {_row(table, int(np.argmax(bad)))}",
+                where=where,
+            )
+        table[name] = values.astype(np.int64)
+    given = table["score"].notna().to_numpy()
+    values = pd.to_numeric(table["score"], errors="coerce").to_numpy(float)
+    unreadable = given & np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        outside = given & ((values < 0) | (values > 1))
+    for bad, what in ((unreadable, "is not a number"), (outside, "lies outside [0, 1]")):
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise AnalysisError(
+                f"score {table['score'].iloc[first]} {what} in {_row(table, first)}",
+                where=where,
+                fix="scale scores to [0, 1]; leave the score of a failed judgement empty",
+            )
+    table["score"] = values
+
+
+def _check_reasons(table: pd.DataFrame, where: str) -> None:
+    missing = table["score"].isna()
+    if "status" in table.columns:
+        status = table["status"].astype("object").where(table["status"].notna(), "").astype(str)
+        table["status"] = status
+        silent = missing & status.str.strip().str.lower().isin(["", "ok"])
+    else:
+        silent = missing
+        table["status"] = "ok"
+    if silent.any():
+        raise AnalysisError(
+            f"the score is empty without a reason in {_row(table, int(np.argmax(silent)))}",
+            where=where,
+            fix="say in the column status why the judgement failed, or judge it again",
+        )
+
+
+def _check_duplicates(table: pd.DataFrame, where: str) -> None:
+    duplicate = table.duplicated(_KEY).to_numpy()
+    if duplicate.any():
+        raise AnalysisError(
+            f"{int(duplicate.sum())} rows repeat a judgement; the first is "
+            f"{_row(table, int(np.argmax(duplicate)))}",
+            where=where,
+            fix="keep one row per judge, arm, scale, seed, item and repeat",
+        )
+
+
+def _check_items(table: pd.DataFrame, where: str) -> None:
+    for column in ("category", "cluster"):
+        kinds = table[["item", column]].drop_duplicates()
+        twice = kinds["item"].duplicated()
+        if twice.any():
+            raise AnalysisError(
+                f"item {kinds['item'][twice].iloc[0]} has two values of {column}",
+                where=where,
+                fix="an item belongs to one category and one cluster; give the others other names",
+            )
+    for judge, rows in table.groupby("judge", sort=True):
+        asked = rows[[*_RUN, "item"]].drop_duplicates()
+        total = asked["item"].nunique()
+        per_run = asked.groupby(_RUN).size()
+        short = per_run[per_run < total]
+        if len(short):
+            arm, scale, seed = short.index[0]
+            own = set(
+                asked.loc[
+                    (asked["arm"] == arm) & (asked["scale"] == scale) & (asked["seed"] == seed),
+                    "item",
+                ]
+            )
+            example = sorted(set(asked["item"]) - own)[0]
+            raise AnalysisError(
+                f"run (arm {arm}, scale {scale}, seed {seed}) has {len(own)} of the {total} items "
+                f"that judge {judge} scored elsewhere; item {example}, for one, is not there",
+                where=where,
+                fix="every run answers the same items; a failed judgement keeps its row, with an "
+                "empty score and a status",
+            )
