@@ -112,7 +112,7 @@ def read_partial(path: Path) -> dict[str, Response]:
     if not path.exists():
         return {}
     done: dict[str, Response] = {}
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8").split("\n"):
         try:
             response = Response(**json.loads(line))
         except (json.JSONDecodeError, TypeError):

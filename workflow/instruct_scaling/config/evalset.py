@@ -31,9 +31,12 @@ class EvalFile(Strict):
     """Which key of the file holds which field, where it is not the field's own name, for
     instance `{prompt: question, category: class, reference: std_answer}`."""
     category: str | None = None
-    """Category of every item, where the file has no such key."""
+    """Category of the items that state none themselves."""
+    category_names: dict[str, str] = {}
+    """Standard name of each category that the file calls otherwise, for instance
+    `{information_extraction: extraction}`."""
     language: str | None = None
-    """Language (ISO 639-1) of every item."""
+    """Language (ISO 639-1) of the items that state none themselves."""
     limit_per_category: int | None = Field(None, gt=0)
     """Keep at most this many items of each category (those with the smallest id hash)."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -49,5 +52,6 @@ class EvalSet(Strict):
     sources: list[EvalSource] = Field(min_length=1)
     """Read in this order; an item that occurs twice is kept once."""
     categories: list[str] | None = None
-    """Categories of the study, in the order of the figures. Default: the paper's twelve, those
-    that the eval set has. A name of your own may be added here."""
+    """Categories of the study, in the order of the figures. Default: those of the paper's twelve
+    that the eval set has. A name of your own may be added here. Items of other categories are
+    left out and counted; a category without any item is refused."""

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from instruct_scaling.config.strict import Strict
 
+OnMissing = Literal["stop", "missing"]
+
 
 class MetricJudge(Strict):
     """Reference scorers from public libraries, one for each category; no network, no key."""
@@ -15,9 +17,12 @@ class MetricJudge(Strict):
     type: Literal["metric"]
     scorers: dict[str, str] = {}
     """Scorer of a category, where it is not the default one (see docs/judging.md)."""
+    on_missing_reference: OnMissing = "stop"
+    """What happens where an item lacks what its scorer needs (a reference, or unit tests): `stop`
+    before anything is judged, or leave the judgement missing with the reason in its status."""
     code_timeout_seconds: float = Field(5.0, gt=0)
     """Wall-clock limit for one program with its unit tests."""
-    code_memory_mb: int = Field(512, gt=0)
+    code_memory_mb: int = Field(512, ge=64)
     """Memory limit for one program."""
 
 
@@ -29,7 +34,7 @@ class LlmJudge(Strict):
     """
 
     type: Literal["llm"]
-    model: str
+    model: str = Field(min_length=1)
     """Model name, with its date where the provider has one."""
     repeats: int = Field(3, gt=0)
     """Judgements of each response; the analysis averages them."""
@@ -39,10 +44,13 @@ class LlmJudge(Strict):
     """Longest judgement in tokens."""
     language: Literal["en", "zh", "item"] = "item"
     """Language of the rubric; `item` takes each item's own (English where unknown)."""
-    api_key_env: str = "OPENAI_API_KEY"
+    on_missing_reference: OnMissing = "stop"
+    """What happens where an item has no reference and its rubric compares with one: `stop` before
+    anything is judged, or leave the judgement missing with status `no_reference`."""
+    api_key_env: str = Field("OPENAI_API_KEY", min_length=1)
     """Environment variable that holds the key."""
-    base_url_env: str = "OPENAI_BASE_URL"
-    """Environment variable that holds the endpoint's URL."""
+    base_url_env: str = Field("OPENAI_BASE_URL", min_length=1)
+    """Environment variable that holds the endpoint's URL (unset: the client's own default)."""
     dollars_per_million_prompt_tokens: float | None = Field(None, ge=0)
     """Price for the budget and the cost column."""
     dollars_per_million_completion_tokens: float | None = Field(None, ge=0)

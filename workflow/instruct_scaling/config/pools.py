@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from instruct_scaling.config.strict import Strict
 
@@ -29,9 +29,12 @@ class FileSource(Strict):
     """Which key of the file holds which field, where it is not the field's own name, for
     instance `{instruction: question, output: answer}`."""
     category: str | None = None
-    """Category of every record of this source, where the file has no such key."""
+    """Category of the records that state none themselves."""
+    category_names: dict[str, str] = {}
+    """Standard name of each category that the file calls otherwise, for instance
+    `{information_extraction: extraction}`."""
     language: str | None = None
-    """Language (ISO 639-1) of every record of this source."""
+    """Language (ISO 639-1) of the records that state none themselves."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the file."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -43,7 +46,8 @@ class HubSource(Strict):
 
     type: Literal["hub"]
     dataset: str
-    """Data set id, for instance `BelleGroup/train_2M_CN`."""
+    """Data set id, for instance `BelleGroup/train_2M_CN`, or a local folder that `datasets` can
+    load (starts with `.` or `/`)."""
     revision: str
     """Commit or tag, so that the same config always means the same data."""
     split: str = "train"
@@ -52,7 +56,13 @@ class HubSource(Strict):
     """As for a file source."""
     category: str | None = None
     """As for a file source."""
+    category_names: dict[str, str] = {}
+    """As for a file source."""
     language: str | None = None
+    """As for a file source."""
+    limit: int | None = Field(None, gt=0)
+    """As for a file source."""
+    on_error: Literal["stop", "skip"] = "stop"
     """As for a file source."""
 
 
@@ -75,18 +85,26 @@ class Filters(Strict):
     categories: list[str] | None = None
     """Keep only these categories; all by default."""
 
+    @model_validator(mode="after")
+    def _some_length_passes(self) -> Filters:
+        for part in ("instruction", "output"):
+            longest = getattr(self, f"max_{part}_chars")
+            if longest is not None and longest < getattr(self, f"min_{part}_chars"):
+                raise ValueError(f"max_{part}_chars is below min_{part}_chars: nothing can pass")
+        return self
+
 
 class Deduplicate(Strict):
     """How records that repeat each other are removed; the first one stays."""
 
     method: Literal["none", "exact", "minhash"] = "exact"
-    """`exact` compares instruction and input after folding case and white space; `minhash`
-    also removes near copies."""
-    threshold: float = Field(0.8, gt=0, le=1)
+    """`none` removes only records that are equal in every character; `exact` compares instruction
+    and input without case and white space; `minhash` also removes near copies of these."""
+    threshold: float = Field(0.8, gt=0, lt=1)
     """Estimated Jaccard similarity from which two records are near copies (minhash only)."""
     ngram_chars: int = Field(5, gt=0)
     """Length of the character n-grams that are compared (minhash only)."""
-    permutations: int = Field(128, gt=0)
+    permutations: int = Field(128, ge=16)
     """Hash permutations: more are more exact and slower (minhash only)."""
 
 
@@ -94,11 +112,14 @@ class Decontaminate(Strict):
     """How records that give away an eval item are removed."""
 
     method: Literal["none", "exact", "ngram"] = "ngram"
-    """`exact` removes records whose prompt is an eval prompt; `ngram` also those that share
-    a long run of characters with one."""
+    """`exact` removes records whose instruction with input is an eval prompt; `ngram` also those
+    that share a long run of characters with one. Case and white space do not count."""
     ngram_chars: int = Field(40, gt=0)
-    """Length of the shared run, in characters without white space and case (ngram only).
-    Eval prompts shorter than this are compared exactly."""
+    """Length of the shared run in characters without white space (ngram only). Eval prompts
+    shorter than this are compared exactly."""
+    phrase_items: int = Field(5, gt=1)
+    """A run that this many eval items have is phrasing, which gives away none of them, and does
+    not count (ngram only)."""
 
 
 class Pool(Strict):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from analysis.options import CurveOptions, FigureOptions
 from instruct_scaling.config.bases import Base
+from instruct_scaling.config.budget import Budget
 from instruct_scaling.config.evalset import EvalSet
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.ladder import Ladder
@@ -67,3 +68,5 @@ class Study(Strict):
     """Intervals, margins and fits."""
     figures: FigureOptions = FigureOptions()
     """What the figures show."""
+    budget: Budget = Budget()
+    """What the plan assumes; no result depends on it."""

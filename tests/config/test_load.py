@@ -1,0 +1,185 @@
+"""Every mistake in a config file is one clear line with file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from instruct_scaling.config.ladder import Ladder
+from instruct_scaling.config.load import load_study, read_yaml, validate_study
+from instruct_scaling.errors import InputError
+
+TEXT = """\
+study: small
+pools:
+  own:
+    sources:
+      - {type: embedded, records: 500}
+bases:
+  tiny: {type: tiny}
+arms:
+  full:
+    base: tiny
+    pool: own
+    recipe:
+      epochs: 3
+      learning_rate: 1.0e-3
+ladder: {start: 100, factor: 2, count: 3}
+evalset:
+  sources:
+    - {type: embedded}
+judges:
+  metric: {type: metric}
+"""
+
+
+def complaint(folder: Path, old: str, new: str) -> str:
+    """What is said about TEXT with `old` replaced by `new`."""
+    assert TEXT.count(old) == 1, "the edit must hit one place"
+    path = folder / "study.yaml"
+    path.write_text(TEXT.replace(old, new), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    return str(caught.value).replace(str(path), "study.yaml")
+
+
+def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT, "utf-8")
+    assert load_study(path).ladder.values() == [100, 200, 400]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("learning_rate", "learing_rate", 14, "unknown key; did you mean 'learning_rate'?"),
+        ("records: 500", "records: 500, sed: 1", 5, "unknown key; did you mean 'seed'?"),
+        ("{type: tiny}", "{type: tiny, layer: 2}", 7, "unknown key; did you mean 'layers'?"),
+        ("type: metric", "type: metrics", 20, "'metric', 'llm'"),
+        ("base: tiny", "base: tny", 10, "no such base: 'tny'; did you mean 'tiny'?"),
+        ("pool: own", "pool: other", 11, "no such pool: 'other'"),
+        ("epochs: 3", "epochs: three", 13, "given: 'three'"),
+        ("epochs: 3", "steps: 3", 12, "give either `epochs` or `steps`"),
+        ("{start: 100, factor: 2, count: 3}", "{scales: [50, 50]}", 15, "scale 50 occurs twice"),
+        ("{start: 100, factor: 2, count: 3}", "{scales: [90, 50]}", 15, "scales must increase"),
+        ("{start: 100, factor: 2, count: 3}", "{start: 100}", 15, "give `scales`, or all of"),
+        ("count: 3", "count: 4", 15, "scale 800 is larger than pool 'own', which has 500"),
+        (
+            "{type: embedded}",
+            "{type: file, path: nowhere.jsonl}",
+            18,
+            "no such file: nowhere.jsonl",
+        ),
+        (
+            "{type: tiny}",
+            "{type: pretrained, model: bigscience/bloomz-7b1-mt}",
+            7,
+            "a hub model needs `revision:`",
+        ),
+        ("{type: tiny}", "{type: pretrained, model: ./none}", 7, "config.json is missing"),
+        (
+            "{type: metric}",
+            "{type: metric, scorers: {maht: number}}",
+            20,
+            "unknown category 'maht'; did you mean 'math'?",
+        ),
+        ("study: small", "study: a/b", 1, "string should match pattern"),
+        ("pool: own", "pool: own\n    template: Human", 12, "must contain {prompt}"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
+    said = complaint(tmp_path, old, new)
+    assert f"study.yaml, line {line}: " in said
+    assert says in said
+    assert "\n" not in said
+
+
+def test_two_mistakes_are_two_lines(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT.replace("base: tiny", "base: a").replace("pool: own", "pool: b"), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_unknown_category_of_the_eval_set_gets_a_suggestion(tmp_path):
+    said = complaint(
+        tmp_path,
+        "    - {type: embedded}",
+        "    - {type: embedded}\n  categories: [math, sumarization]",
+    )
+    assert "unknown category 'sumarization'; did you mean 'summarization'?" in said
+
+
+def test_a_category_of_ones_own_is_allowed(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        TEXT.replace(
+            "    - {type: embedded}", "    - {type: embedded}\n  categories: [math, haiku]"
+        ),
+        "utf-8",
+    )
+    assert load_study(path).evalset.categories == ["math", "haiku"]
+
+
+def test_yaml_that_does_not_parse_is_named_with_its_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("study: x\npools: [1\narms: 2\n", "utf-8")
+    with pytest.raises(InputError, match=r"broken.yaml, line \d: not valid YAML"):
+        read_yaml(path)
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such config file"):
+        load_study(tmp_path / "none.yaml")
+
+
+def test_a_later_file_is_laid_over_the_earlier_one(tmp_path):
+    below, above = tmp_path / "study.yaml", tmp_path / "edit.yaml"
+    below.write_text(TEXT, "utf-8")
+    above.write_text("arms: {full: {recipe: {learning_rate: 0.5}}}", "utf-8")
+    recipe = load_study(below, above).arms["full"].recipe
+    assert (recipe.learning_rate, recipe.epochs) == (0.5, 3)
+
+
+def test_an_error_names_the_file_that_has_the_key(tmp_path):
+    below, above = tmp_path / "study.yaml", tmp_path / "edit.yaml"
+    below.write_text(TEXT, "utf-8")
+    above.write_text("arms:\n  full:\n    base: tny\n", "utf-8")
+    with pytest.raises(InputError, match=r"edit.yaml, line 3: arms.full.base"):
+        load_study(below, above)
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "studies/bloomz-7b1-mt.yaml"])
+def test_the_studies_that_come_with_the_project_are_valid(root, study, monkeypatch):
+    monkeypatch.chdir(root)
+    load_study(study)
+
+
+def test_the_papers_study_is_the_papers(root):
+    study = load_study(root / "studies" / "bloomz-7b1-mt.yaml")
+    recipe = study.arms["full"].recipe
+    assert study.ladder.values() == [200_000, 600_000, 1_000_000, 2_000_000]
+    assert (recipe.batch_size, recipe.epochs, recipe.learning_rate) == (64, 2, 3e-6)
+    assert (recipe.schedule, recipe.weight_decay) == ("constant", 0.001)
+    assert [judge.repeats for judge in study.judges.values()] == [3]
+
+
+@given(start=st.integers(1, 10_000), factor=st.integers(2, 10), count=st.integers(1, 8))
+def test_a_geometric_ladder_multiplies_by_its_factor(start, factor, count):
+    values = Ladder(start=start, factor=factor, count=count).values()
+    assert values == [start * factor**step for step in range(count)]
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_validation_fail_otherwise_than_with_an_input_error(text):
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return
+    if isinstance(config, dict):
+        with pytest.raises(InputError):
+            validate_study(config)

@@ -1,0 +1,36 @@
+"""Shared by all tests: where real data lies, small studies, one thread for torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real instruction data; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("INSTRUCT_SCALING_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "belle_eval_2023-04.jsonl").is_file():
+        pytest.skip(f"no real data at {folder} (set INSTRUCT_SCALING_DATA to its folder)")
+    return folder
+
+
+@pytest.fixture
+def default_config() -> dict[str, Any]:
+    """The content of config.yaml, free to edit."""
+    return yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))

@@ -1,0 +1,58 @@
+"""The plan's figures are right and say whether they are measured or assumed."""
+
+from __future__ import annotations
+
+import pytest
+from instruct_scaling.budget import as_text, base_parameters, device_hours, examples_seen, plan
+from instruct_scaling.config.bases import TinyBase
+from instruct_scaling.config.load import load_study
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.files import write_json
+from transformers import BloomConfig, BloomForCausalLM
+
+
+@pytest.fixture
+def paper(root):
+    return load_study(root / "studies" / "bloomz-7b1-mt.yaml")
+
+
+def test_tiny_parameters_are_those_of_the_real_model():
+    base = TinyBase(type="tiny", vocab_size=500, hidden_size=32, layers=3, heads=4)
+    model = BloomForCausalLM(BloomConfig(vocab_size=500, hidden_size=32, n_layer=3, n_head=4))
+    assert base_parameters(base) == sum(weight.numel() for weight in model.parameters())
+
+
+def test_the_papers_study_needs_what_a_hand_calculation_says(paper, tmp_path):
+    text = as_text(paper, plan(paper, tmp_path))
+    tokens = 2 * 3_800_000 * 250
+    assert f"{tokens:,}" in text
+    hours = 6 * 7.069e9 * tokens / (312e12 * 0.4) / 3600
+    assert f"{hours:,.1f}" in text
+    assert "assumed 312 TFLOP/s peak at MFU 0.4" in text
+
+
+def test_finished_runs_replace_the_assumption(paper, tmp_path):
+    train = tmp_path / "runs" / "full" / "n200000" / "s1" / "train.json"
+    write_json(train, {"tokens": {"total": 1000}, "examples": 10})
+    lines = {line.what: line for line in plan(paper, tmp_path)}
+    assert (lines["tokens per example"].amount, lines["tokens per example"].basis) == (
+        "100",
+        "measured on finished runs",
+    )
+
+
+def test_what_is_unknown_is_said_to_be(paper, tmp_path):
+    bases = {"bloomz-7b1-mt": paper.bases["bloomz-7b1-mt"].model_copy(update={"parameters": None})}
+    lines = {line.what: line for line in plan(paper.model_copy(update={"bases": bases}), tmp_path)}
+    assert lines["training FLOPs"].amount == "?"
+    assert lines["eval items"].amount == "?"
+
+
+def test_fixed_steps_see_the_same_examples_at_every_scale():
+    recipe = Recipe(epochs=None, steps=10, batch_size=8)
+    assert examples_seen(recipe, 100) == examples_seen(recipe, 1000) == 80
+    assert examples_seen(Recipe(epochs=3), 100) == 300
+
+
+def test_device_hours():
+    assert device_hours(3600 * 1e12, 1, 0.5) == pytest.approx(2)

@@ -1,0 +1,62 @@
+"""From a study to its runs, and from a section to the JSON that decides a re-run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.study import Study
+from instruct_scaling.seeds import PURPOSES
+from instruct_scaling.study import Run, all_runs, as_json, base_runs, seed_for, tuned_runs
+
+
+@pytest.fixture
+def study(default_config):
+    default_config["arms"] = {"full": {"base": "tiny", "pool": "embedded"}}
+    default_config["ladder"] = {"scales": [10, 20]}
+    default_config["seeds"] = {"replicates": [1, 2]}
+    return default_config
+
+
+def test_the_base_is_asked_once_when_greedy(study):
+    assert base_runs(Study(**study)) == [Run("full", 0, 1)]
+
+
+def test_the_base_is_asked_for_every_seed_when_sampling(study):
+    study["respond"] = {"temperature": 0.7}
+    assert base_runs(Study(**study)) == [Run("full", 0, 1), Run("full", 0, 2)]
+
+
+def test_the_base_can_be_left_out(study):
+    study["ladder"]["base"] = False
+    assert all_runs(Study(**study)) == tuned_runs(Study(**study))
+    assert len(tuned_runs(Study(**study))) == 4
+
+
+def test_a_default_written_out_is_the_same_identity():
+    assert as_json(Recipe()) == as_json(Recipe(batch_size=64, weight_decay=0.001)) == "{}"
+
+
+def test_the_way_a_number_is_written_does_not_matter():
+    whole, decimal = Recipe(learning_rate=1), Recipe(learning_rate=1.0)
+    assert as_json(whole) == as_json(decimal)
+
+
+def test_a_section_survives_its_json(study):
+    for section in (Study(**study), Study(**study).arms["full"], Study(**study).evalset):
+        assert type(section).model_validate_json(as_json(section)) == section
+
+
+def test_a_changed_value_changes_the_identity():
+    assert json.loads(as_json(Recipe(learning_rate=1e-5))) == {"learning_rate": 1e-5}
+
+
+def test_only_the_seeds_that_vary_differ_between_replicates(study):
+    study["seeds"] = {"replicates": [1, 2], "vary": ["order"]}
+    held = Study(**study)
+    differ = {p for p in PURPOSES if seed_for(held, 1, p) != seed_for(held, 2, p)}
+    assert differ == {"order"}
+    study["seeds"] = {"replicates": [1, 2]}
+    free = Study(**study)
+    assert {p for p in PURPOSES if seed_for(free, 1, p) != seed_for(free, 2, p)} == set(PURPOSES)
