@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 CATEGORIES: tuple[str, ...] = (
@@ -43,3 +44,22 @@ def canonical_category(name: str, extra: tuple[str, ...] = ()) -> str | None:
     folded = re.sub(r"[\s\-_]+", "_", name.strip()).lower()
     folded = ALIASES.get(folded, folded)
     return folded if folded in CATEGORIES or folded in extra else None
+
+
+def require_category(name: str, extra: tuple[str, ...] = ()) -> str:
+    """The category's standard name.
+
+    Raises:
+        ValueError: it is unknown; the message names the nearest known one.
+    """
+    known = canonical_category(name, extra)
+    if known is not None:
+        return known
+    everything = [*CATEGORIES, *(own for own in extra if own not in CATEGORIES)]
+    near = difflib.get_close_matches(name.strip().lower(), [*everything, *ALIASES], 1)
+    hint = (
+        f"did you mean {ALIASES.get(near[0], near[0])!r}?"
+        if near
+        else f"known are {', '.join(everything)}"
+    )
+    raise ValueError(f"unknown category {name!r}; {hint}")
