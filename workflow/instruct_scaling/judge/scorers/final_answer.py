@@ -1,0 +1,114 @@
+"""Final answers of calculations and of reasoning."""
+
+from __future__ import annotations
+
+import threading
+
+import regex
+from math_verify import parse, verify
+from math_verify.errors import TimeoutException
+
+from instruct_scaling.judge.outcome import Outcome, missing, scored
+from instruct_scaling.judge.scorers.labels import label_match
+from instruct_scaling.judge.scorers.overlap import token_f1
+from instruct_scaling.judge.scorers.text import CJK, same_text
+from instruct_scaling.records import Checks, EvalItem
+
+COMPARE_SECONDS = 3  # of one math-verify call; whole seconds, as it uses alarm(2)
+
+_FULL_WIDTH = str.maketrans("０１２３４５６７８９．，＋－＝％（）：／−×÷\u00a0", "0123456789.,+-=%():/-*/ ")
+# "the answer is", "答案：", GSM8K's "####": what follows is the answer.
+_ANCHOR = regex.compile(
+    r"####|(?:final\s+)?answer(?:\s+is)?\s*[:=]?|(?:最终)?(?:答案|结果)(?:是|为)?\s*[:=]?|\b答\s*[:]",
+    regex.IGNORECASE,
+)
+_THEREFORE = regex.compile(r"therefore|thus|hence|\bso\b|因此|所以|故", regex.IGNORECASE)
+_BOXED = regex.compile(r"\\boxed\s*(\{(?:[^{}]|(?1))*\})")
+_NUMBER = regex.compile(
+    r"(?:(?<![\w.)\]])-\s?)?(?<![\w.])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    r"(?:\s*/\s*\d+(?:\.\d+)?)?\s*%?"
+)
+_CJK = regex.compile(f"[{CJK}]|[。；、！？《》「」“”‘’]", flags=regex.VERSION1)
+
+
+def final_answer(item: EvalItem, checks: Checks, response: str) -> Outcome:
+    """1 if the response's final answer is the reference's, else 0.
+
+    `checks.answer` says how answers are compared: `number` and `expression` by math-verify,
+    `label` as `label_match`, `text` by the words of the final answer. Without it the reference
+    decides: as numbers if it has one, else by token F1.
+    """
+    reference = item.reference or ""
+    kind = checks.answer or ("number" if final_number(reference) else "overlap")
+    if kind == "label":
+        return label_match(item, checks, final_segment(response))
+    if kind == "text":
+        return scored(float(same_text(final_segment(response), final_segment(reference))))
+    if kind == "overlap":
+        return token_f1(item, checks, response)
+    extract = final_number if kind == "number" else final_expression
+    answer = extract(response)
+    if not answer:
+        return scored(0.0, f"no {kind} found")
+    return _compare(extract(reference), answer)
+
+
+def final_segment(text: str) -> str:
+    """The part of a text that gives the answer.
+
+    The last boxed expression; else what follows the last "answer" mark on its line, or the next
+    line if nothing does; else the text after the last "therefore"; else the last line.
+    """
+    text = text.translate(_FULL_WIDTH).strip()
+    boxed = _BOXED.findall(text)
+    if boxed:
+        return boxed[-1][1:-1].strip()
+    for mark in (_ANCHOR, _THEREFORE):
+        ends = [match.end() for match in mark.finditer(text)]
+        if ends and text[ends[-1] :].strip(" .,:;。，；：\n"):
+            return text[ends[-1] :].strip(" ,:，：\n").split("\n")[0].strip()
+    return text.split("\n")[-1].strip()
+
+
+def final_number(text: str) -> str:
+    """The number a text ends up with, or "".
+
+    The last number of `final_segment`, the first one where an explicit answer mark stands
+    before it ("Answer: 14 apples, 2 more than ..."); the text's last number if it has none.
+    """
+    text = text.translate(_FULL_WIDTH)
+    segment = final_segment(text)
+    if "\\" in segment:
+        return segment
+    explicit = bool(_ANCHOR.search(text)) and not _BOXED.search(text)
+    for candidate, first in ((segment, explicit), (text, False)):
+        numbers = [match.strip() for match in _NUMBER.findall(_CJK.sub(" ", candidate))]
+        if numbers:
+            return numbers[0 if first else -1]
+    return ""
+
+
+def final_expression(text: str) -> str:
+    """The formula a text ends up with, as LaTeX without its dollar signs, or ""."""
+    segment = _CJK.sub(" ", final_segment(text)).strip()
+    formulas = regex.findall(r"\$\$?([^$]+)\$\$?|\\[(\[](.+?)\\[)\]]", segment)
+    if formulas:
+        return (formulas[-1][0] or formulas[-1][1]).strip()
+    return segment.rstrip(".,;").strip()
+
+
+def _compare(gold: str, answer: str) -> Outcome:
+    # Python delivers the alarm to the main thread only; math-verify refuses to set it elsewhere.
+    main = threading.current_thread() is threading.main_thread()
+    seconds = COMPARE_SECONDS if main else None
+    try:
+        parsed = [
+            parse(f"${text}$", parsing_timeout=seconds, raise_on_error=True)
+            for text in (gold, answer)
+        ]
+        same = verify(*parsed, timeout_seconds=seconds, raise_on_error=True)
+    except TimeoutException:
+        return missing("timeout", f"math-verify took longer than {COMPARE_SECONDS} s")
+    except Exception as error:  # it hands on whatever its parsers raise at text that is no formula
+        return scored(0.0, f"not comparable: {type(error).__name__}")
+    return scored(float(same))
