@@ -60,7 +60,7 @@ class PackedBloomModel(BloomModel):
 class PackedBloomForCausalLM(BloomForCausalLM):
     """Returns the summed loss of a packed row's supervised tokens."""
 
-    def forward(self, batch: PackedBatch) -> torch.Tensor:
+    def forward(self, *, batch: PackedBatch) -> torch.Tensor:
         """Sum of -log p over the supervised tokens, fp32 scalar."""
         hidden = self.transformer(batch.input_ids, documents=batch.documents)
         return self.lm_head(hidden[0].index_select(0, batch.positions), batch.targets)

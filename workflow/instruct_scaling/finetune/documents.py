@@ -72,6 +72,4 @@ class Documents:
         """[total] int64: for each token its place in the buckets' valid tokens, one after
         the other."""
         flat = torch.cat([bucket.index[bucket.valid] for bucket in self.buckets])
-        return torch.empty_like(flat).scatter_(
-            0, flat, torch.arange(len(flat), device=self.device)
-        )
+        return torch.empty_like(flat).scatter_(0, flat, torch.arange(len(flat), device=self.device))

@@ -1,0 +1,106 @@
+"""python -m instruct_scaling.finetune: tune a base on a subset."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+import typer
+
+from instruct_scaling.cli import run_stage
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.errors import InputError
+from instruct_scaling.finetune.job import Execution, Job, Rank
+from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
+
+
+def finetune(
+    base: Annotated[Path, typer.Option(help="Folder of the base model.")],
+    records: Annotated[Path, typer.Option(help="Folder or file with the pool's records.")],
+    subset: Annotated[Path, typer.Option(help="The run's subset.parquet.")],
+    recipe: Annotated[str, typer.Option(help="Recipe as JSON.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    order_seed: Annotated[int, typer.Option(help="Seed of the training order.")],
+    init_seed: Annotated[int, typer.Option(help="Seed of new weights and dropout.")],
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")],
+    out_model: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
+    out_train: Annotated[Path, typer.Option(help="train.json.")],
+    identity_json: Annotated[str, typer.Option(help="Identity of the run as JSON.")] = "{}",
+    ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
+    launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
+    row_tokens: Annotated[int, typer.Option(help="Token budget of a packed row.")] = 4096,
+    attention: Annotated[str | None, typer.Option(help="Force sdpa, flash or flex.")] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Recompute activations; default on GPUs only.")
+    ] = None,
+    save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 10.0,
+    save_steps: Annotated[int | None, typer.Option(help="Also save every so many steps.")] = None,
+) -> None:
+    """Fine-tune a base model on a subset; stops and goes on without losing exactness.
+
+    The last nine options never change the result, only how it is reached.
+    """
+    job = Job(
+        base=base,
+        records=records,
+        subset=subset,
+        recipe=_recipe(recipe),
+        template=template,
+        order_seed=order_seed,
+        init_seed=init_seed,
+        identity=_json("--identity-json", identity_json),
+        work=work,
+        out_model=out_model,
+        out_train=out_train,
+        execution=Execution(row_tokens, attention, checkpointing, save_minutes, save_steps),
+    )
+    _check_paths(job)
+    if launcher != "none":
+        launch(launcher, _without_launcher(sys.argv[1:]), ranks or default_ranks())
+        return
+    end_with_parent()
+    from instruct_scaling.finetune.run import run_rank
+
+    run_rank(job, Rank.from_environment())
+
+
+def _check_paths(job: Job) -> None:
+    for path in (job.base, job.records, job.subset):
+        if not path.exists():
+            raise InputError("no such file or folder", where=path)
+
+
+def _recipe(text: str) -> Recipe:
+    try:
+        return Recipe.model_validate(_json("--recipe", text))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(first["msg"], where=f"recipe.{key}") from error
+
+
+def _json(option: str, text: str) -> dict:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"not valid JSON: {error}", where=option) from error
+
+
+def _without_launcher(arguments: list[str]) -> list[str]:
+    """The arguments for the ranks, which are started by nobody else."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--launcher":
+            skip = True
+        elif not argument.startswith("--launcher="):
+            kept.append(argument)
+    return kept
+
+
+if __name__ == "__main__":
+    run_stage(finetune)

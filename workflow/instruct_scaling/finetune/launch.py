@@ -1,0 +1,146 @@
+"""Starting the ranks of a run on this machine, and ending them together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY
+from instruct_scaling.errors import InputError, Interrupted
+
+Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
+
+PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
+GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
+MODULE = "instruct_scaling.finetune"
+
+
+def default_ranks() -> int:
+    """One rank for each GPU; without GPUs two, on a single core one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return min(2, os.cpu_count() or 1)
+
+
+def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
+    """Start `ranks` processes with the same arguments and `--launcher none`, and wait for them.
+
+    Raises:
+        InputError: the launcher is not installed.
+        Interrupted: the ranks were asked to stop and have saved.
+        SystemExit: a rank failed; it has already said why.
+    """
+    program = ["-m", MODULE, *arguments, "--launcher", "none"]
+    if launcher == "local":
+        port = _free_port()
+        commands = [
+            ([sys.executable, *program], _environment(rank, ranks, port)) for rank in range(ranks)
+        ]
+    else:
+        commands = [(_external(launcher, program, ranks), dict(os.environ))]
+    with _forwarded_signals() as processes:
+        for command, environment in commands:
+            try:
+                processes.append(subprocess.Popen(command, env=environment))
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"{command[0]} is not installed", where="--launcher", fix="use local"
+                ) from error
+        code = _wait(processes)
+    if code == EXIT_RETRY:
+        raise Interrupted("fine-tuning was stopped")
+    if code != 0:
+        sys.exit(code if code == EXIT_BAD_INPUT else 1)
+
+
+def _external(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
+    """The command of another launcher; nodes and addresses come from its own environment."""
+    if launcher == "torchrun":
+        return ["torchrun", "--nproc-per-node", str(ranks), *program]
+    if launcher == "deepspeed":
+        return ["deepspeed", "--num_gpus", str(ranks), "--module", *program[1:]]
+    return ["srun", "--ntasks", str(ranks), sys.executable, *program]
+
+
+def _environment(rank: int, ranks: int, port: int) -> dict[str, str]:
+    threads = max(1, (os.cpu_count() or 1) // ranks)
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        PARENT_VARIABLE: str(os.getpid()),
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
+    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
+    processes: list[subprocess.Popen] = []
+    asked = False
+
+    def forward(signum: int, frame: Any) -> None:
+        nonlocal asked
+        for process in processes:
+            process.kill() if asked else process.send_signal(signal.SIGTERM)
+        asked = True
+
+    before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(processes: list[subprocess.Popen]) -> int:
+    """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
+    deadline = None
+    first_failure = 0
+    while any(process.poll() is None for process in processes):
+        failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
+        if failed and deadline is None:
+            first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
+            if first_failure == EXIT_BAD_INPUT:
+                deadline = time.monotonic()
+        if deadline is not None and time.monotonic() > deadline:
+            for process in processes:
+                process.kill()
+        time.sleep(0.05)
+    return first_failure or next((p.returncode for p in processes if p.returncode), 0)
+
+
+def end_with_parent() -> None:
+    """In a rank: end when the process that started it is gone, rather than hold the GPU."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os._exit(EXIT_RETRY)
+
+    threading.Thread(target=watch, daemon=True).start()

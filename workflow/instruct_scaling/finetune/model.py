@@ -1,0 +1,157 @@
+"""Loading the base, laying adapters beside it, and wrapping it in a DeepSpeed engine."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.errors import InputError
+from instruct_scaling.finetune.attention import choose_backend
+from instruct_scaling.finetune.schedule import parameter_groups
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained."""
+
+    module: nn.Module
+    adapter: Any | None
+    attention: str
+    parameters: int
+    trainable: int
+
+
+def read_config(base: Path) -> Any:
+    """The base's transformers configuration.
+
+    Raises:
+        InputError: the folder is missing or is not a model folder.
+    """
+    from transformers import AutoConfig
+
+    if not (base / "config.json").is_file():
+        raise InputError("no model here (config.json is missing)", where=base)
+    try:
+        return AutoConfig.from_pretrained(base)
+    except (ValueError, OSError) as error:
+        raise InputError(f"transformers cannot read this model: {error}", where=base) from error
+
+
+def read_tokenizer(base: Path) -> Any:
+    """The base's tokenizer.
+
+    Raises:
+        InputError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(base)
+    except (ValueError, OSError) as error:
+        raise InputError(f"transformers cannot read a tokenizer: {error}", where=base) from error
+
+
+def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
+    """The base model, safetensors only."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except (ValueError, OSError) as error:
+        raise InputError(f"the model cannot be loaded: {error}", where=base) from error
+
+
+def add_adapters(module: nn.Module, tuning: LoraTuning) -> Any:
+    """Lay LoRA layers into `module` and freeze the rest; returns PEFT's wrapper.
+
+    Raises:
+        InputError: the model has no layer of a target's name.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=tuning.rank,
+        lora_alpha=tuning.alpha,
+        lora_dropout=tuning.dropout,
+        target_modules=list(tuning.targets),
+    )
+    try:
+        return get_peft_model(module, config)
+    except ValueError as error:
+        raise InputError(
+            str(error), where="recipe.tuning.targets", fix="name linear layers of the base"
+        ) from error
+
+
+def prepare_model(
+    base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
+) -> Tuned:
+    """Load the base, add adapters, switch to packed rows where the architecture allows it."""
+    module = load_weights(base, DTYPES[recipe.precision])
+    adapter = None
+    if isinstance(recipe.tuning, LoraTuning):
+        adapter = add_adapters(module, recipe.tuning)
+    if module.config.model_type == "bloom":
+        from instruct_scaling.finetune.bloom import pack_model
+
+        backend: str = choose_backend(device, attention)
+        pack_model(module, backend)
+    else:
+        from instruct_scaling.finetune.padded import pad_model
+
+        log.warning(
+            "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
+        )
+        backend = "stock, padded"
+        pad_model(module)
+    if checkpointing:
+        module.gradient_checkpointing_enable({"use_reentrant": False})
+    module.train()
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in module.parameters()]
+    return Tuned(
+        module,
+        adapter,
+        backend,
+        parameters=sum(size for size, _ in sizes),
+        trainable=sum(size for size, grad in sizes if grad),
+    )
+
+
+def restore(module: nn.Module) -> None:
+    """Give the model back its stock classes."""
+    from instruct_scaling.finetune import bloom, padded
+
+    (bloom if module.config.model_type == "bloom" else padded).restore(module)
+
+
+def count_parameters(config: Any) -> int:
+    """Parameters of a model, from its configuration, without memory for them."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+
+
+def start_engine(tuned: Tuned, recipe: Recipe, config: dict[str, Any]) -> Any:
+    """A DeepSpeed engine with AdamW around the tuned model."""
+    import deepspeed
+
+    groups = parameter_groups(tuned.module.named_parameters(), recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon
+    )
+    engine, *_ = deepspeed.initialize(model=tuned.module, optimizer=optimizer, config=config)
+    return engine

@@ -1,0 +1,168 @@
+"""One rank of a run, from its inputs to the exported model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from instruct_scaling.files import atomic_path, sha256_file, write_json
+from instruct_scaling.finetune.card import model_card
+from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
+from instruct_scaling.finetune.deepspeed_config import deepspeed_config
+from instruct_scaling.finetune.examples import (
+    Examples,
+    encode_records,
+    load_examples,
+    read_subset,
+    write_examples,
+)
+from instruct_scaling.finetune.export import (
+    check_export,
+    gathered_weights,
+    probe_loss,
+    write_model,
+)
+from instruct_scaling.finetune.job import Job, Rank
+from instruct_scaling.finetune.model import (
+    Tuned,
+    count_parameters,
+    prepare_model,
+    read_config,
+    read_tokenizer,
+    start_engine,
+)
+from instruct_scaling.finetune.order import Order, Plan
+from instruct_scaling.finetune.summary import train_summary
+from instruct_scaling.finetune.train import Trainer
+from instruct_scaling.provenance import provenance
+
+log = logging.getLogger(__name__)
+
+
+def run_rank(job: Job, rank: Rank) -> None:
+    """Do this rank's part of the run; rank 0 writes the model and train.json.
+
+    Raises:
+        InputError: bad input, or a run that cannot go on.
+        Interrupted: asked to stop; a checkpoint was written.
+    """
+    with only_one(job.work) if rank.is_first else nullcontext():
+        _run(job, rank, time.monotonic())
+        if rank.is_first:
+            remove_work(job.work)
+
+
+def _run(job: Job, rank: Rank, began: float) -> None:
+    config = read_config(job.base)
+    device = _start_peers(rank)
+    _seed_everything(job.init_seed)
+    examples = _shared_examples(job, rank)
+    plan = Plan.make(len(examples), job.recipe)
+    settings = deepspeed_config(job.recipe, rank.world_size, count_parameters(config))
+    zero3 = _announce_zero3(settings)
+    checkpointing = job.execution.checkpointing
+    tuned = prepare_model(
+        job.base,
+        job.recipe,
+        device,
+        job.execution.attention,
+        device.type == "cuda" if checkpointing is None else checkpointing,
+    )
+    # Adapters start alike on all ranks; dropout then differs.
+    _seed_everything(job.init_seed + rank.rank)
+    engine = start_engine(tuned, job.recipe, settings)
+    del zero3
+    checkpoints = Checkpoints(
+        job.work / "checkpoints", job.key, frozen=tuned.trainable < tuned.parameters
+    )
+    order = Order(examples.ids, job.order_seed, plan)
+    trainer = Trainer(engine, examples, order, job.recipe, job.execution, checkpoints)
+    startup = time.monotonic() - began
+    progress = trainer.run()
+    summary = train_summary(job, rank, tuned, examples, plan, progress, startup, device)
+    _export(job, rank, engine, tuned, examples, summary)
+
+
+def _start_peers(rank: Rank) -> torch.device:
+    """Join the process group: NCCL on GPUs, gloo on CPUs."""
+    import deepspeed
+
+    # Its shared-memory all-reduce would be compiled on first use (half a minute); gloo is at hand.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    os.environ.setdefault("RANK", str(rank.rank))
+    os.environ.setdefault("LOCAL_RANK", str(rank.local_rank))
+    os.environ.setdefault("WORLD_SIZE", str(rank.world_size))
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29500")
+    deepspeed.utils.logger.setLevel(logging.WARNING)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank.local_rank)
+        deepspeed.init_distributed("nccl", verbose=False)
+        return torch.device("cuda", rank.local_rank)
+    deepspeed.init_distributed("gloo", verbose=False)
+    return torch.device("cpu")
+
+
+def _seed_everything(seed: int) -> None:
+    """Seed every generator that a library may draw from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _shared_examples(job: Job, rank: Rank) -> Examples:
+    """Rank 0 tokenises once, into the work folder; all ranks map the result."""
+    folder = job.work / "examples"
+    if rank.is_first and not folder.exists():
+        records = read_subset(job.records, job.subset)
+        encoded = encode_records(
+            records, read_tokenizer(job.base), job.template, job.recipe.max_length
+        )
+        write_examples(folder, [record.id for record in records], encoded)
+    torch.distributed.barrier()
+    return load_examples(folder)
+
+
+def _announce_zero3(settings: dict[str, Any]) -> Any:
+    """Tell transformers to partition weights as it loads them; alive while the object is."""
+    if settings["zero_optimization"]["stage"] != 3:
+        return None
+    from transformers.integrations import HfDeepSpeedConfig
+
+    return HfDeepSpeedConfig(settings)
+
+
+def _export(
+    job: Job,
+    rank: Rank,
+    engine: Any,
+    tuned: Tuned,
+    examples: Examples,
+    summary: dict[str, Any],
+) -> None:
+    """Write, reload, compare, and only then move into place."""
+    expected = probe_loss(engine, examples)
+    weights = gathered_weights(engine, trainable_only=tuned.adapter is not None)
+    if rank.is_first:
+        assert weights is not None
+        inputs = {
+            "base": sha256_file(job.base),
+            "subset": summary["data"]["subset_sha256"],
+        }
+        summary["provenance"] = provenance("finetune", job.identity, inputs)
+        with atomic_path(job.out_model) as folder:
+            card = model_card(job, summary["provenance"], summary)
+            write_model(Path(folder), tuned, weights, job.base, job.recipe, card)
+            found = check_export(Path(folder), examples, expected, job.recipe)
+        summary["export"] = {"probe_loss": expected, "reloaded_probe_loss": found}
+        write_json(job.out_train, summary)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()

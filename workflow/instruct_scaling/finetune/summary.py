@@ -1,0 +1,109 @@
+"""train.json: what a run saw, what it cost, and from which inputs it came."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from instruct_scaling.files import sha256_file
+from instruct_scaling.finetune.examples import Examples
+from instruct_scaling.finetune.job import Job, Rank
+from instruct_scaling.finetune.metrics import (
+    Progress,
+    device_peak,
+    peak_memory_bytes,
+    training_flops,
+)
+from instruct_scaling.finetune.model import Tuned
+from instruct_scaling.finetune.order import Plan
+
+
+def train_summary(
+    job: Job,
+    rank: Rank,
+    tuned: Tuned,
+    examples: Examples,
+    plan: Plan,
+    progress: Progress,
+    startup_seconds: float,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The content of train.json but for export and provenance; all ranks call it together."""
+    memory: list[Any] = [None] * rank.world_size
+    torch.distributed.all_gather_object(memory, peak_memory_bytes())
+    config = tuned.module.config
+    head = config.vocab_size * config.hidden_size
+    flops = training_flops(
+        body=tuned.parameters - head,
+        head=head,
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        tokens=progress.tokens,
+        supervised=progress.supervised,
+        squares=progress.squares,
+    )
+    weights = job.base / "model.safetensors"
+    return {
+        "base": {
+            "name": _base_name(job),
+            "weights_sha256": sha256_file(weights) if weights.exists() else None,
+        },
+        "data": {
+            "subset_sha256": sha256_file(job.subset),
+            "examples": len(examples),
+            "tokens": examples.counts.tokens,
+            "supervised_tokens": examples.counts.supervised_tokens,
+            "longest_example_tokens": examples.counts.longest,
+            "prompts_cut": examples.counts.prompts_cut,
+            "answers_cut": examples.counts.answers_cut,
+        },
+        "steps": progress.step,
+        "epochs": plan.epochs,
+        "examples_seen": progress.examples,
+        "tokens": {"total": progress.tokens, "supervised": progress.supervised},
+        "loss": progress.summary(),
+        "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
+        "seconds": {"training": progress.seconds, "startup": startup_seconds},
+        "tokens_per_second": progress.tokens / progress.seconds,
+        "peak_memory_bytes": {"per_rank": memory, "sum": sum(memory)},
+        "execution": {
+            "ranks": rank.world_size,
+            "device": _device_name(device),
+            "threads_per_rank": torch.get_num_threads(),
+            "row_tokens": job.execution.row_tokens,
+            "rows": progress.rows,
+            "attention": tuned.attention,
+            "starts": progress.starts,
+        },
+        **_cost(rank, progress, flops, device),
+    }
+
+
+def _cost(rank: Rank, progress: Progress, flops: float, device: torch.device) -> dict[str, Any]:
+    """FLOPs, MFU and device hours; MFU is null, with the reason, where no peak is known."""
+    hours = progress.seconds * rank.world_size / 3600
+    gpu = device.type == "cuda"
+    peak = device_peak(torch.cuda.get_device_name(device)) if gpu else None
+    known = peak is not None
+    reason = None if known else f"no bf16 peak is known for {_device_name(device)}"
+    return {
+        "training_flops": flops,
+        "mfu": flops / (progress.seconds * rank.world_size * peak) if known else None,
+        "mfu_note": reason
+        or f"against {peak / 1e12:g} TFLOP/s dense bf16; head counted on supervised tokens only",
+        "gpu_hours": hours if gpu else None,
+        "cpu_core_hours": None if gpu else hours * torch.get_num_threads(),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({os.cpu_count()} cores)"
+
+
+def _base_name(job: Job) -> str:
+    base = job.identity.get("base")
+    return base if isinstance(base, str) else job.base.name

@@ -1,0 +1,233 @@
+"""The training loop: one optimiser step per global batch, its loss over the global token count."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import distributed
+from tqdm import tqdm
+
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.errors import InputError, Interrupted
+from instruct_scaling.finetune.batch import PackedBatch, packed_batch
+from instruct_scaling.finetune.checkpoint import Checkpoints
+from instruct_scaling.finetune.examples import Examples
+from instruct_scaling.finetune.job import Execution
+from instruct_scaling.finetune.metrics import Progress
+from instruct_scaling.finetune.order import Order
+from instruct_scaling.finetune.packing import pack
+from instruct_scaling.finetune.schedule import learning_rate
+
+FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
+
+log = logging.getLogger(__name__)
+
+
+class StopRequest:
+    """Remembers that SIGTERM or Ctrl-C asked the run to stop, until a step is over."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take both signals over for the length of the body."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, signum: int, frame: Any) -> None:
+        self.asked = True
+
+
+@dataclass
+class StepRows:
+    """This rank's rows of one global batch, and figures of the whole batch."""
+
+    rows: list[PackedBatch]
+    batch: list[int]
+    supervised: int
+    tokens: int
+    squares: int
+    row_count: int
+
+
+class Trainer:
+    """Drives a DeepSpeed engine through a plan of steps."""
+
+    def __init__(
+        self,
+        engine: Any,
+        examples: Examples,
+        order: Order,
+        recipe: Recipe,
+        execution: Execution,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self.engine = engine
+        self.examples = examples
+        self.order = order
+        self.recipe = recipe
+        self.execution = execution
+        self.checkpoints = checkpoints
+        self.rank = distributed.get_rank()
+        self.world = distributed.get_world_size()
+        self.lengths = examples.lengths
+        self.stop = StopRequest()
+
+    def run(self) -> Progress:
+        """Train to the end of the plan, from the newest checkpoint if there is one.
+
+        Raises:
+            Interrupted: asked to stop; a checkpoint was written.
+            InputError: the loss or the gradient is not finite.
+        """
+        progress = self._resume()
+        steps = self.order.plan.steps
+        saved = time.monotonic()
+        with (
+            self.stop.listening(),
+            tqdm(
+                total=steps,
+                initial=progress.step,
+                desc="finetune",
+                unit="step",
+                disable=self.rank != 0,
+                mininterval=0.5,
+            ) as bar,
+        ):
+            while progress.step < steps:
+                began = time.monotonic()
+                loss, stop = self.step(progress)
+                progress.losses.append(loss)
+                progress.seconds += time.monotonic() - began
+                bar.set_postfix(
+                    loss=f"{loss:.3f}",
+                    tok_s=f"{progress.tokens / progress.seconds:.0f}",
+                    refresh=False,
+                )
+                bar.update()
+                due = self._all(stop or self._save_due(progress.step, saved))
+                if due:
+                    self.checkpoints.save(self.engine, progress.step, asdict(progress))
+                    saved = time.monotonic()
+                if stop:
+                    raise Interrupted(f"stopped after step {progress.step} of {steps}, saved")
+        return progress
+
+    def step(self, progress: Progress) -> tuple[float, bool]:
+        """One optimiser step.
+
+        Returns:
+            Mean loss per supervised token of the global batch, and whether any rank was asked
+            to stop.
+        """
+        step = self._rows(progress.step)
+        self._set_learning_rate(progress.step)
+        # DeepSpeed averages gradients over ranks; the factor turns that mean into the sum.
+        scale = self.world / step.supervised
+        total = torch.zeros(2, dtype=torch.float64)
+        for place, row in enumerate(step.rows, 1):
+            self.engine.set_gradient_accumulation_boundary(place == len(step.rows))
+            loss = self.engine(batch=row)
+            self.engine.backward(loss * scale)
+            total[0] += float(loss.detach())
+        total[1] = float(self.stop.asked)
+        summed = self._sum(total)
+        mean = float(summed[0]) / step.supervised
+        self._check_finite(mean, "loss", step, progress.step)
+        self.engine.step()
+        norm = self.engine.get_global_grad_norm()
+        if norm is not None:
+            self._check_finite(float(norm), "gradient norm", step, progress.step)
+        progress.step += 1
+        progress.examples += len(step.batch)
+        progress.tokens += step.tokens
+        progress.supervised += step.supervised
+        progress.squares += step.squares
+        progress.rows += step.row_count
+        return mean, bool(summed[1] > 0)
+
+    def _rows(self, step: int) -> StepRows:
+        batch = self.order.batch(step)
+        lengths = [int(self.lengths[position]) for position in batch]
+        packed = pack(
+            [length - 1 for length in lengths],
+            ranks=self.world,
+            row_tokens=self.execution.row_tokens,
+        )
+        rows = [
+            packed_batch(
+                [self.examples.sequence(batch[place]) for place in row], self.engine.device
+            )
+            for row in packed[self.rank]
+        ]
+        prompts = sum(int(self.examples.prompt_lengths[position]) for position in batch)
+        return StepRows(
+            rows,
+            batch,
+            supervised=sum(lengths) - prompts,
+            tokens=sum(lengths),
+            squares=sum(length**2 for length in lengths),
+            row_count=len(packed[0]) * self.world,
+        )
+
+    def _set_learning_rate(self, step: int) -> None:
+        rate = learning_rate(self.recipe, step, self.order.plan.steps)
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _resume(self) -> Progress:
+        state = self.checkpoints.load(self.engine)
+        if state is None:
+            return Progress()
+        progress = Progress(**state)
+        progress.starts += 1
+        if self.rank == 0:
+            log.info("going on from step %d", progress.step)
+        return progress
+
+    def _save_due(self, step: int, saved: float) -> bool:
+        every = self.execution.save_steps
+        if every is not None and step % every == 0:
+            return True
+        waited = time.monotonic() - saved
+        if step == self.order.plan.steps:  # the export may be stopped too
+            return waited >= FINAL_SAVE_SECONDS
+        return waited >= 60 * self.execution.save_minutes
+
+    def _sum(self, values: torch.Tensor) -> torch.Tensor:
+        values = values.to(self.engine.device)
+        distributed.all_reduce(values)
+        return values.cpu()
+
+    def _all(self, due: bool) -> bool:
+        """Rank 0's view, so that all ranks save together though their clocks differ."""
+        flag = torch.tensor([float(due)], device=self.engine.device)
+        distributed.broadcast(flag, 0)
+        return bool(flag.item())
+
+    def _check_finite(self, value: float, name: str, rows: StepRows, step: int) -> None:
+        if math.isfinite(value):
+            return
+        ids = [self.examples.ids[position] for position in rows.batch[:8]]
+        more = f" and {len(rows.batch) - 8} more" if len(rows.batch) > 8 else ""
+        raise InputError(
+            f"the {name} is {value} at step {step + 1}; examples of the batch: "
+            f"{', '.join(ids)}{more}",
+            where="recipe",
+            fix="lower recipe.learning_rate, add recipe.warmup_ratio, set recipe.max_grad_norm, "
+            "use precision bf16 or fp32, or look at these examples",
+        )
