@@ -77,6 +77,7 @@ class Covariance:
         self.n_scales, self.n_seeds = sample.means.shape
         self.means = sample.means.mean(1)
         self._strata = np.unique(sample.strata, return_inverse=True)[1]
+        self.n_strata = int(self._strata.max()) + 1
         self._strata_df = np.maximum(np.bincount(self._strata) - 1, 1)
         self._item_influence = sample.influence.mean(1)
         self.within, self.between = self._run_variances(run_sd)

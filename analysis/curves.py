@@ -9,13 +9,18 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
+from analysis.changes import change_rows
+from analysis.compare import arm_pairs, comparison_rows
 from analysis.cube import build_cubes
 from analysis.errors import AnalysisError
+from analysis.judges import judge_rows
 from analysis.means import curve_rows
 from analysis.options import CurveOptions
 from analysis.panel import build_panel
 from analysis.scores import read_scores
 from analysis.tables import frame, write_tables
+from analysis.variance import repeat_variances, variance_rows
+from analysis.verdicts import verdict_rows
 
 EXIT_BAD_INPUT = 2
 
@@ -26,10 +31,20 @@ def analyse(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     Raises:
         AnalysisError: no arm has a usable ladder.
     """
-    panels = [build_panel(cube, options) for cube in build_cubes(scores)]
-    return {
-        "curves": frame("curves", [row for panel in panels for row in curve_rows(panel, options)]),
+    cubes = build_cubes(scores)
+    panels = [build_panel(cube, options) for cube in cubes]
+    repeats = repeat_variances(scores)
+    judges, bins = judge_rows(scores, options)
+    rows = {
+        "curves": [row for panel in panels for row in curve_rows(panel, options)],
+        "verdicts": [row for panel in panels for row in verdict_rows(panel, options)],
+        "comparisons": [row for pair in arm_pairs(cubes) for row in comparison_rows(pair, options)],
+        "changes": [row for panel in panels for row in change_rows(panel, options)],
+        "variance": [row for panel in panels for row in variance_rows(panel, repeats)],
+        "judges": judges,
+        "judge_bins": bins,
     }
+    return {name: frame(name, table) for name, table in rows.items()}
 
 
 def parse_options(text: str | None) -> CurveOptions:

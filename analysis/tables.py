@@ -56,7 +56,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "rise_high": "upper end of its interval",
         "drop_from": "the scale before the clearest drop",
         "drop_to": "the scale after it",
-        "drop": "size of that drop",
+        "drop": "size of that drop; negative when no later scale is lower",
         "drop_bound": "its lower bound, simultaneous over all pairs of scales",
         "ladder_slope": "slope per doubling over the whole ladder",
         "ladder_low": "lower end of its interval",
