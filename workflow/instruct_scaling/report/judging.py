@@ -1,0 +1,105 @@
+"""The judge check: how many judgements are missing, why, and how far repeats agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from instruct_scaling.report.context import JudgeCheck, Table
+from instruct_scaling.report.csv_tables import frame_table
+from instruct_scaling.report.curves import read_table, sort_categories
+from instruct_scaling.report.runs import JudgementSurvey
+from instruct_scaling.report.wording import category_name, count, percent
+
+OK = "ok"
+
+
+def judge_check(
+    survey: JudgementSurvey, judges: list[str], order: list[str], tables: Path
+) -> JudgeCheck:
+    """The check of every judge of the study.
+
+    Args:
+        survey: counted judgements.
+        judges: in the order of the study.
+        order: categories of the study.
+        tables: folder with `judges.csv`, which may be missing.
+    """
+    failed = sum(n for (_, _, status), n in survey.counts.items() if status != OK)
+    return JudgeCheck(
+        missing=_by_reason(survey, judges),
+        by_category=_by_category(survey, judges, order) if failed else None,
+        repeats=_repeats(tables / "judges.csv"),
+        judgements=survey.counts.total(),
+        failed=failed,
+    )
+
+
+def _by_reason(survey: JudgementSurvey, judges: list[str]) -> Table:
+    rows = []
+    for judge in judges:
+        by_status: Counter[str] = Counter()
+        for (name, _, status), n in survey.counts.items():
+            by_status[status] += n if name == judge else 0
+        total = by_status.total()
+        usage = survey.usage.get(judge)
+        if usage is None or total == 0:
+            rows.append([judge, "", "0", "0", "0", "", "no judgements were given"])
+            continue
+        missing = total - by_status[OK]
+        reasons = ", ".join(
+            f"{status} {count(n)}" for status, n in by_status.most_common() if status != OK and n
+        )
+        rows.append(
+            [
+                judge,
+                usage.version,
+                str(len(usage.repeats)),
+                count(total),
+                count(missing),
+                percent(missing / total),
+                reasons or "none",
+            ]
+        )
+    return Table(
+        ["judge", "version", "repeats", "judgements", "missing", "share missing", "reasons"],
+        rows,
+        numeric=frozenset({"repeats", "judgements", "missing", "share missing"}),
+    )
+
+
+def _by_category(survey: JudgementSurvey, judges: list[str], order: list[str]) -> Table:
+    rows = []
+    for judge in judges:
+        categories = {category for name, category, _ in survey.counts if name == judge}
+        for category in sort_categories(categories, order):
+            by_status = {
+                status: n
+                for (name, at, status), n in survey.counts.items()
+                if name == judge and at == category
+            }
+            total = sum(by_status.values())
+            missing = total - by_status.get(OK, 0)
+            reasons = ", ".join(f"{s} {count(n)}" for s, n in sorted(by_status.items()) if s != OK)
+            if missing:
+                rows.append(
+                    [
+                        judge,
+                        category_name(category),
+                        count(total),
+                        count(missing),
+                        percent(missing / total),
+                        reasons,
+                    ]
+                )
+    return Table(
+        ["judge", "category", "judgements", "missing", "share missing", "reasons"],
+        rows,
+        caption="Categories with missing judgements",
+        numeric=frozenset({"judgements", "missing", "share missing"}),
+    )
+
+
+def _repeats(path: Path) -> Table | None:
+    frame = read_table(path, ())
+    return None if frame is None or frame.empty else frame_table(frame, caption="Repeats and panel")

@@ -1,0 +1,120 @@
+"""How the study was done, in a paragraph made from its config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instruct_scaling.config.bases import Base, TinyBase
+from instruct_scaling.config.judges import Judge, LlmJudge
+from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.config.study import Study
+from instruct_scaling.report.context import Table, VerdictTable
+from instruct_scaling.report.wording import count, level, listing, plain, plural, words
+
+
+def method(study: Study, verdicts: list[VerdictTable]) -> list[str]:
+    """Sentences, one paragraph each: data and ladder, tuning, answers and judges, analysis."""
+    return [
+        _data(study),
+        *(_tuning(name, study) for name in study.arms),
+        _asking(study),
+        _analysis(study, verdicts),
+    ]
+
+
+def analysis_options(study: Study) -> Table:
+    """Every option of the analysis with its value and meaning."""
+    fields = type(study.analysis).model_fields
+    rows = [
+        [
+            words(name),
+            plain(getattr(study.analysis, name)),
+            (field.description or "").replace("\n", " "),
+        ]
+        for name, field in fields.items()
+    ]
+    return Table(["option", "value", "meaning"], rows)
+
+
+def base_name(base: Base) -> str:
+    """A base model in a few words."""
+    if isinstance(base, TinyBase):
+        return (
+            f"a BLOOM of {base.layers} layers and width {base.hidden_size}, built and trained on "
+            f"plain text for this study ({count(base.steps)} steps)"
+        )
+    return base.model + (f" at revision {base.revision}" if base.revision else "")
+
+
+def _data(study: Study) -> str:
+    scales = listing(count(scale) for scale in study.ladder.values())
+    nested = "nested" if "subset" in study.seeds.vary or len(study.seeds.replicates) == 1 else ""
+    pools = listing(f"“{name}”" for name in study.pools)
+    return (
+        f"From the {'pool' if len(study.pools) == 1 else 'pools'} {pools}, subsets of {scales} "
+        f"records were drawn by a keyed hash of each record"
+        f"{'; those of one seed are nested' if nested else ', the same subsets for every seed'}. "
+        f"There {'is' if len(study.seeds.replicates) == 1 else 'are'} "
+        f"{plural(len(study.seeds.replicates), 'seed')} per scale "
+        f"(labels {plain(study.seeds.replicates)}, study seed {study.seeds.study}); what varies "
+        f"between seeds: {listing(study.seeds.vary) or 'nothing'}."
+    )
+
+
+def _tuning(name: str, study: Study) -> str:
+    arm = study.arms[name]
+    recipe = arm.recipe
+    return (
+        f"Arm “{name}”: {base_name(study.bases[arm.base])} was tuned on pool “{arm.pool}” with "
+        f"{_what_is_tuned(recipe)}, loss on the answer only; batch {count(recipe.batch_size)} "
+        f"examples, {_amount(recipe)}, AdamW with learning rate {recipe.learning_rate:g} "
+        f"({recipe.schedule}, warm-up {recipe.warmup_ratio:g} of the steps), weight decay "
+        f"{recipe.weight_decay:g}, {recipe.precision}, at most {count(recipe.max_length)} tokens."
+    )
+
+
+def _what_is_tuned(recipe: Recipe) -> str:
+    if isinstance(recipe.tuning, LoraTuning):
+        return f"LoRA of rank {recipe.tuning.rank} (alpha {recipe.tuning.alpha:g})"
+    return "all weights trained"
+
+
+def _amount(recipe: Recipe) -> str:
+    if recipe.epochs is not None:
+        return f"{recipe.epochs:g} epochs at every scale (so compute grows with the data)"
+    return f"{count(recipe.steps)} steps at every scale (so compute is held fixed)"
+
+
+def _asking(study: Study) -> str:
+    respond = study.respond
+    decoding = "greedily" if respond.temperature == 0 else f"at temperature {respond.temperature:g}"
+    base = " and the untuned base (scale 0)" if study.ladder.base else ""
+    judges = listing(f"“{name}”, {_judge(judge)}" for name, judge in study.judges.items())
+    return (
+        f"Every run{base} answered every eval item once, {decoding}, with at most "
+        f"{count(respond.max_new_tokens)} new tokens. Scores in [0, 1] come from {judges}. "
+        "A judgement that failed is missing and counted, never 0."
+    )
+
+
+def _judge(judge: Judge) -> str:
+    if isinstance(judge, LlmJudge):
+        return (
+            f"the model {judge.model} with a rubric per category, {plural(judge.repeats, 'repeat')}"
+        )
+    return "a reference scorer per category"
+
+
+def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
+    options: dict[str, Any] = study.analysis.model_dump()
+    margins = dict.fromkeys(table.margins for table in verdicts if table.margins)
+    told = f" Verdicts use the equivalence margins {'; '.join(margins)}." if margins else ""
+    noise = dict.fromkeys(part for table in verdicts for part in table.noise)
+    held = f" Noise held by the intervals: {'; '.join(noise)}." if noise else ""
+    return (
+        f"A category's score is the mean over its items, then over seeds; Overall is the plain "
+        f"mean of the categories. Intervals are {level(options['interval'])} and take items and, "
+        f"with several seeds, training runs as random; a bootstrap over items and seeds "
+        f"({count(options['bootstrap_replicates'])} replicates) stands beside them in curves.csv."
+        f"{told}{held}"
+    )
