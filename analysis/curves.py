@@ -12,11 +12,16 @@ from pydantic import ValidationError
 from analysis.changes import change_rows
 from analysis.compare import arm_pairs, comparison_rows
 from analysis.cube import build_cubes
+from analysis.efficiency import efficiency_rows
 from analysis.errors import AnalysisError
+from analysis.extrapolation import extrapolation_rows, need_rows
+from analysis.fits import fit_panel, fit_rows
+from analysis.joint import joint_rows
 from analysis.judges import judge_rows
 from analysis.means import curve_rows
 from analysis.options import CurveOptions
 from analysis.panel import build_panel
+from analysis.planning import plan_rows
 from analysis.scores import read_scores
 from analysis.tables import frame, write_tables
 from analysis.variance import repeat_variances, variance_rows
@@ -35,12 +40,27 @@ def analyse(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     panels = [build_panel(cube, options) for cube in cubes]
     repeats = repeat_variances(scores)
     judges, bins = judge_rows(scores, options)
+    pairs = arm_pairs(cubes)
+    verdicts = [verdict_rows(panel, options) for panel in panels]
+    fits = [
+        fit_panel(panel, {row["category"]: row["verdict"] for row in rows}, options)
+        for panel, rows in zip(panels, verdicts, strict=True)
+    ]
+    fitted = list(zip(panels, fits, strict=True))
     rows = {
         "curves": [row for panel in panels for row in curve_rows(panel, options)],
-        "verdicts": [row for panel in panels for row in verdict_rows(panel, options)],
-        "comparisons": [row for pair in arm_pairs(cubes) for row in comparison_rows(pair, options)],
+        "verdicts": [row for rows in verdicts for row in rows],
+        "comparisons": [row for pair in pairs for row in comparison_rows(pair, options)],
+        "efficiency": [row for pair in pairs for row in efficiency_rows(pair, options)],
         "changes": [row for panel in panels for row in change_rows(panel, options)],
         "variance": [row for panel in panels for row in variance_rows(panel, repeats)],
+        "fits": [row for panel, fit in fitted for row in fit_rows(panel, fit)],
+        "extrapolation": [
+            r for panel, fit in fitted for r in extrapolation_rows(panel, fit, options)
+        ],
+        "needs": [row for panel, fit in fitted for row in need_rows(panel, fit, options)],
+        "joint": joint_rows(cubes, options),
+        "plan": [row for panel in panels for row in plan_rows(panel, options)],
         "judges": judges,
         "judge_bins": bins,
     }

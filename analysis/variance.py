@@ -1,4 +1,4 @@
-"""variance.csv: the shares of items, runs, their interaction and the judge in a score's variance."""
+"""variance.csv: the parts of items, runs, their interaction and the judge in a score."""
 
 from __future__ import annotations
 

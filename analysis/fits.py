@@ -1,0 +1,205 @@
+"""fits.csv: curves through the means by generalised least squares, dropped when they misfit."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analysis.contrasts import slope_weights, tail_scales
+from analysis.covariance import Covariance
+from analysis.families import FAMILIES, Family
+from analysis.options import CurveOptions
+from analysis.panel import Curve, Panel
+
+KEPT, DROPPED, REFUSED = "kept", "dropped", "refused"
+
+
+@dataclass(frozen=True)
+class FamilyFit:
+    """One family on one curve.
+
+    Attributes:
+        parameters: (p,) at the measured means; None when refused.
+        draws: (B, p) at draws of the means; None when refused.
+    """
+
+    family: Family
+    status: str
+    reason: str
+    parameters: np.ndarray | None = None
+    draws: np.ndarray | None = None
+    chi2: float = np.nan
+    p_misfit: float = np.nan
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """All families on one curve; `refusal` says why nothing may be fitted (else empty)."""
+
+    fits: list[FamilyFit]
+    refusal: str
+
+    @property
+    def kept(self) -> list[FamilyFit]:
+        """The families that survived."""
+        return [fit for fit in self.fits if fit.status == KEPT]
+
+    @property
+    def tried(self) -> int:
+        """How many families had enough scales to be tried."""
+        return sum(fit.status != REFUSED for fit in self.fits)
+
+
+def fit_curve(
+    covariance: Covariance | None,
+    scales: np.ndarray,
+    verdict: str,
+    options: CurveOptions,
+    seed_text: str,
+) -> CurveFit:
+    """Fit the families that the options name.
+
+    Args:
+        verdict: the curve's verdict; a non-monotone curve is not fitted.
+        seed_text: names the curve, so that its draws do not depend on what else is in the table.
+    """
+    refusal = _refusal(covariance, verdict)
+    if refusal:
+        refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
+        return CurveFit(refused, refusal)
+    df = covariance.contrast(slope_weights(scales, tail_scales(scales))).df
+    matrix = shrunk(covariance)
+    whiten = np.linalg.inv(np.linalg.cholesky(matrix))
+    draws = draw_means(covariance.means, matrix, df, options, seed_text)
+    x = scales / scales[-1]
+    fits = [
+        _fit_family(FAMILIES[name], x, covariance.means, draws, whiten, df, options)
+        for name in options.families
+    ]
+    if all(fit.status != KEPT for fit in fits):
+        tried = any(fit.status == DROPPED for fit in fits)
+        refusal = "every family misfits" if tried else "too few scales for any family"
+    return CurveFit(fits, refusal)
+
+
+def _refusal(covariance: Covariance | None, verdict: str) -> str:
+    if covariance is None or not covariance.total.any():
+        return "the noise is not known"
+    if verdict == "non-monotone":
+        return "the curve is not monotone"
+    return ""
+
+
+def shrunk(covariance: Covariance) -> np.ndarray:
+    """(K, K) covariance fit for inversion: that of items drawn towards equal correlation.
+
+    With G clusters the weight of the drawn-to matrix is K / (G + K); it vanishes with many items
+    and keeps the matrix regular with few.
+    """
+    items, k = covariance.items, covariance.n_scales
+    weight = k / (len(covariance.sample.strata) + k)
+    spread = np.sqrt(np.diag(items))
+    if k > 1 and spread.all():
+        correlation = items / np.outer(spread, spread)
+        shared = (correlation.sum() - k) / (k * (k - 1))
+        shared = float(np.clip(shared, -0.5 / (k - 1), 0.95))
+        even = np.outer(spread, spread) * (shared + (1 - shared) * np.eye(k))
+    else:
+        even = np.diag(np.maximum(np.diag(items), np.diag(items).max()))
+    matrix = (1 - weight) * items + weight * even + covariance.runs
+    # A hair of the mean variance keeps the Cholesky factor real for means without any noise.
+    return matrix + np.eye(k) * np.trace(matrix) / k * 1e-9
+
+
+def draw_means(
+    means: np.ndarray, matrix: np.ndarray, df: float, options: CurveOptions, seed_text: str
+) -> np.ndarray:
+    """(B, K) draws around the means, multivariate t with the covariance's degrees of freedom."""
+    digest = hashlib.blake2b(
+        f"{options.bootstrap_seed}/{seed_text}".encode(), digest_size=8
+    ).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "big"))
+    normal = rng.standard_normal((options.fit_draws, len(means)))
+    if np.isfinite(df):
+        normal /= np.sqrt(rng.chisquare(df, size=(options.fit_draws, 1)) / df)
+    return means + normal @ np.linalg.cholesky(matrix).T
+
+
+def _fit_family(
+    family: Family,
+    x: np.ndarray,
+    means: np.ndarray,
+    draws: np.ndarray,
+    whiten: np.ndarray,
+    df: float,
+    options: CurveOptions,
+) -> FamilyFit:
+    if len(x) < family.least_scales:
+        reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
+        return FamilyFit(family, REFUSED, reason)
+    fitted = family.fit(x, np.vstack([means, draws]), whiten)
+    free = len(x) - len(family.names)
+    chi2 = float(fitted.chi2[0])
+    p_misfit = float(stats.f.sf(chi2 / free, free, df))
+    kept = p_misfit >= options.misfit_level
+    return FamilyFit(
+        family,
+        KEPT if kept else DROPPED,
+        "" if kept else f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}",
+        fitted.parameters[0],
+        fitted.parameters[1:],
+        chi2,
+        p_misfit,
+    )
+
+
+def fit_panel(panel: Panel, verdicts: dict[str, str], options: CurveOptions) -> dict[str, CurveFit]:
+    """Fits of every curve of a panel, given the verdict of each."""
+    return {
+        name: fit_curve(
+            _noise(curve, options),
+            panel.cube.scales,
+            verdicts[name],
+            options,
+            f"{panel.cube.judge}/{panel.cube.arm}/{name}",
+        )
+        for name, curve in panel.curves.items()
+    }
+
+
+def _noise(curve: Curve, options: CurveOptions) -> Covariance | None:
+    return None if curve.missing.max() > options.missing_limit else curve.covariance
+
+
+def fit_rows(panel: Panel, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
+    """One row per category and family."""
+    return [
+        {
+            "judge": panel.cube.judge,
+            "arm": panel.cube.arm,
+            "category": name,
+            "family": fit.family.name,
+            "parameters": describe(fit.family.names, fit.parameters),
+            "n_scales": len(panel.cube.scales),
+            "n_parameters": len(fit.family.names),
+            "chi2": fit.chi2,
+            "p_misfit": fit.p_misfit,
+            "status": fit.status,
+            "reason": fit.reason,
+        }
+        for name, curve_fit in fits.items()
+        for fit in curve_fit.fits
+    ]
+
+
+def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:
+    """Parameters as `name=value; ...`; records count in multiples of the largest scale."""
+    if parameters is None:
+        return ""
+    return "; ".join(
+        f"{name}={value:.6g}" for name, value in zip(names, parameters.tolist(), strict=True)
+    )
