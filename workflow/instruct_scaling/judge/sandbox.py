@@ -135,7 +135,7 @@ class Sandbox:
             order.seek(0)
             if isolation.uid is not None:
                 os.chown(folder, isolation.uid, isolation.uid)
-                os.chmod(folder, 0o711)  # root without its capabilities enters as a stranger
+                Path(folder).chmod(0o711)  # root without its capabilities enters as a stranger
             try:
                 process = subprocess.Popen(
                     self._command(isolation, folder),
@@ -194,9 +194,7 @@ class Sandbox:
         return _verdict(output, token, started, process)
 
 
-def _verdict(
-    output: bytes, token: str, started: bool, process: subprocess.Popen[bytes]
-) -> Verdict:
+def _verdict(output: bytes, token: str, started: bool, process: subprocess.Popen[bytes]) -> Verdict:
     if not started:
         return Verdict(False, False, "the sandbox ended before the program began")
     message = output.removeprefix(b"started\n").split(b"\n")[0].decode("utf-8", "replace")

@@ -36,9 +36,23 @@ REFUSED = (
 )
 # Audit events whose first arguments are paths that would be changed.
 CHANGING = frozenset(
-    ("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.removexattr", "os.rename")
-    + ("os.rmdir", "os.setxattr", "os.symlink", "os.truncate", "os.utime", "os.chdir")
-    + ("shutil.move", "shutil.rmtree")
+    (
+        "os.chdir",
+        "os.chmod",
+        "os.chown",
+        "os.link",
+        "os.mkdir",
+        "os.remove",
+        "os.removexattr",
+        "os.rename",
+        "os.rmdir",
+        "os.setxattr",
+        "os.symlink",
+        "os.truncate",
+        "os.utime",
+        "shutil.move",
+        "shutil.rmtree",
+    )
 )
 LISTING = frozenset(("os.listdir", "os.scandir", "os.walk"))
 
@@ -124,7 +138,7 @@ def main() -> None:
     os.environ.clear()
     program = types.ModuleType("program")
     sys.modules["program"] = program
-    guard(os.getcwd(), job["readable"])
+    guard(".", job["readable"])
     try:
         exec(compile(job["program"], "<program>", "exec"), program.__dict__)
         exec(compile(job["tests"], "<tests>", "exec"), program.__dict__)

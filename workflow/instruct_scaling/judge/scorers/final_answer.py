@@ -16,7 +16,9 @@ from instruct_scaling.records import Checks, EvalItem
 
 COMPARE_SECONDS = 3  # of one math-verify call; whole seconds, as it uses alarm(2)
 
-_FULL_WIDTH = str.maketrans("０１２３４５６７８９．，＋－＝％（）：／−×÷\u00a0", "0123456789.,+-=%():/-*/ ")
+_FULL_WIDTH = str.maketrans(
+    "０１２３４５６７８９．，＋－＝％（）：／−×÷\u00a0", "0123456789.,+-=%():/-*/ "
+)
 # "the answer is", "答案：", GSM8K's "####": what follows is the answer.
 _ANCHOR = regex.compile(
     r"####|(?:final\s+)?answer(?:\s+is)?\s*[:=]?|(?:最终)?(?:答案|结果)(?:是|为)?\s*[:=]?|\b答\s*[:]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import regex
@@ -32,10 +33,10 @@ _SEPARATOR = regex.compile(r"[,，、;；]|\s+(?:and|or)\s+|和|以及")
 
 
 def open_ended(item: EvalItem, checks: Checks, response: str) -> Outcome:
-    """`constraint_share` x `fluency`; the reason names both factors."""
+    """`constraints_kept` x `fluency`; the reason names both factors."""
     if not tokenize(response):
         return scored(0.0, "no words")
-    kept = constraint_share(checks, response)
+    kept = constraints_kept(checks, response)
     smooth = fluency(response, item.language or guess_language(item.full_prompt))
     return scored(kept * smooth, f"constraints {kept:.3f}, fluency {smooth:.3f}")
 
@@ -64,10 +65,11 @@ def fluency(text: str, language: str | None) -> float:
     return distinct * min(1.0, len(regex.findall(script, text)) / letters / USUAL_SCRIPT_SHARE)
 
 
-def constraint_share(checks: Checks, text: str) -> float:
-    """Mean over the constraints that the item has of how far each is kept, in [0, 1].
+def constraints_kept(checks: Checks, text: str) -> float:
+    """Product over the constraints that the item has of how far each is kept, in [0, 1].
 
-    Without any: how far the text reaches a usual length of 16 tokens.
+    A product, so that a text of the right length about something else is worth nothing. An item
+    without constraints asks for a usual length of 16 tokens.
     """
     folded = fold(text)
     items = listed_items(text)
@@ -84,7 +86,7 @@ def constraint_share(checks: Checks, text: str) -> float:
     shares = [measure() for wanted, measure in measures if wanted is not None]
     if not shares:
         return _at_least(len(tokenize(text)), USUAL_TOKENS)
-    return sum(shares) / len(shares)
+    return math.prod(shares)
 
 
 def listed_items(text: str) -> list[str]:
@@ -103,7 +105,7 @@ def listed_items(text: str) -> list[str]:
 
 
 def guess_language(prompt: str) -> str:
-    """"zh" for a prompt with any Chinese character, else "en"."""
+    """ "zh" for a prompt with any Chinese character, else "en"."""
     return "zh" if _HAN.search(prompt) else "en"
 
 
