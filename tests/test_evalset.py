@@ -12,6 +12,7 @@ from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.config.evalset import EvalSet
 from instruct_scaling.errors import InputError
 from instruct_scaling.evalset import build_evalset, read_items
+from instruct_scaling.files import sha256_file
 
 BELLE_FIELDS = {"prompt": "question", "category": "class", "reference": "std_answer"}
 
@@ -129,6 +130,25 @@ def test_embedded_items_cover_the_study(tmp_path):
     assert Counter(one.category for one in items) == dict.fromkeys(CATEGORIES, 3)
     items, _ = build_evalset(EvalSet.model_validate({**section, "categories": ["cot", "math"]}))
     assert [one.category for one in items] == ["cot"] * 3 + ["math"] * 3
+
+
+def test_items_from_the_web_are_those_that_the_config_vouches_for(tmp_path, httpserver):
+    path = tmp_path / "a.jsonl"
+    write_items(path, [item(1), {"category": "math"}])
+    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
+    url = httpserver.url_for("/a.jsonl")
+    source = {"type": "url", "url": url, "sha256": sha256_file(path)}
+    with pytest.raises(InputError, match="line 2: entry without prompt") as error:
+        build_evalset(config(source))
+    assert error.value.where == url
+    items, audit = build_evalset(config({**source, "on_error": "skip"}))
+    assert len(items) == 1
+    assert audit["sources"][0]["sha256"] == sha256_file(path)
+    with pytest.raises(InputError, match="its content has changed"):
+        build_evalset(config({**source, "sha256": "0" * 64}))
+    with pytest.raises(InputError, match="cannot be fetched") as error:
+        build_evalset(config({**source, "url": httpserver.url_for("/none")}))
+    assert "source of type `file`" in error.value.fix
 
 
 def run_evalset(section, folder):

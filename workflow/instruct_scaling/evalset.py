@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from instruct_scaling.categories import CATEGORIES, require_category
 from instruct_scaling.cli import run_stage
-from instruct_scaling.config.evalset import EmbeddedEval, EvalFile, EvalSet
+from instruct_scaling.config.evalset import EmbeddedEval, EvalFile, EvalSet, EvalUrl
 from instruct_scaling.config.section import parse_section
+from instruct_scaling.download import downloaded
 from instruct_scaling.embedded import generate_items
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_jsonl, sha256_file, write_json, write_jsonl
@@ -72,10 +73,10 @@ def build_evalset(config: EvalSet) -> tuple[list[EvalItem], dict[str, Any]]:
     items: dict[str, EvalItem] = {}
     audits = []
     for source in config.sources:
-        audit, stream = _open_source(source, declared)
-        limit = source.limit_per_category if isinstance(source, EvalFile) else None
+        audit, read = _read_source(source, declared)
+        limit = None if isinstance(source, EmbeddedEval) else source.limit_per_category
         fresh: dict[str, EvalItem] = {}
-        for item in stream:
+        for item in read:
             if item.category not in order:
                 audit.other_categories[item.category] += 1
             elif item.id in items or item.id in fresh:
@@ -83,7 +84,7 @@ def build_evalset(config: EvalSet) -> tuple[list[EvalItem], dict[str, Any]]:
             else:
                 fresh[item.id] = item
         kept = _limited(fresh.values(), limit)
-        audit.read += audit.broken.count
+        audit.read = len(read) + audit.broken.count
         audit.over_limit = len(fresh) - len(kept)
         audit.kept = len(kept)
         items |= {item.id: item for item in kept}
@@ -107,53 +108,44 @@ def read_items(path: str | Path) -> Iterator[EvalItem]:
             raise InputError(f"not an eval item: {error}", where=path, line=number) from error
 
 
-def _open_source(
-    source: EmbeddedEval | EvalFile, declared: tuple[str, ...]
-) -> tuple[SourceAudit, Iterator[EvalItem]]:
+def _read_source(
+    source: EmbeddedEval | EvalFile | EvalUrl, declared: tuple[str, ...]
+) -> tuple[SourceAudit, list[EvalItem]]:
     if isinstance(source, EmbeddedEval):
         place = f"embedded, seed {source.seed}"
-        audit = SourceAudit(place, None, BrokenLog(place, "row", "stop"))
         standard = tuple(name for name in CATEGORIES if not declared or name in declared)
-        stream = (
+        items = list(
             generate_items(source.items_per_category, source.seed, categories=standard)
             if standard
-            else iter(())
+            else ()
         )
-        return audit, _counted(stream, audit)
-    file = RowFile(source.path)
-    broken = BrokenLog(source.path, file.unit, source.on_error)
-    audit = SourceAudit(source.path, sha256_file(source.path), broken)
-    return audit, _counted(_file_items(file, source, declared, broken.add), audit)
+        return SourceAudit(place, None, BrokenLog(place, "row", "stop")), items
+    if isinstance(source, EvalUrl):
+        with downloaded(source.url, source.sha256) as path:
+            return _read_file(RowFile(path, source.url), source, declared)
+    return _read_file(RowFile(source.path), source, declared)
 
 
-def _counted(items: Iterable[EvalItem], audit: SourceAudit) -> Iterator[EvalItem]:
-    for item in items:
-        audit.read += 1
-        yield item
-
-
-def _file_items(
-    file: RowFile,
-    source: EvalFile,
-    declared: tuple[str, ...],
-    report: Callable[[Broken], None],
-) -> Iterator[EvalItem]:
+def _read_file(
+    file: RowFile, source: EvalFile | EvalUrl, declared: tuple[str, ...]
+) -> tuple[SourceAudit, list[EvalItem]]:
+    broken = BrokenLog(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
+    items = []
     for row in file:
         if isinstance(row, Row):
             try:
-                item = _item(row.value, fields, source, declared)
+                items.append(_item(row.value, fields, source, declared))
+                continue
             except ValueError as error:
                 row = Broken(row.number, str(error))
-            else:
-                yield item
-                continue
-        report(row)
-    fields.check_all_found(source.path)
+        broken.add(row)
+    fields.check_all_found(file.name)
+    return SourceAudit(file.name, sha256_file(file.path), broken), items
 
 
 def _item(
-    row: dict[str, Any], fields: FieldReader, source: EvalFile, declared: tuple[str, ...]
+    row: dict[str, Any], fields: FieldReader, source: EvalFile | EvalUrl, declared: tuple[str, ...]
 ) -> EvalItem:
     category = fields.text(row, "category") or source.category
     if category is None:

@@ -78,17 +78,22 @@ class RowFile:
     The format is found from the content, not from the name. Iterating yields a `Row` or a
     `Broken` for every entry; empty lines are passed over.
 
+    Args:
+        path: the file.
+        name: what errors call it, by default its path.
+
     Raises:
         InputError: there is no such file; while iterating: a damaged archive or Parquet file,
             or a JSON list with a syntax error, after which nothing can be read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
         self.path = Path(path)
+        self.name = str(path) if name is None else name
         if not self.path.is_file():
             raise InputError(
                 "no such file",
-                where=self.path,
+                where=self.name,
                 fix=f"relative paths start at the folder the command runs in ({Path.cwd()})",
             )
         with self.path.open("rb") as handle:
@@ -107,9 +112,9 @@ class RowFile:
             with self._open() as handle:
                 yield from self._listed(handle) if first == b"[" else self._lines(handle)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(f"damaged gzip archive: {error}", where=self.path) from error
+            raise InputError(f"damaged gzip archive: {error}", where=self.name) from error
         except pa.ArrowInvalid as error:
-            raise InputError(f"damaged Parquet file: {error}", where=self.path) from error
+            raise InputError(f"damaged Parquet file: {error}", where=self.name) from error
 
     def _open(self) -> IO[bytes]:
         return gzip.open(self.path) if self._is_gzip else self.path.open("rb")
@@ -132,7 +137,7 @@ class RowFile:
         try:
             text = handle.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise InputError("not UTF-8 text", where=self.path) from error
+            raise InputError("not UTF-8 text", where=self.name) from error
         decoder = json.JSONDecoder()
         position = _skip_blanks(text, text.index("[") + 1)
         line, counted = 1, 0
@@ -145,7 +150,7 @@ class RowFile:
             except json.JSONDecodeError as error:
                 raise InputError(
                     f"not valid JSON: {error.msg} (column {error.colno})",
-                    where=self.path,
+                    where=self.name,
                     line=error.lineno,
                 ) from error
             yield _entry(line, value)
@@ -156,7 +161,7 @@ class RowFile:
             if separator != ",":
                 raise InputError(
                     "not valid JSON: expected ',' or ']' after an entry",
-                    where=self.path,
+                    where=self.name,
                     line=text.count("\n", 0, position) + 1,
                 )
             position = _skip_blanks(text, position + 1)

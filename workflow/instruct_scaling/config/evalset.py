@@ -43,7 +43,32 @@ class EvalFile(Strict):
     """What a broken line does: stop with its file and line, or be skipped and counted."""
 
 
-EvalSource = Annotated[EmbeddedEval | EvalFile, Field(discriminator="type")]
+class EvalUrl(Strict):
+    """Items from a file on the web, in the formats of a local file."""
+
+    type: Literal["url"]
+    url: str = Field(pattern=r"^https?://")
+    """Address of the file, best one that names a commit."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the file: other content is refused, so the same config always means the same
+    items."""
+    fields: dict[
+        Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
+    ] = {}
+    """As for a local file."""
+    category: str | None = None
+    """As for a local file."""
+    category_names: dict[str, str] = {}
+    """As for a local file."""
+    language: str | None = None
+    """As for a local file."""
+    limit_per_category: int | None = Field(None, gt=0)
+    """As for a local file."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """As for a local file."""
+
+
+EvalSource = Annotated[EmbeddedEval | EvalFile | EvalUrl, Field(discriminator="type")]
 
 
 class EvalSet(Strict):

@@ -24,7 +24,7 @@ class DeduplicateStep:
     by MinHash: candidates from locality-sensitive hashing whose estimated Jaccard similarity is
     at least the threshold (Broder 1997; `datasketch`).
 
-    Memory: about 120 bytes a kept record; with `minhash` about 3 kB.
+    Memory: about 120 bytes a kept record; with `minhash` about 5 kB.
     """
 
     name = "deduplicate"
