@@ -11,7 +11,7 @@ from analysis.contrasts import slope_weights, tail_scales
 from analysis.covariance import Covariance
 
 _SEEDS = np.arange(1, 41)
-_ITEMS = np.unique(np.round(np.geomspace(10, 100_000, 300)).astype(int))
+ITEM_GRID = np.unique(np.round(np.geomspace(10, 100_000, 300)).astype(int))
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ def settle(
     if not components.run_measured:
         return None
     seeds = _SEEDS if components.run_known else _SEEDS[1:]
-    grid = precision(components, n_scales, _ITEMS[:, None], seeds[None, :])
+    grid = precision(components, n_scales, ITEM_GRID[:, None], seeds[None, :])
     enough = power_within(grid, margin, level) >= power
-    cost = np.where(enough, _ITEMS[:, None] * seeds[None, :], np.inf)
+    cost = np.where(enough, ITEM_GRID[:, None] * seeds[None, :], np.inf)
     if not np.isfinite(cost).any():
         return None
     row, column = np.unravel_index(np.argmin(cost), cost.shape)
-    return int(_ITEMS[row]), int(seeds[column])
+    return int(ITEM_GRID[row]), int(seeds[column])
