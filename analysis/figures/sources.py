@@ -1,0 +1,74 @@
+"""What the figures are drawn from: the study's tables and audits, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.options import FigureOptions
+
+PAPER_TABLE = Path(__file__).parents[1] / "paper_figure1.csv"
+TEXTS = {
+    **{"study": str, "judge": str, "arm": str, "category": str, "arm_a": str, "arm_b": str},
+    **{"other": str, "verdict": str, "component": str, "status": str, "reason": str},
+    **{"note": str, "families": str, "pool": str, "step": str, "kind": str, "origin": str},
+}
+
+
+class NothingToDraw(Exception):
+    """A figure has no data in this study; the message says why, for `index.json`."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folder of CSV tables, the pools' audit files, and what to show."""
+
+    tables: Path
+    options: FigureOptions
+    audits: Sequence[Path] = ()
+
+    def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """The table `name`.csv, which must have `columns`.
+
+        Raises:
+            NothingToDraw: the table is absent or has no rows.
+            AnalysisError: the file is not a CSV table or lacks one of the columns.
+        """
+        path = self.tables / f"{name}.csv"
+        if not path.exists():
+            raise NothingToDraw(f"the study has no {path.name}")
+        try:
+            frame = pd.read_csv(path, dtype=TEXTS)
+        except (pd.errors.ParserError, UnicodeDecodeError) as error:
+            raise AnalysisError(f"not a CSV table: {error}", where=path) from error
+        except pd.errors.EmptyDataError as error:
+            raise NothingToDraw(f"{path.name} is empty") from error
+        missing = [column for column in columns if column not in frame.columns]
+        if missing:
+            raise AnalysisError(
+                f"lacks the columns {', '.join(missing)}",
+                where=path,
+                fix="write the tables anew with `python -m analysis`",
+            )
+        if frame.empty:
+            raise NothingToDraw(f"{path.name} has no rows")
+        return frame
+
+    def optional(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
+        """The table, or None where it is absent or empty."""
+        try:
+            return self.table(name, columns)
+        except NothingToDraw:
+            return None
+
+
+def paper_points() -> pd.DataFrame:
+    """The published points: columns category, scale, score.
+
+    Read from the vector shapes of Figure 1 of arXiv 2303.14742 (error at most 0.0003).
+    """
+    return pd.read_csv(PAPER_TABLE)
