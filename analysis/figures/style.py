@@ -341,20 +341,20 @@ def _block_height(text: str, size: float) -> float:
 
 
 def freeze(figure: Figure) -> None:
-    """Lay the figure out once and fix every place to a ten-thousandth of the figure.
+    """Lay the figure out once and fix every place to a thousandth of the figure.
 
     The layout solver's results differ in the eighth digit with the order of objects in memory,
     which would otherwise reach the bytes of the files.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    for part in (figure, *figure.subfigs):
-        for axes in part.axes:
-            bounds = axes.get_position(original=True).bounds
-            axes.set_position([round(value, 4) for value in bounds])
-        for text in (part._supxlabel, part._supylabel):
+    for body in figure.subfigs:
+        body.bbox_relative.set_points(body.bbox_relative.get_points().round(3))
+        for axes in body.axes:
+            axes.set_position(np.round(axes.get_position(original=True).bounds, 3).tolist())
+        for text in (body._supxlabel, body._supylabel):
             if text is not None:
-                text.set_position([round(value, 4) for value in text.get_position()])
+                text.set_position(np.round(text.get_position(), 3).tolist())
 
 
 def save(figure: Figure, path: Path, suffix: str, dpi: int) -> None:
