@@ -10,9 +10,9 @@ from typing import Annotated
 import pydantic
 import typer
 
-from instruct_scaling.cli import run_stage
+from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY, run_stage
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.errors import InputError
+from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.finetune.job import Execution, Job, Rank
 from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
 
@@ -61,10 +61,22 @@ def finetune(
     if launcher != "none":
         launch(launcher, _without_launcher(sys.argv[1:]), ranks or default_ranks())
         return
+    _be_a_rank(job, Rank.from_environment())
+
+
+def _be_a_rank(job: Job, rank: Rank) -> None:
+    """Run in this process. What goes wrong is either seen by all ranks or by rank 0 alone, so
+    rank 0 says it for all."""
     end_with_parent()
     from instruct_scaling.finetune.run import run_rank
 
-    run_rank(job, Rank.from_environment())
+    try:
+        run_rank(job, rank)
+    except (InputError, Interrupted) as error:
+        if rank.is_first:
+            raise
+        code = EXIT_RETRY if isinstance(error, Interrupted) else EXIT_BAD_INPUT
+        raise typer.Exit(code) from error
 
 
 def _check_paths(job: Job) -> None:

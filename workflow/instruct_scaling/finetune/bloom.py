@@ -12,7 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers.models.bloom.modeling_bloom import BloomAttention, BloomForCausalLM, BloomModel
+from transformers.models.bloom.modeling_bloom import (
+    BloomAttention,
+    BloomForCausalLM,
+    BloomGelu,
+    BloomModel,
+)
 
 from instruct_scaling.finetune.attention import Backend, alibi_slopes, attend
 from instruct_scaling.finetune.batch import PackedBatch
@@ -46,6 +51,14 @@ class PackedBloomAttention(BloomAttention):
         return residual + dropped, None
 
 
+class FusedBloomGelu(BloomGelu):
+    """The same tanh approximation in one kernel, where transformers' takes nine."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """GELU, tanh approximation."""
+        return F.gelu(x, approximate="tanh")
+
+
 class PackedBloomModel(BloomModel):
     """Runs one packed row."""
 
@@ -74,6 +87,7 @@ def pack_model(model: BloomForCausalLM, backend: Backend) -> None:
     for block in model.transformer.h:
         block.self_attention.__class__ = PackedBloomAttention
         block.self_attention.backend = backend
+        block.mlp.gelu_impl.__class__ = FusedBloomGelu
 
 
 def restore(model: BloomForCausalLM) -> None:
@@ -84,3 +98,4 @@ def restore(model: BloomForCausalLM) -> None:
     for block in model.transformer.h:
         block.self_attention.__class__ = BloomAttention
         del block.self_attention.backend
+        block.mlp.gelu_impl.__class__ = BloomGelu

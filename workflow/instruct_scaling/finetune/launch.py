@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY
-from instruct_scaling.errors import InputError, Interrupted
+from instruct_scaling.errors import InputError
 
 Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
 
@@ -37,8 +37,7 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
     Raises:
         InputError: the launcher is not installed.
-        Interrupted: the ranks were asked to stop and have saved.
-        SystemExit: a rank failed; it has already said why.
+        SystemExit: a rank failed or was asked to stop; it has already said so.
     """
     program = ["-m", MODULE, *arguments, "--launcher", "none"]
     if launcher == "local":
@@ -57,10 +56,8 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
                 ) from error
         code = _wait(processes)
-    if code == EXIT_RETRY:
-        raise Interrupted("fine-tuning was stopped")
     if code != 0:
-        sys.exit(code if code == EXIT_BAD_INPUT else 1)
+        sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
 def _external(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
@@ -117,14 +114,14 @@ def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
 
 def _wait(processes: list[subprocess.Popen]) -> int:
     """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
-    deadline = None
+    deadline: float | None = None
     first_failure = 0
     while any(process.poll() is None for process in processes):
         failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
         if failed and deadline is None:
             first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
-            if first_failure == EXIT_BAD_INPUT:
-                deadline = time.monotonic()
+        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has said what is wrong
+            deadline = 0.0
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:
                 process.kill()

@@ -33,22 +33,33 @@ def device_peak(name: str) -> float | None:
 
 
 def training_flops(
-    *, body: int, head: int, layers: int, width: int, tokens: int, supervised: int, squares: int
+    *,
+    body: int,
+    head: int,
+    trained: float,
+    layers: int,
+    width: int,
+    tokens: int,
+    supervised: int,
+    squares: int,
 ) -> float:
     """Floating-point operations of forward and backward pass, without recomputation.
 
-    6 per weight and token (Kaplan et al. 2020, arXiv 2001.08361): body weights see every token,
-    the head only supervised ones, the embedding look-up counts nothing. Causal attention adds
+    6 per weight and token (Kaplan et al. 2020, arXiv 2001.08361), of which 2 are the gradient of
+    the weight itself, not needed where it is frozen. Body weights see every token, the head only
+    supervised ones, the embedding look-up counts nothing. Causal attention adds
     12 * layers * width * length^2 / 2 per document.
 
     Args:
         body: weights of the transformer blocks.
         head: weights of the output projection.
+        trained: share of the weights that is trained.
         layers, width: shape of the model.
         tokens, supervised: tokens seen and tokens trained on.
         squares: sum over documents of length^2.
     """
-    return 6.0 * (body * tokens + head * supervised) + 6.0 * layers * width * squares
+    weights = body * tokens + head * supervised
+    return (4.0 + 2.0 * trained) * weights + 6.0 * layers * width * squares
 
 
 def peak_memory_bytes() -> int:

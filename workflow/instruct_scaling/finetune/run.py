@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import time
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
@@ -54,6 +56,7 @@ def run_rank(job: Job, rank: Rank) -> None:
         InputError: bad input, or a run that cannot go on.
         Interrupted: asked to stop; a checkpoint was written.
     """
+    _quieten()
     with only_one(job.work) if rank.is_first else nullcontext():
         _run(job, rank, time.monotonic())
         if rank.is_first:
@@ -91,8 +94,18 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     _export(job, rank, engine, tuned, examples, summary)
 
 
+def _quieten() -> None:
+    """One progress bar is enough, and it is ours."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+
+
 def _start_peers(rank: Rank) -> torch.device:
     """Join the process group: NCCL on GPUs, gloo on CPUs."""
+    gpu = torch.cuda.is_available()
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if gpu else "cpu")
     import deepspeed
 
     # Its shared-memory all-reduce would be compiled on first use (half a minute); gloo is at hand.
@@ -103,7 +116,13 @@ def _start_peers(rank: Rank) -> torch.device:
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29500")
     deepspeed.utils.logger.setLevel(logging.WARNING)
-    if torch.cuda.is_available():
+    if gpu:
+        if rank.local_rank >= torch.cuda.device_count():
+            raise InputError(
+                f"rank {rank.rank} has no GPU: this machine has {torch.cuda.device_count()}",
+                where="--ranks",
+                fix="start one rank per GPU (--ranks 0 does)",
+            )
         torch.cuda.set_device(rank.local_rank)
         deepspeed.init_distributed("nccl", verbose=False)
         return torch.device("cuda", rank.local_rank)

@@ -38,6 +38,7 @@ def train_summary(
     flops = training_flops(
         body=tuned.parameters - head,
         head=head,
+        trained=tuned.trainable / tuned.parameters,
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         tokens=progress.tokens,
