@@ -19,5 +19,7 @@ def finished(tmp_path_factory) -> ExampleStudy:
 @pytest.fixture
 def study(finished: ExampleStudy, tmp_path: Path) -> ExampleStudy:
     """A copy that a test may edit."""
-    shutil.copytree(finished.folder, tmp_path / "study")
+    shutil.copytree(
+        finished.folder, tmp_path / "study", ignore=shutil.ignore_patterns("report.html")
+    )
     return ExampleStudy(tmp_path / "study", items=finished.items)

@@ -15,7 +15,7 @@ from instruct_scaling.evalset import read_items
 from instruct_scaling.files import read_json
 from instruct_scaling.records import EvalItem
 from instruct_scaling.report.audits import read_audit
-from instruct_scaling.report.context import Audit, CurveTable, Report, VerdictTable
+from instruct_scaling.report.context import ArmDifference, Audit, CurveTable, Report, VerdictTable
 from instruct_scaling.report.costs import costs
 from instruct_scaling.report.curves import CURVE_COLUMNS, curve_tables, read_table, score_decimals
 from instruct_scaling.report.figures import read_figures
@@ -32,7 +32,12 @@ from instruct_scaling.report.runs import (
     survey_responses,
 )
 from instruct_scaling.report.samples import items_to_show, sample_responses
-from instruct_scaling.report.verdicts import VERDICT_COLUMNS, verdict_tables
+from instruct_scaling.report.verdicts import (
+    COMPARISON_COLUMNS,
+    VERDICT_COLUMNS,
+    arm_differences,
+    verdict_tables,
+)
 from instruct_scaling.report.wording import count, level, listing, plural, scale_name
 
 
@@ -79,7 +84,7 @@ def collect(study: Study, inputs: Inputs) -> Report:
     return Report(
         study=study,
         overview=_overview(study, items, order, answered, judged, pools),
-        headlines=headlines(curves, verdicts, coverage, decimals),
+        headlines=headlines(curves, verdicts, _differences(inputs.tables), coverage, decimals),
         verdicts=verdicts,
         curves=curves,
         further=further_tables(inputs.tables),
@@ -124,6 +129,11 @@ def _curves(tables: Path, order: list[str]) -> tuple[list[CurveTable], list[Verd
         curve_tables(frame, order),
         [] if verdicts is None else verdict_tables(verdicts, order),
     )
+
+
+def _differences(tables: Path) -> list[ArmDifference]:
+    frame = read_table(tables / "comparisons.csv", COMPARISON_COLUMNS)
+    return [] if frame is None else arm_differences(frame)
 
 
 def _overview(

@@ -62,7 +62,7 @@ class CurveTable:
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """A small drawing of one curve, in a box of 100 x 28 units; y is 0 at the top."""
+    """A small drawing of one curve, in a box of 110 x 40 units; y is 0 at the top."""
 
     dots: list[tuple[float, float]]
     line: str
@@ -116,6 +116,17 @@ class VerdictTable:
     """Which noise the intervals hold."""
     notes: list[str]
     """Distinct remarks of the rows, in order of appearance; a row's mark is its index + 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmDifference:
+    """Overall mean of arm_a minus that of arm_b, paired, at one scale, by one judge."""
+
+    judge: str
+    scale: int
+    arm_a: str
+    arm_b: str
+    difference: Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from instruct_scaling.report.context import (
 )
 
 OVERALL = "overall"
+_NAMES = ("judge", "other", "arm", "arm_a", "arm_b", "category")
 CURVE_COLUMNS = ("judge", "arm", "category", "scale", "mean", "low", "high")
-_BOX_WIDTH, _BOX_HEIGHT = 100.0, 28.0
+_BOX_WIDTH, _BOX_HEIGHT = 110.0, 40.0
 
 
 def read_table(path: Path, required: Iterable[str]) -> pd.DataFrame | None:
@@ -31,7 +32,7 @@ def read_table(path: Path, required: Iterable[str]) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(("judge", "arm", "category"), str))
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_NAMES, str))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"not a CSV table: {error}", where=path) from error
     missing = [column for column in required if column not in frame.columns]

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from instruct_scaling.report.context import CurveRow, CurveTable, VerdictRow, VerdictTable
+from collections.abc import Iterable, Iterator
+
+from instruct_scaling.report.context import (
+    ArmDifference,
+    CurveRow,
+    CurveTable,
+    VerdictRow,
+    VerdictTable,
+)
 from instruct_scaling.report.curves import OVERALL
+from instruct_scaling.report.verdicts import VERDICT_ORDER
 from instruct_scaling.report.wording import (
     category_name,
     interval,
@@ -11,118 +20,137 @@ from instruct_scaling.report.wording import (
     number,
     plural,
     scale_name,
+    short,
 )
-
-VERDICT_ORDER = ("improving", "plateaued", "flat", "non-monotone", "undetermined")
 
 
 def headlines(
-    curves: list[CurveTable], verdicts: list[VerdictTable], level: str, decimals: int
+    curves: list[CurveTable],
+    verdicts: list[VerdictTable],
+    differences: list[ArmDifference],
+    level: str,
+    decimals: int,
 ) -> list[str]:
-    """Sentences for the first judge: for each arm Overall, then what the categories show.
+    """Sentences for the first judge: for each arm Overall and what the categories show, then
+    how arms differ at their largest common scale.
 
     Args:
         curves: mean scores; those of the first judge are used.
         verdicts: may be empty; then the intervals at the two ends of the ladder are compared.
+        differences: between arms, over all categories; may be empty.
         level: coverage of the intervals, as text.
         decimals: of a score.
     """
     if not curves:
         return []
     judge = curves[0].judge
-    arms = [table for table in curves if table.judge == judge]
+    tables = [table for table in curves if table.judge == judge]
     by_arm = {table.arm: table for table in verdicts if table.judge == judge}
-    sentences = []
-    for table in arms:
-        prefix = f"Arm {table.arm}: " if len(arms) > 1 else ""
+    sentences: list[str] = []
+    for table in tables:
+        prefix = f"Arm {table.arm}: " if len(tables) > 1 else ""
         verdict = by_arm.get(table.arm)
-        overall = next((row for row in table.rows if row.category == OVERALL), None)
-        if overall is not None:
-            sentences += _overall(prefix, table, overall, verdict, level, decimals)
-        if verdict is not None:
-            sentences += _verdict_counts(prefix, verdict)
-        else:
-            sentences += _ends_compared(prefix, table, level)
-    return sentences
+        parts = [
+            *_overall(table, verdict, level, decimals),
+            *(_ends_compared(table, level) if verdict is None else _verdict_counts(verdict)),
+        ]
+        sentences += [prefix + part for part in parts]
+    return sentences + list(
+        _differences([row for row in differences if row.judge == judge], level, decimals)
+    )
 
 
 def _overall(
-    prefix: str,
-    table: CurveTable,
-    row: CurveRow,
-    verdicts: VerdictTable | None,
-    level: str,
-    decimals: int,
-) -> list[str]:
-    known = [point for point in row.points if point is not None and point.low is not None]
-    if len(known) < 2:
-        return []
-    first, last = known[0], known[-1]
+    table: CurveTable, verdicts: VerdictTable | None, level: str, decimals: int
+) -> Iterator[str]:
+    row = next((row for row in table.rows if row.category == OVERALL), None)
+    ends = None if row is None else _ends(row)
+    if ends is None:
+        return
+    first, last = ends
     start = "the untuned base" if first.scale == 0 else f"{scale_name(first.scale)} records"
-    sentence = (
-        f"{prefix}The mean over all categories is {number(last.mean, decimals)} "
+    yield (
+        f"The mean over all categories is {number(last.mean, decimals)} "
         f"{interval(last.low, last.high, decimals)} at {scale_name(last.scale)} records, against "
         f"{number(first.mean, decimals)} {interval(first.low, first.high, decimals)} "
         f"for {start} ({level} intervals)."
     )
-    found = [] if verdicts is None else [v for v in verdicts.rows if v.category == OVERALL]
-    return [sentence, *(_slope(prefix, verdict, level) for verdict in found if verdict.tail.known)]
+    for verdict in verdicts.rows if verdicts is not None else ():
+        if verdict.category == OVERALL and verdict.tail.known:
+            yield _slope(verdict, level)
 
 
-def _slope(prefix: str, verdict: VerdictRow, level: str) -> str:
-    margin = "" if verdict.margin is None else f", at a margin of {number(verdict.margin, 3)}"
+def _slope(verdict: VerdictRow, level: str) -> str:
+    margin = "" if verdict.margin is None else f" at a margin of {short(verdict.margin)}"
     return (
-        f"{prefix}Towards the end of the ladder it changes by "
+        "Over the tail of the ladder this mean changes by "
         f"{number(verdict.tail.value, 3, sign=True)} "
         f"{interval(verdict.tail.low, verdict.tail.high, 3, sign=True)} per doubling of the data "
-        f"({level} interval): {verdict.verdict}{margin}."
+        f"({level} interval), which is {verdict.verdict}{margin}."
     )
 
 
-def _verdict_counts(prefix: str, table: VerdictTable) -> list[str]:
+def _verdict_counts(table: VerdictTable) -> Iterator[str]:
     rows = [row for row in table.rows if row.category != OVERALL]
-    if not rows:
-        return []
-    kinds = sorted(
-        {row.verdict for row in rows},
-        key=lambda kind: (
-            VERDICT_ORDER.index(kind) if kind in VERDICT_ORDER else len(VERDICT_ORDER),
-            kind,
-        ),
-    )
+    kinds = [*VERDICT_ORDER, *dict.fromkeys(row.verdict for row in rows)]
     parts = []
-    for kind in kinds:
+    for kind in dict.fromkeys(kinds):
         names = [category_name(row.category) for row in rows if row.verdict == kind]
-        parts.append(f"{len(names)} {kind} ({', '.join(names)})")
-    return [f"{prefix}Of {plural(len(rows), 'category', 'categories')}: {'; '.join(parts)}."]
+        if names:
+            parts.append(f"{len(names)} {kind} ({', '.join(names)})")
+    if parts:
+        yield f"Of {plural(len(rows), 'category', 'categories')}: {'; '.join(parts)}."
 
 
-def _ends_compared(prefix: str, table: CurveTable, level: str) -> list[str]:
-    above, below, open_ = [], [], []
-    ends: set[tuple[int, int]] = set()
+def _ends_compared(table: CurveTable, level: str) -> Iterator[str]:
+    """Which categories' intervals at the two ends of the ladder do not overlap."""
+    claims: dict[str, list[str]] = {"rose": [], "fell": [], "overlap": []}
+    scales = set()
     for row in table.rows:
-        known = [point for point in row.points if point is not None and point.low is not None]
-        if row.category == OVERALL or len(known) < 2:
+        ends = None if row.category == OVERALL else _ends(row)
+        if ends is None:
             continue
-        first, last = known[0], known[-1]
-        ends.add((first.scale, last.scale))
-        kind = above if last.low > first.high else below if last.high < first.low else open_
-        kind.append(category_name(row.category))
-    if len(ends) != 1:
-        return []
-    first_scale, last_scale = ends.pop()
-    total = len(above) + len(below) + len(open_)
-    start = "the base" if first_scale == 0 else f"{scale_name(first_scale)} records"
+        first, last = ends
+        scales.add((first.scale, last.scale))
+        claim = "rose" if last.low > first.high else "fell" if last.high < first.low else "overlap"
+        claims[claim].append(category_name(row.category))
+    if len(scales) != 1:
+        return
+    (start, end), *_ = scales
+    told = {
+        "rose": "lies above the other for",
+        "fell": "lies below it for",
+        "overlap": "overlaps with it for",
+    }
     parts = [
-        f"{len(names)} {claim} ({listing(names)})"
-        for names, claim in (
-            (above, "rose"),
-            (below, "fell"),
-            (open_, "show no clear change: the intervals overlap"),
-        )
+        f"{told[claim]} {len(names)} of {sum(map(len, claims.values()))} "
+        f"categories ({listing(names)})"
+        for claim, names in claims.items()
         if names
     ]
-    return [
-        f"{prefix}From {start} to {scale_name(last_scale)} records, by {level} intervals that do "
-        f"not overlap, of {plural(total, 'category', 'categories')}: {'; '.join(parts)}."
-    ]
+    before = "the base" if start == 0 else f"{scale_name(start)} records"
+    yield (
+        f"Comparing the {level} intervals at {scale_name(end)} records and at {before}, the first "
+        f"{'; it '.join(parts)}."
+    )
+
+
+def _ends(row: CurveRow) -> tuple | None:
+    """First and last point that have an interval; None with fewer than two."""
+    known = [point for point in row.points if point is not None and point.low is not None]
+    return (known[0], known[-1]) if len(known) > 1 else None
+
+
+def _differences(rows: Iterable[ArmDifference], level: str, decimals: int) -> Iterator[str]:
+    last: dict[tuple[str, str], ArmDifference] = {}
+    for row in rows:
+        pair = (row.arm_a, row.arm_b)
+        if row.difference.known and (pair not in last or row.scale > last[pair].scale):
+            last[pair] = row
+    for (arm_a, arm_b), row in last.items():
+        change = row.difference
+        yield (
+            f"At {scale_name(row.scale)} records the mean of {arm_a} minus that of {arm_b} is "
+            f"{number(change.value, decimals, sign=True)} "
+            f"{interval(change.low, change.high, decimals, sign=True)} ({level} interval, paired)."
+        )

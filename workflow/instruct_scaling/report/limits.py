@@ -122,8 +122,8 @@ def _undetermined(verdicts: list[VerdictTable]) -> Iterator[Limit]:
                 f"No verdict for {count(len(names))} of "
                 f"{count(sum(row.category != OVERALL for row in table.rows))} categories"
                 + (f" ({table.arm}, {table.judge})" if len(verdicts) > 1 else ""),
-                f"The data do not settle the trend of {listing(names)}. The verdict table says "
-                "what would.",
+                f"The data do not settle the trend of {listing(names)}. Where it can be said, the "
+                "verdict table names the items and seeds that would.",
             )
 
 

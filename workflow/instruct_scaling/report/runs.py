@@ -63,7 +63,7 @@ def survey_responses(paths: Iterable[Path], items: Collection[str]) -> ResponseS
     """
     usage: dict[tuple[str, int], Usage] = defaultdict(Usage)
     sampled = []
-    for row in _rows(paths, Response):
+    for _, _, row in _rows(paths, Response):
         total = usage[row.arm, row.scale]
         total.responses += 1
         total.prompt_tokens += row.prompt_tokens
@@ -91,11 +91,13 @@ def survey_judgements(
     counts: Counter[tuple[str, str, str]] = Counter()
     usage: dict[str, JudgeUsage] = defaultdict(JudgeUsage)
     sampled: dict[str, list[Judgement]] = defaultdict(list)
-    for row in _rows(paths, Judgement):
+    for path, line, row in _rows(paths, Judgement):
         if row.item not in category_of:
             raise InputError(
                 f"a judgement by {row.judge!r} is about item {row.item!r}, which is not in the "
                 "eval set",
+                where=path,
+                line=line,
                 fix="make the judgements again: they belong to another eval set",
             )
         counts[row.judge, category_of[row.item], row.status] += 1
@@ -111,13 +113,14 @@ def survey_judgements(
     return JudgementSurvey(counts, dict(usage), dict(sampled))
 
 
-def _rows(paths: Iterable[Path], kind: type[Row]) -> Iterator[Row]:
+def _rows(paths: Iterable[Path], kind: type[Row]) -> Iterator[tuple[Path, int, Row]]:
     known = {part.name for part in fields(kind)}
     for path in paths:
-        for line, row in read_jsonl(path):
+        for line, value in read_jsonl(path):
             try:
-                yield kind(**{key: value for key, value in row.items() if key in known})
+                row = kind(**{key: part for key, part in value.items() if key in known})
             except (TypeError, AttributeError) as error:
                 raise InputError(
                     f"not a row of kind {kind.__name__}: {error}", where=path, line=line
                 ) from error
+            yield path, line, row

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from instruct_scaling.report.context import Estimate, VerdictRow, VerdictTable
-from instruct_scaling.report.curves import as_float, as_int, as_text, sort_categories
-from instruct_scaling.report.wording import listing, number, scale_name
+from instruct_scaling.report.context import ArmDifference, Estimate, VerdictRow, VerdictTable
+from instruct_scaling.report.curves import OVERALL, as_float, as_int, as_text, sort_categories
+from instruct_scaling.report.wording import listing, number, scale_name, short
 
 VERDICT_COLUMNS = ("judge", "arm", "category", "verdict")
+COMPARISON_COLUMNS = ("judge", "category", "scale", "arm_a", "arm_b", "difference", "low", "high")
 VERDICT_ORDER = ("improving", "plateaued", "flat", "non-monotone", "undetermined")
 
 
@@ -43,8 +44,8 @@ def _row(row: dict[str, Any]) -> VerdictRow:
         category=row["category"],
         verdict=as_text(row["verdict"]) or "undetermined",
         ladder=as_text(row.get("ladder")),
-        tail=_estimate(row, "tail_slope", "tail"),
-        rise=_estimate(row, "rise", "rise"),
+        tail=_estimate(row, "tail_slope", "tail_low", "tail_high"),
+        rise=_estimate(row, "rise", "rise_low", "rise_high"),
         margin=as_float(row.get("margin")),
         detectable=as_float(row.get("detectable")),
         items_needed=as_int(row.get("items_needed")),
@@ -56,12 +57,8 @@ def _row(row: dict[str, Any]) -> VerdictRow:
     )
 
 
-def _estimate(row: dict[str, Any], value: str, ends: str) -> Estimate:
-    return Estimate(
-        as_float(row.get(value)),
-        as_float(row.get(f"{ends}_low")),
-        as_float(row.get(f"{ends}_high")),
-    )
+def _estimate(row: dict[str, Any], value: str, low: str = "low", high: str = "high") -> Estimate:
+    return Estimate(*(as_float(row.get(name)) for name in (value, low, high)))
 
 
 def _drop(row: dict[str, Any]) -> str:
@@ -85,7 +82,7 @@ def _margins(part: pd.DataFrame) -> str:
     ):
         values = part[column].dropna().unique() if column in part else []
         if len(values):
-            texts = [number(float(value), 3).rstrip("0") for value in sorted(values)]
+            texts = [short(float(value)) for value in sorted(values)]
             parts.append(f"{before}{listing(texts)}{after}")
     return ", ".join(parts)
 
@@ -94,3 +91,17 @@ def _distinct(part: pd.DataFrame, column: str) -> list[str]:
     if column not in part:
         return []
     return [str(value) for value in part[column].dropna().unique() if str(value)]
+
+
+def arm_differences(frame: pd.DataFrame) -> list[ArmDifference]:
+    """Differences over all categories, from `comparisons.csv`."""
+    return [
+        ArmDifference(
+            judge=row["judge"],
+            scale=int(row["scale"]),
+            arm_a=row["arm_a"],
+            arm_b=row["arm_b"],
+            difference=_estimate(row, "difference"),
+        )
+        for row in frame[frame["category"] == OVERALL].to_dict("records")
+    ]

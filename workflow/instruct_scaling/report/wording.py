@@ -29,6 +29,11 @@ def number(value: float | None, decimals: int = 2, *, sign: bool = False) -> str
     return text.replace("-", MINUS)
 
 
+def short(value: float) -> str:
+    """A number without trailing zeros, such as a margin: 0.02."""
+    return f"{value:.4g}".replace("-", MINUS)
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands separated; a dash where there is none."""
     return number(value, 0)
@@ -106,7 +111,7 @@ def plain(value: Any) -> str:
     if isinstance(value, int):
         return count(value)
     if isinstance(value, float):
-        return NOTHING if not math.isfinite(value) else f"{value:.4g}".replace("-", MINUS)
+        return NOTHING if not math.isfinite(value) else short(value)
     if isinstance(value, list | tuple):
         return ", ".join(plain(part) for part in value) or NOTHING
     if isinstance(value, dict):
