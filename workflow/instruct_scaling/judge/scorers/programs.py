@@ -7,7 +7,9 @@ import regex
 from instruct_scaling.judge.outcome import Outcome, missing, scored
 from instruct_scaling.judge.sandbox import Sandbox
 
-_FENCE = regex.compile(r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", regex.DOTALL)
+_FENCE = regex.compile(
+    r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", regex.DOTALL | regex.MULTILINE
+)
 _PYTHON = {"", "python", "python3", "py"}
 
 
@@ -19,7 +21,7 @@ def extract_program(response: str) -> str:
     response = response.replace("\u00a0", " ").replace("\r\n", "\n")
     for language, body in _FENCE.findall(response):
         if language.lower() in _PYTHON:
-            return body
+            return body.removesuffix("\n")
     return response
 
 

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from instruct_scaling.judge.scorers.final_answer import final_answer, final_number, final_segment
+from instruct_scaling.records import Checks, EvalItem
+
+
+def judge(reference: str, response: str, kind: str | None = "number", **checks):
+    item = EvalItem("0" * 32, "math", "q", reference=reference)
+    return final_answer(item, Checks(answer=kind, **checks), response)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "42",
+        "42.0",
+        "答案是42",
+        "因此，灰兔的数量为42只。",
+        "一共是４２个",
+        "165 = 4x - 3\n#### 42",
+        "The answer is 42.",
+        "The answer is:\n42",
+        "\\boxed{42}",
+        "$x=42$",
+        "84/2",
+        "$\\frac{84}{2}$",
+        "It has 12 and 30, so 42 in total",
+        "12 + 30 = 42",
+        "Answer: 42 (one more than 41)",
+        "答：42元",
+        "+42",
+    ],
+)
+def test_ways_to_write_42(response):
+    assert judge("42", response).score == 1
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["43", "-42", "420", "4.2", "42只，不是43", "", "forty-two", "?", "1/0", "x", "答案是"],
+)
+def test_what_is_not_42(response):
+    assert judge("42", response).score == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "response"),
+    [
+        ("1200", "所以需要1,200元"),
+        ("-3", "x=-3"),
+        ("3/4", "0.75"),
+        ("0.75", "3/4"),
+        ("75%", "0.75"),
+        ("5 + 3 = 8. Answer: 8", "8"),
+        ("#### 1,000", "1000"),
+        ("0", "还剩0个"),
+    ],
+)
+def test_equal_numbers_in_other_forms(reference, response):
+    assert judge(reference, response).score == 1
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "wanted"),
+    [
+        ("x^2+2x+1", "答案是 (x+1)^2", 1),
+        ("2x+3y", "3y+2x", 1),
+        ("2x+3y", "So it is $3y+3x$", 0),
+        ("\\frac{x}{2}", "The answer is $x/2$.", 1),
+        ("x+1", "", 0),
+    ],
+)
+def test_expressions_are_compared_as_algebra(reference, response, wanted):
+    assert judge(reference, response, "expression").score == wanted
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "wanted"),
+    [
+        ("Tom", "Ann is smaller. Answer: Tom.", 1),
+        ("Tom", "Ann is smaller. Answer: Ann.", 0),
+        ("小明", "因为他最高，所以答案是小明。", 1),
+        ("A > B. Answer: Tom", "Tom", 1),
+    ],
+)
+def test_text_answers_are_compared_at_their_end(reference, response, wanted):
+    assert judge(reference, response, "text").score == wanted
+
+
+def test_label_answers_are_looked_for_at_the_end_only():
+    kept = judge("yes", "no dog is a cat. Answer: yes", "label", labels=["yes", "no"])
+    assert kept.score == 1
+
+
+def test_without_a_kind_the_reference_decides():
+    assert judge("共有12只", "12", None).score == 1
+    assert judge("因为太阳升起", "因为太阳", None).score == pytest.approx(0.8)
+
+
+def test_a_power_tower_is_missing_not_wrong():
+    """A comparison that does not end says nothing about the answer."""
+    outcome = judge("42", "Answer: $9^{9^{9^9}}$", "expression")
+    assert (outcome.score, outcome.status) == (None, "timeout")
+
+
+def test_numbers_are_compared_outside_the_main_thread():
+    scores = []
+    worker = threading.Thread(target=lambda: scores.append(judge("3/4", "0.75").score))
+    worker.start()
+    worker.join()
+    assert scores == [1]
+
+
+def test_final_segment_prefers_the_box():
+    assert final_segment("Answer: 3, I mean \\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+
+
+def test_a_digit_in_a_name_is_no_number():
+    assert final_number("v_1 is 30 km/h in m2") == "30"
+
+
+@settings(max_examples=200)
+@given(
+    st.text(
+        alphabet=st.sampled_from("0123456789./%-+=,$\\{}()^*x答案是 \n所以frac boxed"), max_size=40
+    )
+)
+def test_any_text_gets_a_score_or_a_reason(response):
+    outcome = judge("42", response)
+    assert outcome.status in {"ok", "timeout"}
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_every_integer_equals_itself(number):
+    assert judge(str(number), f"所以答案是{number:,}。").score == 1
+    assert judge(str(number), f"so it is {number + 1}").score == 0
