@@ -1,17 +1,17 @@
 rule base:
     output:
         base=directory(RESULTS + "/bases/{base}"),
-    params:
-        base=lambda w: expand_study.as_json(STUDY.bases[w.base]),
-        version=STAGE_VERSIONS["base"],
-    threads: 2
-    resources:
-        mem_mb=8000,
-        runtime=240,
     log:
         RESULTS + "/logs/base/{base}.log",
     conda:
         "../../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        base=lambda w: expand_study.as_json(STUDY.bases[w.base]),
+        version=STAGE_VERSIONS["base"],
     shell:
         "python -m instruct_scaling.base --base {params.base:q} --out {output.base:q}"
         " 2>&1 | tee {log:q}"

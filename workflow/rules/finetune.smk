@@ -8,6 +8,16 @@ rule finetune:
     output:
         model=directory(RUN + "/model"),
         train=RUN + "/train.json",
+    log:
+        RESULTS + "/logs/finetune/{arm}-n{scale}-s{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: 2
+    resources:
+        ranks=2,
+        nodes=1,
+        mem_mb=8000,
+        runtime=1440,
     params:
         recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe),
         template=lambda w: STUDY.arms[w.arm].template,
@@ -18,16 +28,6 @@ rule finetune:
         ),
         work=RESULTS + "/work/finetune/{arm}-n{scale}-s{seed}",
         version=STAGE_VERSIONS["finetune"],
-    threads: 2
-    resources:
-        ranks=2,
-        nodes=1,
-        mem_mb=8000,
-        runtime=1440,
-    log:
-        RESULTS + "/logs/finetune/{arm}-n{scale}-s{seed}.log",
-    conda:
-        "../../envs/train.yaml"
     shell:
         "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"

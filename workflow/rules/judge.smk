@@ -1,23 +1,23 @@
 rule judge:
     input:
         responses=rules.respond.output.responses,
-        items=rules.evalset.output.items,
+        eval_items=rules.evalset.output.eval_items,
     output:
         judgements=RUN + "/judgements/{judge}.jsonl",
         provenance=RUN + "/judgements/{judge}.provenance.json",
+    log:
+        RESULTS + "/logs/judge/{judge}-{arm}-n{scale}-s{seed}.log",
+    conda:
+        "../../envs/judge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=480,
     params:
         judge=lambda w: expand_study.as_json(STUDY.judges[w.judge]),
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "judge"),
         work=RESULTS + "/work/judge/{arm}-n{scale}-s{seed}-{judge}",
         version=STAGE_VERSIONS["judge"],
-    resources:
-        mem_mb=2000,
-        runtime=480,
-    log:
-        RESULTS + "/logs/judge/{judge}-{arm}-n{scale}-s{seed}.log",
-    conda:
-        "../../envs/judge.yaml"
     shell:
         "python -m instruct_scaling.judge --judge {params.judge:q} --name {wildcards.judge}"
-        " --items {input.items:q} --responses {input.responses:q} --seed {params.seed}"
+        " --items {input.eval_items:q} --responses {input.responses:q} --seed {params.seed}"
         " --work {params.work:q} --out {output.judgements:q} 2>&1 | tee {log:q}"

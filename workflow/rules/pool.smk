@@ -1,20 +1,20 @@
 rule pool:
     input:
         files=lambda w: expand_study.pool_files(STUDY, w.pool),
-        items=rules.evalset.output.items,
+        eval_items=rules.evalset.output.eval_items,
     output:
         records=directory(RESULTS + "/pools/{pool}/records"),
         audit=RESULTS + "/pools/{pool}/audit.json",
-    params:
-        pool=lambda w: expand_study.as_json(STUDY.pools[w.pool]),
-        version=STAGE_VERSIONS["pool"],
-    resources:
-        mem_mb=4000,
-        runtime=120,
     log:
         RESULTS + "/logs/pool/{pool}.log",
     conda:
         "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        pool=lambda w: expand_study.as_json(STUDY.pools[w.pool]),
+        version=STAGE_VERSIONS["pool"],
     shell:
-        "python -m instruct_scaling.pool --pool {params.pool:q} --evalset {input.items:q}"
+        "python -m instruct_scaling.pool --pool {params.pool:q} --evalset {input.eval_items:q}"
         " --out-records {output.records:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"

@@ -8,24 +8,24 @@ def model_of(wildcards):
 rule respond:
     input:
         model=model_of,
-        items=rules.evalset.output.items,
+        eval_items=rules.evalset.output.eval_items,
     output:
         responses=RUN + "/responses.jsonl",
         provenance=RUN + "/responses.provenance.json",
+    log:
+        RESULTS + "/logs/respond/{arm}-n{scale}-s{seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=480,
     params:
         respond=expand_study.as_json(STUDY.respond),
         template=lambda w: STUDY.arms[w.arm].template,
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "generation"),
         version=STAGE_VERSIONS["respond"],
-    resources:
-        mem_mb=4000,
-        runtime=480,
-    log:
-        RESULTS + "/logs/respond/{arm}-n{scale}-s{seed}.log",
-    conda:
-        "../../envs/train.yaml"
     shell:
-        "python -m instruct_scaling.respond --model {input.model:q} --items {input.items:q}"
+        "python -m instruct_scaling.respond --model {input.model:q} --items {input.eval_items:q}"
         " --arm {wildcards.arm} --scale {wildcards.scale} --seed-label {wildcards.seed}"
         " --respond {params.respond:q} --template {params.template:q}"
         " --generation-seed {params.seed} --out {output.responses:q} 2>&1 | tee {log:q}"

@@ -3,16 +3,16 @@ rule subset:
         records=lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records",
     output:
         subset=RUN + "/subset.parquet",
-    params:
-        seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "subset"),
-        version=STAGE_VERSIONS["subset"],
-    resources:
-        mem_mb=4000,
-        runtime=30,
     log:
         RESULTS + "/logs/subset/{arm}-n{scale}-s{seed}.log",
     conda:
         "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "subset"),
+        version=STAGE_VERSIONS["subset"],
     shell:
         "python -m instruct_scaling.subset --records {input.records:q} --scale {wildcards.scale}"
         " --seed {params.seed} --out {output.subset:q} 2>&1 | tee {log:q}"

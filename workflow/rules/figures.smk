@@ -1,0 +1,34 @@
+USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
+
+
+rule figures:
+    input:
+        tables=rules.curves.output.tables,
+        scores=rules.scores.output.parquet,
+        audits=expand(rules.pool.output.audit, pool=USED_POOLS),
+    output:
+        figures=report(
+            directory(RESULTS + "/figures"),
+            patterns=["{name}.png"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
+    log:
+        RESULTS + "/logs/figures.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        options=expand_study.as_json(STUDY.figures),
+        interval=STUDY.analysis.interval,
+        title=STUDY.study,
+        tables=RESULTS + "/tables",
+        audits=lambda w, input: [f"--audit={path}" for path in input.audits],
+        version=STAGE_VERSIONS["figures"],
+    shell:
+        "python -m analysis.figures --tables {params.tables:q} --options {params.options:q}"
+        " --interval {params.interval} --title {params.title:q} {params.audits:q}"
+        " --out {output.figures:q} 2>&1 | tee {log:q}"
