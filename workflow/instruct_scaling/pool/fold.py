@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4)  # one step after the other folds the same record
 def fold(text: str) -> str:
     """Compatibility forms unified (NFKC), case folded, all white space removed.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,7 +35,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
     stream = iter(records)
     part = 0
     while batch := list(islice(stream, PART_RECORDS)):
-        columns = zip(*map(astuple, batch), strict=True)
+        columns = zip(*map(attrgetter(*SCHEMA.names), batch), strict=True)
         typed = zip(columns, SCHEMA.types, strict=True)
         arrays = [pa.array(column, type_) for column, type_ in typed]
         table = pa.Table.from_arrays(arrays, schema=SCHEMA)
