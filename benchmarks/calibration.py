@@ -1,0 +1,287 @@
+"""Does the analysis keep its promises? Simulated studies with a known truth.
+
+`python -m benchmarks.calibration [--quick]` prints coverage of the tail slope, wrong claims, right
+labels and coverage of the extrapolation, and writes benchmarks/results/calibration.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from analysis.contrasts import slope_weights, tail_scales
+from analysis.covariance import Covariance
+from analysis.evidence import Evidence, weigh
+from analysis.extrapolation import envelope, why_no_extrapolation
+from analysis.fits import fit_curve
+from analysis.options import CurveOptions
+from analysis.sample import from_scores
+from analysis.verdicts import correct, decide
+from benchmarks.simulated_study import Design, simulate, truth, truth_at
+
+RESULT = Path(__file__).parent / "results" / "calibration.json"
+TRUTHS = (
+    "flat",
+    "plateau",
+    "+.035",
+    "+.02",
+    "hump",
+    "near-plateau",
+    "saturating",
+    "logit-linear",
+)
+LABELS = {"flat": "flat", "plateau": "plateaued", "+.035": "improving", "hump": "non-monotone"}
+SMOOTH = ("flat", "saturating", "logit-linear")
+CATEGORIES = 12
+# A family of twelve categories: where no directional claim is true, and where some are.
+FAMILIES = {
+    "all flat": ["flat"] * CATEGORIES,
+    "mixed": ["flat", "plateau", "+.02", "near-plateau", "hump", "+.035"] * 2,
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is simulated."""
+
+    studies: int
+    fit_studies: int
+    items: tuple[int, ...]
+    seeds: tuple[int, ...]
+    scales: tuple[int, ...]
+
+
+FULL = Size(500, 200, (60, 180, 600), (1, 2, 3, 5), (4, 5, 8))
+QUICK = Size(60, 20, (60, 180), (2, 3), (5,))
+
+
+def wrong(verdict: str, means: np.ndarray, ladder: np.ndarray, options: CurveOptions) -> bool:
+    """Whether a claim is false of the true means; a truth on a margin counts as outside it.
+
+    flat: the range or the tail slope is not inside its margin. plateaued: the tail slope is not
+    inside its margin, or nothing rose before. improving: the tail does not rise. non-monotone:
+    no later mean is lower. Undetermined is never wrong.
+    """
+    tail = tail_scales(ladder)
+    slope = float(slope_weights(ladder, tail) @ means)
+    inside = abs(slope) < options.tail_margin - 1e-9
+    falls = (np.maximum.accumulate(means) - means).max() > 1e-9
+    return {
+        "flat": not (inside and np.ptp(means) < options.range_margin - 1e-9),
+        "plateaued": not (inside and means[tail].mean() > means[0] + 1e-9),
+        "improving": slope <= 1e-9,
+        "non-monotone": not falls,
+        "undetermined": False,
+    }[verdict]
+
+
+def _evidence(
+    means: np.ndarray,
+    design: Design,
+    rng: np.random.Generator,
+    options: CurveOptions,
+    run: np.ndarray | None = None,
+) -> Evidence:
+    scores = simulate(means, design, rng, run)
+    sample = from_scores(scores, np.arange(design.items))
+    return weigh(Covariance(sample, options.run_sd), design.ladder, options)
+
+
+def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
+    """Coverage and verdicts of single-category studies of one design and truth."""
+    rng, options = np.random.default_rng(seed), CurveOptions()
+    means = truth(name, design.scales)
+    slope = float(slope_weights(design.ladder, tail_scales(design.ladder)) @ means)
+    covered, verdicts = 0, Counter()
+    for _ in range(studies):
+        evidence = _evidence(means, design, rng, options)
+        low, high = evidence.tail.interval(options.interval)
+        covered += low <= slope <= high
+        verdicts[decide(evidence, correct({"c": evidence})["c"], options)] += 1
+    false = sum(n for v, n in verdicts.items() if wrong(v, means, design.ladder, options))
+    return asdict(design) | {
+        "truth": name,
+        "studies": studies,
+        "coverage": covered / studies,
+        "wrong": false / studies,
+        "right": verdicts[LABELS[name]] / studies if name in LABELS else None,
+        "verdicts": {v: n / studies for v, n in sorted(verdicts.items())},
+    }
+
+
+def one_family(family: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
+    """Studies of twelve categories that share half of their run noise."""
+    rng, options = np.random.default_rng(seed), CurveOptions()
+    any_wrong = any_direction = single = 0
+    for _ in range(studies):
+        shared = rng.standard_normal((design.scales, design.seeds))
+        evidence, means = {}, {}
+        for index, name in enumerate(FAMILIES[family]):
+            own = rng.standard_normal(shared.shape)
+            means[str(index)] = truth(name, design.scales)
+            run = (shared + own) / np.sqrt(2)
+            evidence[str(index)] = _evidence(means[str(index)], design, rng, options, run)
+        p_values = correct(evidence)
+        verdicts = {name: decide(evidence[name], p_values[name], options) for name in evidence}
+        false = {n for n, v in verdicts.items() if wrong(v, means[n], design.ladder, options)}
+        single += len(false)
+        any_wrong += bool(false)
+        any_direction += any(verdicts[n] in ("improving", "non-monotone") for n in false)
+    return asdict(design) | {
+        "family": family,
+        "studies": studies,
+        "wrong_per_category": single / studies / CATEGORIES,
+        "family_wise_directional": any_direction / studies,
+        "family_wise_any": any_wrong / studies,
+    }
+
+
+def one_extrapolation(name: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
+    """Coverage of the envelope at twice and four times the largest scale."""
+    rng = np.random.default_rng(seed)
+    options = CurveOptions(fit_draws=200)
+    means = truth(name, design.scales)
+    ahead = np.array([1.0, 2.0])
+    target = truth_at(name, design.scales, design.scales - 1 + ahead)
+    inside, width, refused = np.zeros(2), np.zeros(2), 0
+    for study in range(studies):
+        sample = from_scores(simulate(means, design, rng), np.arange(design.items))
+        covariance = Covariance(sample)
+        evidence = weigh(covariance, design.ladder, options)
+        verdict = decide(evidence, correct({"c": evidence})["c"], options)
+        fit = fit_curve(covariance, design.ladder, verdict, options, f"{seed}/{study}")
+        if why_no_extrapolation(fit):
+            refused += 1
+            continue
+        _, low, high = envelope(fit, 2.0**ahead, options.interval)
+        inside += (low <= target) & (target <= high)
+        width += high - low
+    given = max(1, studies - refused)
+    return asdict(design) | {
+        "truth": name,
+        "studies": studies,
+        "refused": refused / studies,
+        "coverage_2x": inside[0] / given,
+        "coverage_4x": inside[1] / given,
+        "width_2x": width[0] / given,
+        "width_4x": width[1] / given,
+    }
+
+
+def designs(size: Size) -> Iterable[Design]:
+    """All designs of the table: every ladder at the middle N, every N at five scales."""
+    for kind, seeds in itertools.product(("graded", "binary"), size.seeds):
+        for scales, items in itertools.product(size.scales, size.items):
+            if scales == 5 or items == 180:
+                yield Design(kind, items, seeds, scales)
+
+
+def run(size: Size, tell: bool = True) -> dict[str, list[dict[str, Any]]]:
+    """Every cell; deterministic, each with a seed of its own."""
+    seed = itertools.count(1)
+    cells = []
+    for design in designs(size):
+        cells += [one_cell(name, design, size.studies, next(seed)) for name in TRUTHS]
+        if tell:
+            print(".", end="", flush=True)
+    labels = [
+        one_cell(name, design, size.studies, next(seed))
+        for base in (Design("graded", 180, 5, 5), Design("graded", 600, 3, 5))
+        for design in (base, replace(base, run_sd=0.005))
+        for name in LABELS
+    ]
+    families = [
+        one_family(family, Design(kind, 180, seeds, 5), size.studies, next(seed))
+        for family in FAMILIES
+        for kind in ("graded", "binary")
+        for seeds in size.seeds
+        if seeds >= 2
+    ]
+    extrapolations = [
+        one_extrapolation(
+            name, Design("graded", items, seeds, scales), size.fit_studies, next(seed)
+        )
+        for scales in size.scales
+        if scales >= 5
+        for items, seeds in ((180, 3), (600, 5))
+        for name in (*SMOOTH, "plateau", "regime change")
+    ]
+    return {
+        "cells": cells,
+        "labels": labels,
+        "families": families,
+        "extrapolation": extrapolations,
+    }
+
+
+def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]:
+    """The tables that are printed and kept in the docs."""
+    cells = pd.DataFrame(results["cells"])
+    coverage = (
+        cells.groupby(["kind", "scales", "items", "seeds"])
+        .agg(
+            coverage=("coverage", "mean"),
+            lowest=("coverage", "min"),
+            highest=("coverage", "max"),
+            wrong=("wrong", "mean"),
+            most_wrong=("wrong", "max"),
+        )
+        .reset_index()
+    )
+    labels = pd.DataFrame(results["labels"])[["items", "seeds", "run_sd", "truth", "right"]]
+    worst = cells[cells["seeds"] >= 3].sort_values("wrong", ascending=False).head(8)
+    families = pd.DataFrame(results["families"])
+    extrapolation = pd.DataFrame(results["extrapolation"])
+    return {
+        "coverage of the 90% interval of the tail slope, and wrong claims, over 8 truths": coverage,
+        "worst cells of wrong claims at S >= 3": worst[
+            ["kind", "items", "seeds", "scales", "truth", "wrong"]
+        ],
+        "right labels, 5 scales, graded": labels.pivot_table(
+            index=["items", "seeds", "run_sd"], columns="truth", values="right"
+        ).reset_index(),
+        "twelve categories, N = 180, 5 scales": families.drop(
+            columns=["items", "scales", "run_sd", "studies"]
+        ),
+        "extrapolation envelope, graded": extrapolation.drop(columns=["kind", "run_sd", "studies"]),
+    }
+
+
+def main() -> None:
+    """Run, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few designs, under a minute")
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    results = run(QUICK if arguments.quick else FULL)
+    print()
+    for title, table in summary(results).items():
+        print(f"\n{title}\n{table.round(3).to_string(index=False)}")
+    seconds = time.perf_counter() - start
+    print(f"\n{seconds:.0f} s")
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "quick": arguments.quick,
+        "seconds": round(seconds, 1),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__}
+        | {"scipy": scipy.__version__},
+        "machine": platform.machine(),
+        "results": results,
+    }
+    RESULT.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
