@@ -33,7 +33,7 @@ def test_the_papers_study_needs_what_a_hand_calculation_says(paper, tmp_path):
 
 def test_finished_runs_replace_the_assumption(paper, tmp_path):
     train = tmp_path / "runs" / "full" / "n200000" / "s1" / "train.json"
-    write_json(train, {"tokens": {"total": 1000}, "examples": 10})
+    write_json(train, {"tokens": {"total": 1000}, "examples_seen": 10})
     lines = {line.what: line for line in plan(paper, tmp_path)}
     assert (lines["tokens per example"].amount, lines["tokens per example"].basis) == (
         "100",

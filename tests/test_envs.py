@@ -47,14 +47,22 @@ def environment(name: str) -> dict[str, str]:
     return pins(pip)
 
 
-@cache
-def module_files(module: str) -> tuple[Path, ...]:
-    """Source files of one of our modules; of a stage that is a package, all its files."""
+def location(module: str) -> Path:
     name = module if module.startswith("analysis") else f"workflow.{module}"
-    path = ROOT.joinpath(*name.split("."))
-    if path.is_dir():
-        return tuple(sorted(path.rglob("*.py")))
-    return (path.with_suffix(".py"),) if path.with_suffix(".py").exists() else ()
+    return ROOT.joinpath(*name.split("."))
+
+
+def stage_files(module: str) -> list[Path]:
+    """Source files of a stage: its module, or all of its package."""
+    path = location(module)
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def imported_file(module: str) -> Path | None:
+    """The file that importing one of our modules runs; None for a name inside a module."""
+    path = location(module)
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file if file.exists() else None
 
 
 def imports(path: Path) -> set[str]:
@@ -70,7 +78,7 @@ def imports(path: Path) -> set[str]:
 def third_party(stage: str) -> set[str]:
     """Distributions that a stage imports, directly or through our own modules."""
     start = stage if stage.startswith("analysis") else f"instruct_scaling.{stage}"
-    todo, seen, names = list(module_files(start)), set(), set()
+    todo, seen, names = stage_files(start), set(), set()
     while todo:
         path = todo.pop()
         if path in seen:
@@ -79,10 +87,7 @@ def third_party(stage: str) -> set[str]:
         for module in imports(path):
             top = module.split(".")[0]
             if top in ("instruct_scaling", "analysis"):
-                # A package is reached through its modules; its __init__ re-exports them.
-                files = module_files(module)
-                single = len(files) == 1 or (files and files[0].name == "__init__.py")
-                todo += files if single else ()
+                todo += filter(None, [imported_file(module)])
             elif top not in sys.stdlib_module_names:
                 names.add(top)
     known = packages_distributions()

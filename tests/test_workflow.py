@@ -155,7 +155,7 @@ def test_training_saw_what_the_config_says(finished):
         for scale in (16, 32):
             path = results(finished) / "runs" / arm / f"n{scale}" / "s1" / "train.json"
             train = json.loads(path.read_text("utf-8"))
-            assert (train["examples"], train["steps"]) == (scale, scale // 8)
+            assert (train["examples_seen"], train["steps"]) == (scale, scale // 8)
             assert train["tokens"]["supervised"] < train["tokens"]["total"]
 
 

@@ -77,7 +77,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "{type: tiny}",
             "{type: pretrained, model: bigscience/bloomz-7b1-mt}",
             7,
-            "a hub model needs `revision:`",
+            "a hub id needs a `revision`",
         ),
         ("{type: tiny}", "{type: pretrained, model: ./none}", 7, "config.json is missing"),
         (

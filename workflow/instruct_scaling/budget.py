@@ -62,7 +62,7 @@ def measured_tokens_per_example(results: Path) -> float | None:
     for path in results.glob("runs/*/n*/s*/train.json"):
         record = read_json(path)
         tokens += record["tokens"]["total"]
-        examples += record["examples"]
+        examples += record["examples_seen"]
     return tokens / examples if examples else None
 
 

@@ -157,21 +157,12 @@ def _file_problems(study: Study) -> list[tuple[Location, str]]:
         if isinstance(source, EvalFile) and not Path(source.path).is_file():
             found.append((("evalset", "sources", index, "path"), f"no such file: {source.path}"))
     for name, base in study.bases.items():
-        if not isinstance(base, PretrainedBase):
+        if not isinstance(base, PretrainedBase) or not base.is_local:
             continue
-        if is_local(base.model):
-            if not Path(base.model, "config.json").is_file():
-                message = f"no model here (config.json is missing): {base.model}"
-                found.append((("bases", name, "model"), message))
-        elif base.revision is None:
-            message = "a hub model needs `revision:`, the commit to use"
+        if not Path(base.model).expanduser().joinpath("config.json").is_file():
+            message = f"no model here (config.json is missing): {base.model}"
             found.append((("bases", name, "model"), message))
     return found
-
-
-def is_local(model: str) -> bool:
-    """Whether a base names a folder (starts with `.`, `/` or `~`) and not a hub repository."""
-    return model.startswith((".", "/", "~"))
 
 
 def _nearest(name: str, known: Any) -> str:
