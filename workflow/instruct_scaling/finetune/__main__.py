@@ -90,8 +90,8 @@ def _recipe(text: str) -> Recipe:
         return Recipe.model_validate(_json("--recipe", text))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], where=f"recipe.{key}") from error
+        key = ".".join(["recipe", *(str(part) for part in first["loc"])])
+        raise InputError(first["msg"], where=key) from error
 
 
 def _json(option: str, text: str) -> dict:
