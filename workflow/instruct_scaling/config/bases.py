@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from instruct_scaling.config.strict import Strict
 
@@ -36,17 +36,37 @@ class TinyBase(Strict):
     seed: int = 0
     """Seed of text, tokenizer and initial weights; it belongs to the base, not to the runs."""
 
+    @model_validator(mode="after")
+    def _whole_heads(self) -> TinyBase:
+        if self.hidden_size % self.heads:
+            raise ValueError("hidden_size must be a multiple of heads")
+        return self
+
 
 class PretrainedBase(Strict):
     """A model from a local folder or from the Hugging Face hub."""
 
     type: Literal["pretrained"]
     model: str
-    """Local folder (starts with `.` or `/`) or hub id, for instance `bigscience/bloomz-7b1-mt`."""
+    """Local folder (starts with `.`, `/` or `~`) or hub id, for instance `bigscience/bloomz-7b1-mt`."""
     revision: str | None = None
     """Commit of the hub repository; required for a hub id."""
     parameters: float | None = Field(None, gt=0)
     """Number of parameters, for the budget before anything is downloaded."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `model` is a folder on this machine."""
+        return self.model.startswith((".", "/", "~"))
+
+    @model_validator(mode="after")
+    def _pinned(self) -> PretrainedBase:
+        if not self.is_local and self.revision is None:
+            raise ValueError(
+                "a hub id needs a `revision` (a commit), so that the study stays the same; "
+                "a local folder starts with `.` or `/`"
+            )
+        return self
 
 
 Base = Annotated[TinyBase | PretrainedBase, Field(discriminator="type")]

@@ -1,0 +1,1 @@
+"""The base stage: the model that every run of an arm starts from, as one folder."""
