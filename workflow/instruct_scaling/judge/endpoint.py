@@ -108,7 +108,10 @@ class Endpoint:
         await self._client.close()
 
     def _clean(self, error: Exception) -> str:
-        return f"{type(error).__name__}: {error}".replace(self._key, "***")[:1000]
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, openai.APIStatusError):  # not every server's body is in the message
+            text = f"{type(error).__name__} {error.status_code}: {error.response.text}"
+        return text.replace(self._key, "***")[:1000]
 
     def _fatal(self, error: openai.APIError) -> InputError:
         judge, url = self.judge, self._client.base_url
