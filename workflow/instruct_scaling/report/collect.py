@@ -15,7 +15,7 @@ from instruct_scaling.evalset import read_items
 from instruct_scaling.files import read_json
 from instruct_scaling.records import EvalItem
 from instruct_scaling.report.audits import read_audit
-from instruct_scaling.report.context import ArmDifference, Audit, CurveTable, Report, VerdictTable
+from instruct_scaling.report.context import Audit, Report
 from instruct_scaling.report.costs import costs
 from instruct_scaling.report.curves import CURVE_COLUMNS, curve_tables, read_table, score_decimals
 from instruct_scaling.report.figures import read_figures
@@ -25,6 +25,7 @@ from instruct_scaling.report.judging import judge_check
 from instruct_scaling.report.limits import limits
 from instruct_scaling.report.method import analysis_options, method
 from instruct_scaling.report.origin import origin
+from instruct_scaling.report.results import ArmDifference, CurveTable, VerdictTable
 from instruct_scaling.report.runs import (
     JudgementSurvey,
     ResponseSurvey,

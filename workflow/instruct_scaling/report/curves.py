@@ -10,12 +10,7 @@ from statistics import median
 import pandas as pd
 
 from instruct_scaling.errors import InputError
-from instruct_scaling.report.context import (
-    CurvePoint,
-    CurveRow,
-    CurveTable,
-    Sparkline,
-)
+from instruct_scaling.report.results import CurvePoint, CurveRow, CurveTable, Sparkline
 
 OVERALL = "overall"
 _NAMES = ("judge", "other", "arm", "arm_a", "arm_b", "category")

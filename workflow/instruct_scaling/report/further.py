@@ -11,6 +11,8 @@ from instruct_scaling.report.curves import read_table
 from instruct_scaling.report.wording import words
 
 TITLES = {
+    "curves": "Curves with all columns (bootstrap intervals, bounds under missing scores)",
+    "verdicts": "Verdicts with all columns (drops, whole ladder, p values)",
     "comparisons": "Differences between arms at equal scale",
     "efficiency": "How many times the data one arm needs",
     "changes": "Items won, tied and lost between scales",

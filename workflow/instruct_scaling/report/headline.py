@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from instruct_scaling.report.context import (
+from instruct_scaling.report.curves import OVERALL
+from instruct_scaling.report.results import (
     ArmDifference,
     CurveRow,
     CurveTable,
     VerdictRow,
     VerdictTable,
 )
-from instruct_scaling.report.curves import OVERALL
 from instruct_scaling.report.verdicts import VERDICT_ORDER
 from instruct_scaling.report.wording import (
     category_name,
@@ -53,6 +53,7 @@ def headlines(
         parts = [
             *_overall(table, verdict, level, decimals),
             *(_ends_compared(table, level) if verdict is None else _verdict_counts(verdict)),
+            *(() if verdict is None else _whole_ladder(verdict, level)),
         ]
         sentences += [prefix + part for part in parts]
     return sentences + list(
@@ -95,11 +96,37 @@ def _verdict_counts(table: VerdictTable) -> Iterator[str]:
     kinds = [*VERDICT_ORDER, *dict.fromkeys(row.verdict for row in rows)]
     parts = []
     for kind in dict.fromkeys(kinds):
-        names = [category_name(row.category) for row in rows if row.verdict == kind]
-        if names:
-            parts.append(f"{len(names)} {kind} ({', '.join(names)})")
+        parts += _counted([row for row in rows if row.verdict == kind], rows, kind)
     if parts:
-        yield f"Of {plural(len(rows), 'category', 'categories')}: {'; '.join(parts)}."
+        yield f"Verdicts on {plural(len(rows), 'category', 'categories')}: {'; '.join(parts)}."
+
+
+def _whole_ladder(table: VerdictTable, level: str) -> Iterator[str]:
+    """What the claims on the whole ladder and the rises before the tail show."""
+    rows = [row for row in table.rows if row.category != OVERALL]
+    parts = []
+    for claim in dict.fromkeys(row.ladder for row in rows if row.ladder):
+        parts += _counted([row for row in rows if row.ladder == claim], rows, claim)
+    if parts:
+        yield (
+            f"Over the whole ladder, corrected for the number of categories: {'; '.join(parts)}."
+        )
+    risen = [row for row in rows if row.rise.known and row.rise.low > 0]
+    known = [row for row in rows if row.rise.known]
+    if known:
+        named = f" ({', '.join(category_name(row.category) for row in risen)})" if risen else ""
+        yield (
+            f"The {level} interval of the rise from the first scale to the tail lies above 0 in "
+            f"{len(risen)} of {plural(len(known), 'category', 'categories')}{named}."
+        )
+
+
+def _counted(some: list[VerdictRow], rows: list[VerdictRow], claim: str) -> list[str]:
+    if not some:
+        return []
+    if len(some) == len(rows) > 1:
+        return [f"all {claim}"]
+    return [f"{len(some)} {claim} ({', '.join(category_name(row.category) for row in some)})"]
 
 
 def _ends_compared(table: CurveTable, level: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from statistics import median
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.config.judges import LlmJudge, MetricJudge
 from instruct_scaling.config.study import Study
-from instruct_scaling.report.context import CurveTable, JudgeCheck, Limit, VerdictTable
+from instruct_scaling.report.context import JudgeCheck, Limit
 from instruct_scaling.report.curves import OVERALL, half_widths
+from instruct_scaling.report.results import CurveTable, VerdictTable
 from instruct_scaling.report.wording import category_name, count, level, listing, number, percent
 from instruct_scaling.seeds import PURPOSES
 

@@ -8,7 +8,8 @@ from instruct_scaling.config.bases import Base, TinyBase
 from instruct_scaling.config.judges import Judge, LlmJudge
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.config.study import Study
-from instruct_scaling.report.context import Table, VerdictTable
+from instruct_scaling.report.context import Table
+from instruct_scaling.report.results import VerdictTable
 from instruct_scaling.report.wording import count, level, listing, plain, plural, words
 
 
@@ -112,9 +113,10 @@ def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
     noise = dict.fromkeys(part for table in verdicts for part in table.noise)
     held = f" Noise held by the intervals: {'; '.join(noise)}." if noise else ""
     return (
-        f"A category's score is the mean over its items, then over seeds; Overall is the plain "
-        f"mean of the categories. Intervals are {level(options['interval'])} and take items and, "
-        f"with several seeds, training runs as random; a bootstrap over items and seeds "
-        f"({count(options['bootstrap_replicates'])} replicates) stands beside them in curves.csv."
+        "A category's score is the mean over its items, then over seeds; Overall is the plain "
+        f"mean of the categories. Intervals are {level(options['interval'])} t intervals from the "
+        "covariance of items and, with several seeds, of runs; a hierarchical bootstrap over items "
+        f"and seeds ({count(options['bootstrap_replicates'])} replicates) stands beside them in "
+        "curves.csv."
         f"{told}{held}"
     )

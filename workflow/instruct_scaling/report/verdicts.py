@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from instruct_scaling.report.context import ArmDifference, Estimate, VerdictRow, VerdictTable
 from instruct_scaling.report.curves import OVERALL, as_float, as_int, as_text, sort_categories
+from instruct_scaling.report.results import ArmDifference, Estimate, VerdictRow, VerdictTable
 from instruct_scaling.report.wording import listing, number, scale_name, short
 
 VERDICT_COLUMNS = ("judge", "arm", "category", "verdict")
