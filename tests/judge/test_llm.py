@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import threading
 import time
@@ -56,7 +57,13 @@ def failure(status: int, message: str = "no", **headers: str) -> Response:
 
 
 @pytest.fixture
-def serve(httpserver: HTTPServer) -> Callable[[Handler], list[dict[str, Any]]]:
+def root() -> str:
+    """A path of each test's own: requests of a test that was cut short reach no other."""
+    return f"/{secrets.token_hex(4)}/v1"
+
+
+@pytest.fixture
+def serve(httpserver: HTTPServer, root: str) -> Callable[[Handler], list[dict[str, Any]]]:
     """Serves chat completions with a handler; gives the list where requests will be put."""
 
     def start(handler: Handler) -> list[dict[str, Any]]:
@@ -66,15 +73,17 @@ def serve(httpserver: HTTPServer) -> Callable[[Handler], list[dict[str, Any]]]:
             seen.append(request.get_json())
             return handler(seen[-1])
 
-        httpserver.expect_request("/v1/models").respond_with_json({"object": "list", "data": []})
-        httpserver.expect_request("/v1/chat/completions").respond_with_handler(handle)
+        httpserver.expect_request(f"{root}/models").respond_with_json(
+            {"object": "list", "data": []}
+        )
+        httpserver.expect_request(f"{root}/chat/completions").respond_with_handler(handle)
         return seen
 
     return start
 
 
 @pytest.fixture
-def judge(httpserver: HTTPServer, tmp_path: Path) -> Callable[..., list[Judgement]]:
+def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., list[Judgement]]:
     """Runs the judge against the server, with judgements kept in tmp_path/work."""
 
     def run(
@@ -86,7 +95,7 @@ def judge(httpserver: HTTPServer, tmp_path: Path) -> Callable[..., list[Judgemen
         concurrency: int = 2,
         url: str | None = None,
     ) -> list[Judgement]:
-        endpoint = Endpoint(config, KEY, url or httpserver.url_for("/v1"), timeout, max_retries)
+        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root), timeout, max_retries)
         return judge_all(
             config,
             "llm",
@@ -185,8 +194,8 @@ def test_a_wrong_key_stops_at_once_and_is_not_repeated_aloud(serve, judge, statu
     assert all(KEY not in path.read_text() for path in (tmp_path / "work").iterdir())
 
 
-def test_a_wrong_key_is_noticed_before_the_first_prompt(httpserver, judge):
-    httpserver.expect_request("/v1/models").respond_with_json({"error": {}}, status=401)
+def test_a_wrong_key_is_noticed_before_the_first_prompt(httpserver, root, judge):
+    httpserver.expect_request(f"{root}/models").respond_with_json({"error": {}}, status=401)
     with pytest.raises(InputError, match="check the key in OPENAI_API_KEY"):
         judge([(MATH, "2")])
 
