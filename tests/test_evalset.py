@@ -11,7 +11,8 @@ import pytest
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.config.evalset import EvalSet
 from instruct_scaling.errors import InputError
-from instruct_scaling.evalset import build_evalset, read_items
+from instruct_scaling.evalset import read_items
+from instruct_scaling.evalset.build import build_evalset
 from instruct_scaling.files import sha256_file
 
 BELLE_FIELDS = {"prompt": "question", "category": "class", "reference": "std_answer"}
@@ -30,6 +31,10 @@ def item(n, category="math", **rest):
     return {"prompt": f"question {n}", "category": category, "reference": f"answer {n}", **rest}
 
 
+def step(audit, name):
+    return next(entry for entry in audit["steps"] if entry["name"] == name)
+
+
 def test_items_keep_what_the_file_says(tmp_path):
     row = item(1, input="some text", cluster="c1", language="en", checks={"answer": "number"})
     path = write_items(tmp_path / "a.jsonl", [row])
@@ -46,8 +51,15 @@ def test_items_keep_what_the_file_says(tmp_path):
 def test_category_names_are_folded_and_items_sorted_by_the_paper_order(tmp_path):
     names = ["Extract", "closed\u00a0QA", "open QA", "Math"]
     path = write_items(tmp_path / "a.jsonl", [item(n, name) for n, name in enumerate(names)])
-    items, _ = build_evalset(config({"path": path}))
+    items, audit = build_evalset(config({"path": path}))
     assert [one.category for one in items] == ["math", "extraction", "open_qa", "closed_qa"]
+    renamed = {row["in_file"]: row["category"] for row in audit["renamed_categories"]}
+    assert renamed == {
+        "Extract": "extraction",
+        "closed<U+00A0>QA": "closed_qa",
+        "open QA": "open_qa",
+        "Math": "math",
+    }
 
 
 def test_an_unknown_category_is_refused_with_the_nearest_name(tmp_path):
@@ -70,7 +82,7 @@ def test_items_outside_the_study_are_counted_and_a_declared_category_without_ite
     path = write_items(tmp_path / "a.jsonl", [item(1), item(2, "code")])
     items, audit = build_evalset(config({"path": path}, categories=["math"]))
     assert len(items) == 1
-    assert audit["sources"][0]["other_categories"] == {"code": 1}
+    assert step(audit, "categories")["reasons"] == {"code": {"count": 1, "examples": []}}
     with pytest.raises(InputError, match="no item of cot, rewrite"):
         build_evalset(config({"path": path}, categories=["math", "cot", "rewrite"]))
 
@@ -80,8 +92,10 @@ def test_duplicates_are_kept_once_also_across_sources(tmp_path):
     second = write_items(tmp_path / "b.jsonl", [item(2), item(3)])
     items, audit = build_evalset(config({"path": first}, {"path": second}))
     assert len(items) == 3
-    assert [source["duplicates"] for source in audit["sources"]] == [1, 1]
+    assert [source["duplicates"] for source in audit["by_source"]] == [1, 1]
+    assert [source["kept"] for source in audit["by_source"]] == [2, 1]
     assert audit["read"] == 5
+    assert audit["steps"][-1]["kept"] == audit["kept"] == 3
 
 
 def test_broken_entries_stop_with_file_and_line_or_are_counted(tmp_path):
@@ -92,12 +106,12 @@ def test_broken_entries_stop_with_file_and_line_or_are_counted(tmp_path):
         build_evalset(config({"path": str(path)}))
     items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
     assert len(items) == 1
-    broken = audit["sources"][0]["broken"]
-    assert [entry["number"] for entry in broken["examples"]] == [2, 3, 4, 5]
+    broken = step(audit, "read")["reasons"]["broken"]
+    assert broken["count"] == 4
+    assert [entry["line"] for entry in broken["examples"]] == [2, 3, 4, 5]
     reasons = [entry["reason"] for entry in broken["examples"]]
     assert "`checks` (anwser)" in reasons[1]
     assert "item without category" in reasons[2]
-    assert audit["broken"] == 4
 
 
 def test_empty_references_stay_none_and_are_counted(tmp_path):
@@ -143,7 +157,7 @@ def test_items_from_the_web_are_those_that_the_config_vouches_for(tmp_path, http
     assert error.value.where == url
     items, audit = build_evalset(config({**source, "on_error": "skip"}))
     assert len(items) == 1
-    assert audit["sources"][0]["sha256"] == sha256_file(path)
+    assert audit["by_source"][0]["sha256"] == sha256_file(path)
     with pytest.raises(InputError, match="its content has changed"):
         build_evalset(config({**source, "sha256": "0" * 64}))
     with pytest.raises(InputError, match="cannot be fetched") as error:
@@ -203,6 +217,8 @@ def test_the_public_belle_file_with_its_three_broken_lines(real_data):
         "code": 74,
         "translation": 62,
     }
-    broken = audit["sources"][0]["broken"]
-    assert [entry["number"] for entry in broken["examples"]] == [156, 714, 1111]
+    broken = step(audit, "read")["reasons"]["broken"]
+    assert [entry["line"] for entry in broken["examples"]] == [156, 714, 1111]
+    renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
+    assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}
     assert audit["by_category"]["generation"]["with_reference"] < 101

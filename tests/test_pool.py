@@ -279,6 +279,8 @@ def test_fields_categories_and_limit_of_a_source(tmp_path):
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"math": 3, "closed_qa": 2}
     assert audit["by_language"] == {"en": 5}
+    renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
+    assert renamed == {"arith": 3, "closed<U+00A0>QA": 2}
     kept = list(iter_records(tmp_path / "records"))
     assert [(one.instruction, one.output) for one in kept[:2]] == [("0 + 1?", "1"), ("1 + 1?", "2")]
 

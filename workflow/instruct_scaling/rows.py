@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -62,14 +62,6 @@ class BrokenLog:
         self.count += 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(broken)
-
-    def to_json(self) -> dict[str, Any]:
-        """The count and the first entries: `{count, unit, examples: [{number, reason}]}`."""
-        return {
-            "count": self.count,
-            "unit": self.unit,
-            "examples": [asdict(broken) for broken in self.examples],
-        }
 
 
 class RowFile:

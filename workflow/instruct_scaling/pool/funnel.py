@@ -99,6 +99,9 @@ class Funnel:
                     self._sources, self._usable, self._kept, strict=True
                 )
             ],
+            "renamed_categories": [
+                row for source in self._sources for row in source.categories.renamed(source.name)
+            ],
             "characters": {
                 "instruction_and_input": _quantiles(self._prompt_chars),
                 "output": _quantiles(self._output_chars),

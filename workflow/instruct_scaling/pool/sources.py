@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from instruct_scaling.categories import CATEGORIES, require_category
+from instruct_scaling.categories import CATEGORIES
+from instruct_scaling.category_names import CategoryNames
 from instruct_scaling.config.pools import EmbeddedSource, FileSource, HubSource
 from instruct_scaling.embedded import generate_records
 from instruct_scaling.errors import InputError
@@ -38,8 +39,9 @@ class RecordSource:
         wanted: list[str] | None,
     ) -> None:
         self._config = config
-        self._known = known
         self._wanted = wanted
+        mapping = {} if isinstance(config, EmbeddedSource) else config.category_names
+        self.categories = CategoryNames(mapping, known)
         self.sha256: str | None = None
         if isinstance(config, FileSource):
             self._file = RowFile(config.path)
@@ -93,7 +95,7 @@ class RecordSource:
     ) -> Record:
         category = fields.text(row, "category") or config.category
         if category is not None:
-            category = require_category(config.category_names.get(category, category), self._known)
+            category = self.categories.standard(category)
         return Record.make(
             fields.required(row, "instruction"),
             fields.required(row, "output"),

@@ -1,0 +1,44 @@
+"""Command line of the evalset stage."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from instruct_scaling.cli import run_stage
+from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.config.section import parse_section
+from instruct_scaling.evalset.build import build_evalset
+from instruct_scaling.files import write_json, write_jsonl
+from instruct_scaling.provenance import provenance
+
+log = logging.getLogger(__name__)
+
+
+def evalset(
+    evalset: Annotated[str, typer.Option(help="The study's section `evalset`, as JSON.")],
+    out_items: Annotated[Path, typer.Option(help="Items, one JSON object per line.")],
+    out_audit: Annotated[Path, typer.Option(help="What was read and kept, as JSON.")],
+) -> None:
+    """Collect the questions that every run is asked."""
+    config = parse_section(EvalSet, evalset, "--evalset")
+    items, audit = build_evalset(config)
+    inputs = {entry["source"]: entry["sha256"] for entry in audit["by_source"] if entry["sha256"]}
+    audit["provenance"] = provenance("evalset", json.loads(evalset), inputs)
+    write_jsonl(out_items, [item.to_row() for item in items])
+    write_json(out_audit, audit)
+    log.info(
+        "%d items in %d categories (%d entries read, %d broken)",
+        len(items),
+        len(audit["by_category"]),
+        audit["read"],
+        audit["steps"][0]["removed"],
+    )
+
+
+if __name__ == "__main__":
+    run_stage(evalset)
