@@ -61,16 +61,20 @@ def prepare_paper() -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
     """Bars of one judge and arm; missing means leave a gap that is marked."""
-    from_paper = bool((frame["origin"] == "paper").all())
     width = style.figure_width(options)
     categories = style.category_order(frame["category"])
     scales = sorted(int(scale) for scale in frame["scale"].unique())
     labels, turn = _category_labels(categories, width)
     height = (width - 0.35) * BOX_ASPECT + turn.pop("height") + 0.12
-    title, caption = _words(frame, from_paper, options.whiskers)
-    if not options.captions:
-        caption = ""
-    figure, body = style.canvas(width, height, title, caption, _handles(scales), **LEGEND_LOOK)
+    from_paper = _from_paper(frame)
+    figure, body = style.canvas(
+        width,
+        height,
+        "" if from_paper else style.heading(frame, TITLE),
+        caption(frame) if options.captions else "",
+        _handles(scales),
+        **LEGEND_LOOK,
+    )
     axes = body.subplots()
     _bars(axes, frame, categories, scales, options.whiskers)
     _dress(axes, categories, PAPER_LIMITS if from_paper else _limits(frame, options.whiskers))
@@ -165,22 +169,29 @@ def _category_labels(categories: list[str], width: float) -> tuple[list[str], di
     return names, {"fontsize": size, "height": 0.1 + longest, "rotation": 90}
 
 
-def _words(frame: pd.DataFrame, from_paper: bool, whiskers: bool) -> tuple[str, str]:
-    if from_paper:
-        return "", (
+def caption(frame: pd.DataFrame) -> str:
+    """What the bars, whiskers and marks stand for, with items, seeds and interval level."""
+    if _from_paper(frame):
+        return (
             "Redrawn from the numbers of Figure 1 of arXiv 2303.14742: one run per scale, "
             "no intervals published. The y axis starts at 0.2, as in the paper, so the length "
             "of a bar is not in proportion to its score."
         )
     first = frame.iloc[0]
-    parts = [f"Judge {first['judge']}", f"arm {first['arm']}"]
     tuned = frame[(frame["scale"] > 0) & (frame["category"] != style.OVERALL)]
-    parts.append(style.counted(tuned["n_items"], "item") + " per category")
-    parts.append(style.seeds_note(tuned["n_seeds"]))
-    if whiskers:
-        parts.append(f"whiskers: {style.interval_name(frame)}")
+    parts = [
+        f"Judge {first['judge']}",
+        f"arm {first['arm']}",
+        style.counted(tuned["n_items"], "item") + " per category",
+        style.seeds_note(tuned["n_seeds"]),
+        f"whiskers: {style.interval_name(frame)}",
+    ]
     if (frame["scale"] == 0).any():
         parts.append("base: the model before tuning")
     if frame["mean"].isna().any():
         parts.append("×: no score")
-    return style.heading(frame, TITLE), "; ".join(parts) + "."
+    return "; ".join(parts) + "."
+
+
+def _from_paper(frame: pd.DataFrame) -> bool:
+    return bool((frame["origin"] == "paper").all())

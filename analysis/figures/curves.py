@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
+from analysis.figures.panels import Grid
 from analysis.figures.sources import Sources, paper_points
 from analysis.options import FigureOptions
 
@@ -28,7 +26,6 @@ COLUMNS = (
     *("scale", "mean", "low", "high", "n_items", "n_seeds", "n_missing"),
     *("bound_low", "bound_high"),
 )
-PANEL_HEIGHT = 1.2  # inches, its heading included
 BASE_LOOK: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 FIT_LOOK: dict[str, Any] = {"linestyle": (0, (1, 1)), "linewidth": 0.9}
 BOUND_LOOK: dict[str, Any] = {"linestyle": "solid", "linewidth": 0.6}
@@ -70,41 +67,26 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     """Small multiples of one judge; arms are colours and markers, the base is a dashed line."""
     width = style.figure_width(options)
     means = frame[frame["kind"] == "mean"]
-    categories = style.category_order(means["category"])
     arms = list(means["arm"].drop_duplicates())
-    columns = _columns(len(categories), width)
-    rows = math.ceil(len(categories) / columns)
-    figure, body = style.canvas(
+    grid = Grid(
+        style.category_order(means["category"]),
         width,
-        rows * PANEL_HEIGHT + 0.35,
         style.heading(frame, TITLE),
-        _caption(frame, arms) if options.captions else "",
+        caption(frame) if options.captions else "",
         _handles(frame, arms, width),
     )
-    panels = list(body.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    panel_width = (width - 0.45) / columns - 0.12
-    for axes, category in zip(panels, categories, strict=False):
+    for category in grid.panels:
         part = frame[frame["category"] == category]
-        _panel(axes, part, arms)
-        _heading(axes, category, part, arms, panel_width)
-    _score_axis(panels[0], frame)
-    _scale_axis(panels, frame, panel_width)
-    for position, axes in enumerate(panels):
-        axes.tick_params(labelbottom=position + columns >= len(categories))
-        axes.set_visible(position < len(categories))
-    body.supxlabel("instruction records (log scale)", fontsize=7.5)
-    body.supylabel("mean score", fontsize=7.5)
-    return figure
-
-
-def _columns(categories: int, width: float) -> int:
-    """The number of columns that leaves the fewest cells empty; more columns if equal."""
-    choices = (3, 4, 5)
-    if width < 5:
-        choices = (2,) if categories <= 8 else (3,)
-    if categories <= choices[0]:
-        return categories
-    return min(choices, key=lambda columns: (-categories % columns, -columns))
+        _panel(grid.panels[category], part, arms)
+        _badges(grid, category, part[part["kind"] == "verdict"], arms)
+        if part.loc[part["kind"] == "mean", "mean"].isna().all():
+            grid.empty(category, "no scores")
+    grid.score_axis(frame[["mean", "low", "high", "bound_low", "bound_high"]].to_numpy(float))
+    shown = frame[frame["kind"].isin(["mean", "paper"]) & (frame["scale"] > 0)]
+    scales = sorted(int(scale) for scale in shown["scale"].unique())
+    grid.log_axis(scales, style.scale_names(scales))
+    grid.label("instruction records (log scale)", "mean score")
+    return grid.figure
 
 
 def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
@@ -113,20 +95,11 @@ def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
     _bases(axes, means[(means["scale"] == 0)].dropna(subset="mean"), colours)
     for index, arm in enumerate(arms):
         tuned = means[(means["arm"] == arm) & (means["scale"] > 0)].sort_values("scale")
-        _curve(axes, tuned, colours[arm], style.MARKERS[index], len(arms))
+        _curve(axes, tuned, colours[arm], style.marker(index), len(arms))
         fit = part[(part["kind"] == "fit") & (part["arm"] == arm)].sort_values("scale")
         axes.plot(fit["scale"], fit["mean"], color=colours[arm], zorder=2, **FIT_LOOK)
     paper = part[part["kind"] == "paper"]
     axes.plot(paper["scale"], paper["mean"], zorder=4, **PAPER_LOOK)
-    if means["mean"].isna().all():
-        axes.text(
-            *(0.5, 0.5, "no scores"),
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            color=style.GREY,
-            fontsize=7,
-        )
 
 
 def _bases(axes: Axes, bases: pd.DataFrame, colours: dict[str, style.Colour]) -> None:
@@ -170,75 +143,24 @@ def _curve(axes: Axes, tuned: pd.DataFrame, colour: style.Colour, marker: str, a
     )
 
 
-def _heading(axes: Axes, category: str, part: pd.DataFrame, arms: list[str], width: float) -> None:
-    """The category's name, and below it its verdict (one arm) or one sign per arm."""
+def _badges(grid: Grid, category: str, verdicts: pd.DataFrame, arms: list[str]) -> None:
+    """The verdict below the category's name (one arm), or one sign per arm in its colour."""
+    grid.heading(category, second_line=not verdicts.empty)
     colours = style.arm_colours(arms)
-    verdicts = part[part["kind"] == "verdict"].set_index("arm")["verdict"]
-    size = 8 if width > 0.9 else 7
-    name = style.shorten(style.category_name(category), (width + 0.05) / 1.12, size)
-    axes.set_title(name, pad=4 if verdicts.empty else 13, fontsize=size)
-    for index, arm in enumerate(arms):
-        if arm not in verdicts.index:
-            continue
-        sign, colour = style.VERDICT_LOOK[verdicts[arm]]
-        alone = len(arms) == 1
-        step = min(11, 72 * width / len(arms))
-        badge = axes.annotate(
-            f"{sign} {verdicts[arm]}" if alone else sign,
-            (0, 1),
-            (index * step, 4),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=6.3 if alone else 7,
-            color=colour if alone else colours[arm],
-            gid="badge",
-        )
-        badge.set_in_layout(False)  # the title above it already holds its room
-
-
-def _score_axis(axes: Axes, frame: pd.DataFrame) -> None:
-    """The same limits in all panels, so that heights compare: tenths around all that is drawn."""
-    values = frame[["mean", "low", "high", "bound_low", "bound_high"]].to_numpy(float)
-    known = values[np.isfinite(values)] if np.isfinite(values).any() else np.array([0.0, 1.0])
-    low = max(0.0, np.floor(known.min() * 10 - 0.15) / 10)
-    high = min(1.0, np.ceil(known.max() * 10 + 0.15) / 10)
-    pad = 0.03 * (high - low)
-    axes.set_ylim(low - pad, high + pad)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter("{x:.2g}")
-
-
-def _scale_axis(panels: list[Axes], frame: pd.DataFrame, width: float) -> None:
-    shown = frame[frame["kind"].isin(["mean", "paper"]) & (frame["scale"] > 0)]
-    scales = sorted(int(scale) for scale in shown["scale"].unique())
-    panels[0].set_xscale("log")
-    if not scales:
-        return
-    span = max(scales[-1] / scales[0], 4)
-    panels[0].set_xlim(scales[0] / span**0.08, scales[-1] * span**0.08)
-    places = np.log(scales) / np.log(span**1.16) * width
-    names = style.thin_labels(list(places), style.scale_names(scales), 6.8)
-    for panel in panels:
-        panel.set_xticks(scales, names)
-        panel.minorticks_off()
+    for row in verdicts.itertuples():
+        sign, colour = style.verdict_look(row.verdict)
+        if len(arms) == 1:
+            grid.note(category, f"{sign} {style.verdict_name(row.verdict)}", color=colour)
+        else:
+            step = min(11, 72 * grid.panel_width / len(arms))
+            shift = step * arms.index(row.arm)
+            grid.note(category, sign, shift, color=colours[row.arm], fontsize=7)
 
 
 def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]:
     """The legend's entries: arms, then what else the panels hold."""
     kinds, means = set(frame["kind"]), frame[frame["kind"] == "mean"]
-    colours = style.arm_colours(arms)
-    handles: list[Artist] = [
-        Line2D(
-            [],
-            [],
-            color=colours[arm],
-            marker=style.MARKERS[index],
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=style.shorten(style.printable(arm), width * 0.4, 6.8),
-        )
-        for index, arm in enumerate(arms)
-    ]
+    handles: list[Artist] = [*style.arm_handles(arms, width)]
     handles.append(Patch(facecolor=style.GREY, alpha=0.25, label="interval"))
     if (means["scale"] == 0).any():
         handles.append(Line2D([], [], color=style.GREY, label="base, before tuning", **BASE_LOOK))
@@ -258,9 +180,11 @@ def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]
     return handles
 
 
-def _caption(frame: pd.DataFrame, arms: list[str]) -> str:
+def caption(frame: pd.DataFrame) -> str:
+    """Judge, items, seeds, interval level, margins and missing scores in one line."""
     means = frame[(frame["kind"] == "mean") & (frame["scale"] > 0)]
     single = means[means["category"] != style.OVERALL]
+    arms = means["arm"].unique()
     parts = [f"Judge {frame['judge'].iloc[0]}"]
     if len(arms) == 1:
         parts.append(f"arm {arms[0]}")

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures import bars, curves, funnel, style
+from analysis.figures import bars, curves, funnel, slopes, style
 from analysis.figures.sources import TEXTS, NothingToDraw, Sources
 from analysis.options import FigureOptions
 
-FIGURES: tuple[ModuleType, ...] = (bars, curves, funnel)
+FIGURES: tuple[ModuleType, ...] = (bars, curves, slopes, funnel)
 INDEX = "index.json"
 
 
@@ -123,6 +123,7 @@ def _entry(module: ModuleType, name: str, part: pd.DataFrame, files: list[Path])
         "name": name,
         "figure": module.NAME,
         "title": module.TITLE,
+        "caption": module.caption(part),
         **keys,
         "files": [path.name for path in files],
     }

@@ -20,10 +20,6 @@ NAME = "figure9_funnel"
 TITLE = "From source rows to the pool"
 SPLIT = ()
 
-CAPTION = (
-    "Every bar shows the records left after a step and, in the second colour, those that the step "
-    "removed; the numbers are counts, the shares are of the records that reached the step."
-)
 KEPT, REMOVED = "#0173B2", "#DE8F05"
 
 
@@ -80,14 +76,22 @@ def _removals(step: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(f"{step['name']}: {reason}", count) for reason, count in hit.items()]
 
 
+def caption(frame: pd.DataFrame) -> str:
+    """What the bars and numbers are."""
+    return (
+        "A bar shows the records left after a step and, hatched, those that the step removed; "
+        "the numbers are counts, the shares are of the records that reached the step."
+    )
+
+
 def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
     """A panel per pool: a bar per step for what is left, and after it what the step removed."""
     width = style.figure_width(options)
     pools = list(frame["pool"].drop_duplicates())
     rows = [int((frame["pool"] == pool).sum()) for pool in pools]
-    title, caption = style.heading(frame, TITLE), CAPTION if options.captions else ""
     height = 0.3 + sum(0.17 * count + 0.38 for count in rows)
-    figure, body = style.canvas(width, height, title, caption)
+    text = caption(frame) if options.captions else ""
+    figure, body = style.canvas(width, height, style.heading(frame, TITLE), text)
     panels = body.subplots(len(pools), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, pool in zip(panels, pools, strict=True):
         _panel(axes, frame[frame["pool"] == pool].sort_values("position"), width)

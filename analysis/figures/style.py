@@ -128,15 +128,24 @@ def _scale_name(scale: int, in_millions: bool) -> str:
 
 
 def arm_colours(arms: Sequence[str]) -> dict[str, Colour]:
-    """A colour-blind safe colour for each arm, in order; more than ten arms are not supported.
-
-    Raises:
-        ValueError: more arms than the palette can keep apart.
-    """
+    """A colour-blind safe colour for each arm, in order; after ten they start again."""
     palette = sns.color_palette("colorblind")
-    if len(arms) > len(palette):
-        raise ValueError(f"{len(arms)} arms, but only {len(palette)} can be told apart by colour")
-    return dict(zip(arms, palette, strict=False))
+    return {arm: palette[index % len(palette)] for index, arm in enumerate(arms)}
+
+
+def marker(index: int) -> str:
+    """The marker of the arm at this place; arms of the same colour have different markers."""
+    return MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]
+
+
+def verdict_look(verdict: Any) -> tuple[str, str]:
+    """Sign and colour of a verdict; an empty one has a dash."""
+    return VERDICT_LOOK.get(verdict, ("–", GREY))
+
+
+def verdict_name(verdict: Any) -> str:
+    """The verdict as shown, also where none was given."""
+    return verdict if verdict in VERDICT_LOOK else "no verdict"
 
 
 def figure_width(options: FigureOptions) -> float:
@@ -161,6 +170,22 @@ def margins_note(verdicts: pd.DataFrame) -> str:
     tail = " or ".join(f"{m:g}" for m in sorted(verdicts["margin"].dropna().unique()))
     whole = " or ".join(f"{m:g}" for m in sorted(verdicts["range_margin"].dropna().unique()))
     return f"verdict margins: {tail} per doubling for the tail, {whole} for the range"
+
+
+def arm_handles(arms: Sequence[str], width: float) -> list[Line2D]:
+    """Legend entries of the arms, names cut to a part of the figure's width in inches."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=marker(index),
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            label=shorten(printable(arm), width * 0.4, mpl.rcParams["legend.fontsize"]),
+        )
+        for index, (arm, colour) in enumerate(arm_colours(arms).items())
+    ]
 
 
 def verdict_handle(verdict: str) -> Line2D:
