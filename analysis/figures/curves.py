@@ -27,7 +27,7 @@ COLUMNS = (
     *("bound_low", "bound_high"),
 )
 BASE_LOOK: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
-FIT_LOOK: dict[str, Any] = {"linestyle": (0, (1, 1)), "linewidth": 0.9}
+FIT_LOOK: dict[str, Any] = {"linestyle": (0, (1, 1)), "linewidth": 1.0, "zorder": 4}
 BOUND_LOOK: dict[str, Any] = {"linestyle": "solid", "linewidth": 0.6}
 PAPER_LOOK: dict[str, Any] = {
     "color": "#111111",
@@ -97,7 +97,7 @@ def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
         tuned = means[(means["arm"] == arm) & (means["scale"] > 0)].sort_values("scale")
         _curve(axes, tuned, colours[arm], style.marker(index), len(arms))
         fit = part[(part["kind"] == "fit") & (part["arm"] == arm)].sort_values("scale")
-        axes.plot(fit["scale"], fit["mean"], color=colours[arm], zorder=2, **FIT_LOOK)
+        axes.plot(fit["scale"], fit["mean"], color=style.darker(colours[arm]), **FIT_LOOK)
     paper = part[part["kind"] == "paper"]
     axes.plot(paper["scale"], paper["mean"], zorder=4, **PAPER_LOOK)
 

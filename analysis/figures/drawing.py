@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures import bars, curves, funnel, slopes, style
+from analysis.figures import arms, bars, curves, extrapolation, frontier, funnel, slopes, style
 from analysis.figures.sources import TEXTS, NothingToDraw, Sources
 from analysis.options import FigureOptions
 
-FIGURES: tuple[ModuleType, ...] = (bars, curves, slopes, funnel)
+FIGURES: tuple[ModuleType, ...] = (bars, curves, slopes, extrapolation, arms, frontier, funnel)
 INDEX = "index.json"
 
 

@@ -74,7 +74,7 @@ def draw_forest(
     axes.grid(axis="x", visible=True)
     axes.set_xlim(*_limits(rows))
     axes.xaxis.set_major_locator(MaxNLocator(7 if width > 5 else 4, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter("{x:+.3g}")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:+.3g}" if abs(x) > 1e-9 else "0")
     if note_width:
         _reserve(axes, note_width)
     return figure, axes

@@ -95,7 +95,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     panels = body.subplots(len(pools), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, pool in zip(panels, pools, strict=True):
         _panel(axes, frame[frame["pool"] == pool].sort_values("position"), width)
-        axes.set_title(style.shorten(style.printable(f"Pool {pool}"), width * 0.7, 8))
+        axes.set_title(style.shorten(f"Pool {pool}", width * 0.7, 8))
     panels[-1].set_xlabel("records")
     panels[0].legend(
         loc="lower right", bbox_to_anchor=(1, 1.0), ncols=2, borderpad=0, handlelength=1
@@ -129,10 +129,7 @@ def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
             fontsize=6.3,
         )
     size = 6.8
-    names = [
-        style.shorten(style.printable(str(s).replace("_", " ")), width * 0.3, size)
-        for s in steps["step"]
-    ]
+    names = [style.shorten(str(s).replace("_", " "), width * 0.3, size) for s in steps["step"]]
     axes.set_yticks(list(places), names, fontsize=size)
     axes.invert_yaxis()
     # Room at the right for the widest count, which stands beside the longest bar.

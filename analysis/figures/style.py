@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator
 from matplotlib.transforms import Affine2D
 
 from analysis.options import FigureOptions
@@ -101,7 +101,7 @@ def printable(text: str) -> str:
 def category_name(category: str) -> str:
     """The label of a category: `open_qa` is shown as "Open QA"."""
     plain = category.replace("_", " ")
-    return printable(_SPECIAL_NAMES.get(category, plain[:1].upper() + plain[1:]))
+    return _SPECIAL_NAMES.get(category, plain[:1].upper() + plain[1:])
 
 
 def category_order(categories: Iterable[str]) -> list[str]:
@@ -131,6 +131,12 @@ def arm_colours(arms: Sequence[str]) -> dict[str, Colour]:
     """A colour-blind safe colour for each arm, in order; after ten they start again."""
     palette = sns.color_palette("colorblind")
     return {arm: palette[index % len(palette)] for index, arm in enumerate(arms)}
+
+
+def darker(colour: Colour) -> Colour:
+    """A shade of the same colour that shows on top of it."""
+    red, green, blue = colour
+    return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
 def marker(index: int) -> str:
@@ -182,7 +188,7 @@ def arm_handles(arms: Sequence[str], width: float) -> list[Line2D]:
             marker=marker(index),
             markeredgecolor="white",
             markeredgewidth=0.4,
-            label=shorten(printable(arm), width * 0.4, mpl.rcParams["legend.fontsize"]),
+            label=shorten(arm, width * 0.4, mpl.rcParams["legend.fontsize"]),
         )
         for index, (arm, colour) in enumerate(arm_colours(arms).items())
     ]
@@ -195,6 +201,11 @@ def verdict_handle(verdict: str) -> Line2D:
     middle = (-(extents.x0 + extents.x1) / 2, -(extents.y0 + extents.y1) / 2)
     marker = shape.transformed(Affine2D().translate(*middle))
     return Line2D([], [], color=GREY, marker=marker, markersize=6, linestyle="none", label=verdict)
+
+
+def log_ticks() -> LogLocator:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times the powers of ten."""
+    return LogLocator(subs=(1.0, 2.0, 5.0), numticks=12)
 
 
 def nice_ticks(most: float, count: int) -> FixedLocator:
@@ -251,7 +262,8 @@ def wrap(text: str, width: float, size: float) -> str:
 
 
 def shorten(text: str, width: float, size: float) -> str:
-    """`text`, cut with an ellipsis in its middle if it is wider than `width` inches."""
+    """`text`, printable, cut with an ellipsis in its middle if wider than `width` inches."""
+    text = printable(text)
     if text_width(text, size) <= width:
         return text
     for keep in range(len(text) - 1, 1, -1):
