@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from analysis.sample import Sample
 
@@ -54,14 +54,14 @@ class Estimate:
 
     def interval(self, coverage: float) -> tuple[float, float]:
         """Two-sided t interval."""
-        half = stats.t.ppf(0.5 + coverage / 2, self.df) * self.se
+        half = float(stdtrit(self.df, 0.5 + coverage / 2)) * self.se
         return self.value - half, self.value + half
 
     def p_above(self, threshold: float = 0.0) -> float:
         """One-sided p value of the null that the truth is at or below the threshold."""
         if self.se == 0:
             return 0.0 if self.value > threshold else 1.0
-        return float(stats.t.sf((self.value - threshold) / self.se, self.df))
+        return float(stdtr(self.df, (threshold - self.value) / self.se))
 
 
 class Covariance:
@@ -141,10 +141,12 @@ class Covariance:
         along = weights.sum() ** 2 / self.n_scales
         across = float(weights @ weights) - along
         seeds = self.n_seeds
-        variance = (
-            item_parts.sum()
-            + (across * self.within.variance + along * self.between.variance) / seeds
-        )
+        runs = (across * self.within.runs + along * self.between.runs) / seeds
+        # The item part holds the mean item-by-run noise, and so do the run means: count it once.
+        noise = (across * self.within.noise + along * self.between.noise) / seeds
+        items = float(item_parts.sum())
+        # Run means that happen to agree must not pass for certainty: half the item part stays.
+        variance = max(max(0.0, items - noise) + runs, items / 2)
         divisor = (
             (item_parts**2 / self._strata_df).sum()
             + (across / seeds) ** 2 * self.within.square_over_df()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from analysis.contrasts import slope_weights, tail_scales
 from analysis.covariance import Covariance
@@ -77,35 +77,37 @@ def precision(
 
 def detectable(measured: Precision, level: float, power: float) -> np.ndarray:
     """Smallest slope that a one-sided test at `level` finds with the given power."""
-    return (stats.t.ppf(1 - level, measured.df) + stats.t.ppf(power, measured.df)) * measured.se
+    return (stdtrit(measured.df, 1 - level) + stdtrit(measured.df, power)) * measured.se
 
 
 def power_within(measured: Precision, margin: float, level: float) -> np.ndarray:
     """Power to show that a slope of 0 lies within the margin (two one-sided tests)."""
-    room = margin / measured.se - stats.t.ppf(1 - level, measured.df)
-    return np.maximum(0.0, 2 * stats.t.cdf(room, measured.df) - 1)
+    room = margin / measured.se - stdtrit(measured.df, 1 - level)
+    return np.maximum(0.0, 2 * stdtr(measured.df, room) - 1)
 
 
 def power_above(measured: Precision, slope: float, level: float) -> np.ndarray:
     """Power to show that a slope of this size is above 0."""
-    return stats.t.cdf(slope / measured.se - stats.t.ppf(1 - level, measured.df), measured.df)
+    return stdtr(measured.df, slope / measured.se - stdtrit(measured.df, 1 - level))
 
 
 def settle(
     components: Components, n_scales: int, margin: float, level: float, power: float
 ) -> tuple[int, int] | None:
-    """The cheapest (items, seeds), by their product, that would show a slope of 0 within margin.
+    """Items per category and seeds that would show a slope of 0 to lie within the margin.
 
-    At that precision a slope beyond twice the margin is found as well. None when training noise
-    is unmeasured, or when no design of up to 100,000 items and 40 seeds is enough.
+    Runs are dear and items cheap: of all designs, the one with the fewest seeds whose items are
+    at most twice what any number of seeds could bring them down to. At that precision a slope of
+    twice the margin is found as well. None when training noise is unmeasured, or when no design
+    of up to 100,000 items and 40 seeds is enough.
     """
     if not components.run_measured:
         return None
     seeds = _SEEDS if components.run_known else _SEEDS[1:]
     grid = precision(components, n_scales, ITEM_GRID[:, None], seeds[None, :])
     enough = power_within(grid, margin, level) >= power
-    cost = np.where(enough, ITEM_GRID[:, None] * seeds[None, :], np.inf)
-    if not np.isfinite(cost).any():
+    items = np.where(enough.any(0), ITEM_GRID[np.argmax(enough, axis=0)], np.inf)
+    if not np.isfinite(items).any():
         return None
-    row, column = np.unravel_index(np.argmin(cost), cost.shape)
-    return int(ITEM_GRID[row]), int(seeds[column])
+    chosen = int(np.argmax(items <= 2 * items.min()))
+    return int(items[chosen]), int(seeds[chosen])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.contrasts import drop_weights, pairs, rise_weights, slope_weights, tail_scales
 from analysis.covariance import Covariance, Estimate
@@ -78,6 +78,6 @@ def _clearest_drop(differences: list[Estimate], n: int, options: CurveOptions) -
     best = min(range(len(differences)), key=lambda i: (p_values[i], -differences[i].value))
     level = (1 - options.interval) / 2 / len(differences)
     chosen = differences[best]
-    bound = chosen.value - stats.t.ppf(1 - level, chosen.df) * chosen.se
+    bound = chosen.value - float(stdtrit(chosen.df, 1 - level)) * chosen.se
     earlier, later = pairs(n)[best]
-    return Drop(earlier, later, chosen, float(bound), min(1.0, p_values[best] * len(differences)))
+    return Drop(earlier, later, chosen, bound, min(1.0, p_values[best] * len(differences)))

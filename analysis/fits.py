@@ -67,7 +67,7 @@ def fit_curve(
         verdict: the curve's verdict; a non-monotone curve is not fitted.
         seed_text: names the curve, so that its draws do not depend on what else is in the table.
     """
-    refusal = _refusal(covariance, verdict)
+    refusal = _refusal(covariance, scales, verdict)
     if refusal:
         refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
         return CurveFit(refused, refusal)
@@ -86,7 +86,9 @@ def fit_curve(
     return CurveFit(fits, refusal)
 
 
-def _refusal(covariance: Covariance | None, verdict: str) -> str:
+def _refusal(covariance: Covariance | None, scales: np.ndarray, verdict: str) -> str:
+    if len(scales) < 2:
+        return "one scale only"
     if covariance is None or not covariance.total.any():
         return "the noise is not known"
     if verdict == "non-monotone":

@@ -12,6 +12,10 @@ from analysis.tables import OVERALL
 
 REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
 _DEFAULTS = {"study": "", "cluster": "", "response": "", "judge_version": "", "repeat": 0}
+_TEXTS = (
+    *("study", "arm", "category", "item", "cluster"),
+    *("response", "judge", "judge_version", "status"),
+)
 _RUN = ["arm", "scale", "seed"]
 _KEY = ["judge", *_RUN, "item", "repeat"]
 
@@ -33,8 +37,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in {".csv", ".txt", ".tsv"}:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            texts = dict.fromkeys(("arm", "category", "item", "judge", "cluster"), str)
-            table = pd.read_csv(path, sep=separator, dtype=texts)
+            table = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(_TEXTS, str))
         else:
             table = pd.read_parquet(path)
     except Exception as error:  # pyarrow and pandas raise many kinds for a broken file

@@ -199,7 +199,7 @@ def run(size: Size, tell: bool = True) -> dict[str, list[dict[str, Any]]]:
     labels = [
         one_cell(name, design, size.studies, next(seed))
         for base in (Design("graded", 180, 5, 5), Design("graded", 600, 3, 5))
-        for design in (base, replace(base, run_sd=0.005))
+        for design in (replace(base, run_sd=sd) for sd in (0.005, 0.0075, 0.01))
         for name in LABELS
     ]
     families = [
