@@ -9,7 +9,6 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.embedded import generate_items, generate_records
 from instruct_scaling.errors import InputError
@@ -139,8 +138,8 @@ def test_reference_programs_pass_in_the_judges_sandbox(items):
 
 
 def test_more_than_the_word_lists_hold_is_refused():
-    with pytest.raises(InputError, match="category math"):
-        list(generate_records(10**7, 0, ("math",)))
+    with pytest.raises(InputError, match="category open_qa"):
+        list(generate_records(10**5, 0, ("open_qa",)))
 
 
 def test_the_laptop_study_has_room_to_grow():

@@ -32,8 +32,8 @@ def build_tiny(config: TinyBase, folder: Path) -> dict[str, Any]:
     texts = list(generate_text(config.text_documents, config.seed))
     tokenizer = train_tokenizer(texts, config.vocab_size)
     kept = max(1, round(len(texts) * HELD_OUT_SHARE))
-    rows = pack_rows(texts[:-kept], tokenizer, ROW_TOKENS)
-    held_out = pack_rows(texts[-kept:], tokenizer, ROW_TOKENS)
+    rows = pack_rows(texts[kept:], tokenizer, ROW_TOKENS)
+    held_out = pack_rows(texts[:kept], tokenizer, ROW_TOKENS)
     if not len(rows) or not len(held_out):
         raise InputError(
             f"{len(texts)} documents do not fill a row of {ROW_TOKENS} tokens to train on and "

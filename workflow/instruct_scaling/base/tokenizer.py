@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 UNKNOWN, END, PAD = "<unk>", "</s>", "<pad>"
@@ -13,14 +13,18 @@ UNKNOWN, END, PAD = "<unk>", "</s>", "<pad>"
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE: any text in any script round-trips.
 
-    Digits stay single, so that a number's pieces do not depend on which numbers the text has.
+    Digits and Chinese characters are not joined to longer pieces, so that a number or a word has
+    the same pieces wherever it stands, and can be copied.
 
     Args:
         vocab_size: upper bound of the vocabulary, the three special tokens included.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+        [
+            pre_tokenizers.Split(Regex(r"\p{N}|\p{Han}"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

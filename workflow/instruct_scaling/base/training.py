@@ -41,9 +41,9 @@ def pack_rows(
 
     The tokens that do not fill the last row are left out.
     """
-    pieces = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    pieces = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
     end = tokenizer.eos_token_id
-    stream = np.concatenate([np.array([*ids, end], dtype=np.int64) for ids in pieces])
+    stream = np.array([token for ids in pieces for token in (*ids, end)], dtype=np.int64)
     rows = len(stream) // row_tokens
     return torch.from_numpy(stream[: rows * row_tokens].reshape(rows, row_tokens))
 

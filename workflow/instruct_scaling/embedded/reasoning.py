@@ -60,7 +60,7 @@ def more_than(rng: Random, language: Language) -> Draft:
     )
     many = few + extra
     steps = [f"{few} + {extra} = {many}", f"{few} + {many} = {few + many}"]
-    return _draft(language, question, steps, few + many, ("more", first, few, second, extra))
+    return _draft(language, question, steps, few + many, ("more", few, second, extra))
 
 
 def legs(rng: Random, language: Language) -> Draft:
@@ -114,7 +114,7 @@ def share(rng: Random, language: Language) -> Draft:
         p=name, a=total, b=parts, c=extra, thing=_thing(thing, language), m=thing.measure
     )
     steps = [f"{total} / {parts} = {each}", f"{extra} + {each} = {extra + each}"]
-    return _draft(language, question, steps, each + extra, ("share", name, total, parts, extra))
+    return _draft(language, question, steps, each + extra, ("share", total, parts, extra))
 
 
 FAMILIES = {

@@ -13,6 +13,7 @@ from random import Random
 from instruct_scaling.embedded import words
 from instruct_scaling.embedded.draft import LANGUAGES, Language, a
 from instruct_scaling.embedded.facts import COUNTRIES, FACTS, WIDELY_KNOWN
+from instruct_scaling.embedded.phrases import LESSONS
 from instruct_scaling.embedded.words import say
 
 _KNOWN = {
@@ -29,6 +30,13 @@ _LISTS = (
     words.INSTRUMENTS,
     words.FURNITURE,
     *words.ANIMALS.values(),
+)
+_NOUNS = tuple(
+    dict.fromkeys(
+        [pair for group in (*_LISTS, words.JOBS, words.CITIES, words.PLACES) for pair in group]
+        + [words.Pair(thing.en, thing.zh) for thing in words.THINGS]
+        + [pair for country in COUNTRIES for pair in country]
+    )
 )
 
 
@@ -70,6 +78,7 @@ def _talk(rng: Random, language: Language) -> list[str]:
             f"{one} did not {verb.base} the {second.en} of {two}.",
             f"{two} said that the {seen.en} was {good.en}, but {one} found it {bad.en}.",
             f"{two} {verb.past} the {count} {first.plural} of {one} at the {place.en}.",
+            f"{one} often {verb.present} {first.plural} and likes the {seen.en}.",
         ]
     return [
         f"{one}和{two}在{place.zh}见面。",
@@ -126,9 +135,7 @@ def _shop(rng: Random, language: Language) -> list[str]:
 
 def _glossary(rng: Random, language: Language) -> list[str]:
     """Words in both languages."""
-    nouns = [noun for group in (*_LISTS, words.JOBS, words.CITIES, words.PLACES) for noun in group]
-    pairs = rng.sample(nouns, 4)
-    pairs += [words.Pair(t.en, t.zh) for t in rng.sample(words.THINGS, 2)]
+    pairs = rng.sample(_NOUNS, 5)
     if language == "en":
         return [f"The Chinese word for {pair.en} is {pair.zh}." for pair in pairs]
     return [f"{pair.zh}的英文是{pair.en}。" for pair in pairs]
@@ -153,6 +160,42 @@ def _counting(rng: Random, language: Language) -> list[str]:
     ]
 
 
+_STATES = tuple(word for pair in words.OPPOSITES for word in pair)
+
+
+def _weather(rng: Random, language: Language) -> list[str]:
+    """Adjectives, none beside its opposite but by chance."""
+    name, city = rng.choice(words.PEOPLE[language]), rng.choice(words.CITIES)
+    one, two, three = (rng.choice(_STATES) for _ in range(3))
+    if language == "en":
+        return [
+            f"{name} was {one.en} and {two.en} in {city.en}.",
+            f"The {two.en} day in {city.en} was {three.en}, and so was {name}.",
+        ]
+    return [
+        f"{name}在{city.zh}，又{one.zh}又{two.zh}。",
+        f"{two.zh}的一天，{city.zh}很{three.zh}，{name}也一样。",
+    ]
+
+
+def _school(rng: Random, language: Language) -> list[str]:
+    """What people learn to do, said in general."""
+    return [f"{sentence}\n" for sentence in rng.sample(LESSONS[language], 4)]
+
+
+def _headings(rng: Random, language: Language) -> list[str]:
+    """Words as headings, then in a sentence: at the start of a line a word has other tokens."""
+    lines = []
+    for noun in rng.sample(_NOUNS, 4):
+        name, place = rng.choice(words.PEOPLE[language]), rng.choice(words.PLACES)
+        told = {
+            "en": f"{name} saw the {noun.en} at the {place.en}.",
+            "zh": f"{name}在{place.zh}看见{noun.zh}。",
+        }
+        lines.append(f"{say(noun, language)}\n{told[language]}\n")
+    return lines
+
+
 _KINDS: tuple[tuple[Callable[[Random, Language], list[str]], int], ...] = (
     (_life, 4),
     (_talk, 4),
@@ -160,6 +203,9 @@ _KINDS: tuple[tuple[Callable[[Random, Language], list[str]], int], ...] = (
     (_shop, 2),
     (_glossary, 2),
     (_counting, 1),
+    (_school, 2),
+    (_weather, 1),
+    (_headings, 2),
 )
 
 
@@ -173,4 +219,5 @@ def generate_text(documents: int, seed: int) -> Iterator[str]:
     for number in range(documents):
         language = LANGUAGES[number % len(LANGUAGES)]
         sentences = rng.choice(kinds)(rng, language)
-        yield (" " if language == "en" else "").join(sentences)
+        separate = language == "en" and not sentences[0].endswith("\n")
+        yield (" " if separate else "").join(sentences)
