@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +71,11 @@ def snakemake(
     return done
 
 
-def planned_jobs(folder: Path, config: dict[str, Any], targets: Sequence[str] = ()) -> dict[str, int]:
+def planned_jobs(
+    folder: Path, config: dict[str, Any], targets: Sequence[str] = ()
+) -> dict[str, int]:
     """Rule -> number of jobs that `snakemake -n` would run, the target rule left out."""
-    printed = snakemake(folder, config, *targets, "--dry-run").stdout
+    printed = snakemake(folder, config, "--dry-run").stdout
     table = printed.partition("Job stats:")[2].partition("total")[0]
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
     jobs.pop("all", None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from transformers import BloomConfig, BloomForCausalLM
+
 from instruct_scaling.budget import as_text, base_parameters, device_hours, examples_seen, plan
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.files import write_json
-from transformers import BloomConfig, BloomForCausalLM
 
 
 @pytest.fixture

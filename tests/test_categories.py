@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from instruct_scaling.categories import CATEGORIES, canonical_category
 
 

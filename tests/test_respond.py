@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
+
 from instruct_scaling import respond
 from instruct_scaling.config.respond import Respond
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, read_jsonl, write_jsonl
 from instruct_scaling.records import EvalItem
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 
 PROMPTS = ["one", "two or three", "四", "a rather longer prompt than the others", "x", "last one"]
 
@@ -75,9 +76,7 @@ def test_a_greedy_answer_does_not_depend_on_the_batch(model_folder, items_file, 
     assert one == all_
 
 
-def test_sampling_repeats_with_its_seed_and_differs_from_greedy(
-    model_folder, items_file, tmp_path
-):
+def test_sampling_repeats_with_its_seed_and_differs_from_greedy(model_folder, items_file, tmp_path):
     first = run(model_folder, items_file, tmp_path / "a.jsonl", temperature=1.0)
     again = run(model_folder, items_file, tmp_path / "b.jsonl", temperature=1.0)
     greedy = run(model_folder, items_file, tmp_path / "c.jsonl")
@@ -85,9 +84,7 @@ def test_sampling_repeats_with_its_seed_and_differs_from_greedy(
     assert [row["text"] for row in first] != [row["text"] for row in greedy]
 
 
-def test_a_stopped_run_goes_on_and_ends_the_same(
-    model_folder, items_file, tmp_path, monkeypatch
-):
+def test_a_stopped_run_goes_on_and_ends_the_same(model_folder, items_file, tmp_path, monkeypatch):
     whole = run(model_folder, items_file, tmp_path / "whole.jsonl")
     generate, calls = respond.generate, []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_scaling.seeds import PURPOSES, derive_seed, rank_key
 
 KNOWN = [1588375064, 894540536, 1878857161, 1078422471, 1952046172]

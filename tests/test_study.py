@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.study import Study
 from instruct_scaling.seeds import PURPOSES

@@ -14,6 +14,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
+
 from tests.studies import PROFILE, ROOT, planned_jobs, snakemake, tiny_study
 
 pytestmark = pytest.mark.slow
@@ -215,9 +216,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(finished, tmp_path):
     command += ["-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(path)]
     with (tmp_path / "log").open("w") as log:
-        study = subprocess.Popen(
-            command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-        )
+        study = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         work = folder / "results" / "tiny" / "work" / "finetune"
         deadline = time.monotonic() + 120
         while not any(work.rglob("*")) and time.monotonic() < deadline:

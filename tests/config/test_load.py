@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
 from instruct_scaling.errors import InputError
