@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.covariance import Covariance
+from analysis.covariance import Covariance, Estimate
 from analysis.design import Precision, components_of, detectable, settle
 from analysis.evidence import Evidence, inside, weigh
 from analysis.multiplicity import holm
@@ -141,11 +141,18 @@ def _row(
     if verdict != UNDETERMINED:
         remark = ""
         needed = {"detectable": needed["detectable"]}
+    if verdict in (FLAT, PLATEAUED) and _moves(evidence.tail, options.interval):
+        remark = join(remark, "the tail still moves, by less than the margin")
     if verdict == NON_MONOTONE and evidence.drop.earlier == 0:
         remark = join(remark, "the drop is from the first scale: a decline rather than a hump")
     if evidence.rise is None:
         remark = join(remark, "ladder too short for a rise before the tail: no plateau can show")
     return row | needed | {"note": join(curve.note, remark)}
+
+
+def _moves(tail: Estimate, coverage: float) -> bool:
+    low, high = tail.interval(coverage)
+    return low > 0 or high < 0
 
 
 def _estimates(evidence: Evidence, scales: np.ndarray, coverage: float) -> dict[str, Any]:

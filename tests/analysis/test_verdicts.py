@@ -119,3 +119,9 @@ def test_more_categories_ask_more_of_each_claim():
     many = verdicts(dict.fromkeys("abcdefgh", CURVES["improving"]), items=40)
     ratio = many.loc["a", "p_holm"] / many.loc["a", "p_value"]
     assert ratio >= few.loc["a", "p_holm"] / few.loc["a", "p_value"]
+
+
+def test_a_plateau_whose_tail_still_creeps_up_says_so():
+    found = verdicts({"math": [0.3, 0.42, 0.50, 0.51, 0.52]}, items=300, noise=0.02, run_sd=0.001)
+    assert found.loc["math", "verdict"] == "plateaued"
+    assert "still moves" in found.loc["math", "note"]
