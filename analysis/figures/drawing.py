@@ -11,11 +11,34 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures import arms, bars, curves, extrapolation, frontier, funnel, slopes, style
+from analysis.figures import (
+    arms,
+    bars,
+    curves,
+    extrapolation,
+    frontier,
+    funnel,
+    judges,
+    planner,
+    slopes,
+    style,
+    variance,
+)
 from analysis.figures.sources import TEXTS, NothingToDraw, Sources
 from analysis.options import FigureOptions
 
-FIGURES: tuple[ModuleType, ...] = (bars, curves, slopes, extrapolation, arms, frontier, funnel)
+FIGURES: tuple[ModuleType, ...] = (
+    bars,
+    curves,
+    slopes,
+    extrapolation,
+    arms,
+    frontier,
+    variance,
+    judges,
+    planner,
+    funnel,
+)
 INDEX = "index.json"
 
 

@@ -74,7 +74,7 @@ def draw_forest(
     axes.grid(axis="x", visible=True)
     axes.set_xlim(*_limits(rows))
     axes.xaxis.set_major_locator(MaxNLocator(7 if width > 5 else 4, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:+.3g}" if abs(x) > 1e-9 else "0")
+    axes.xaxis.set_major_formatter(_signed)
     if note_width:
         _reserve(axes, note_width)
     return figure, axes
@@ -115,6 +115,10 @@ def _draw_row(axes: Axes, row: Row, height: float) -> None:
             color=row.note_colour,
             gid="note",
         ).set_in_layout(False)
+
+
+def _signed(value: float, _: int) -> str:
+    return f"{value:+.3g}".replace("-", "−") if abs(value) > 1e-9 else "0"
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:

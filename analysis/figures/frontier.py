@@ -68,10 +68,13 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         [*style.arm_handles(arms, width), frontier],
     )
     axes = body.subplots()
+    span = frame["cost"].max() / frame["cost"].min()
     for index, (arm, colour) in enumerate(style.arm_colours(arms).items()):
         rows = frame[frame["arm"] == arm].sort_values("cost")
+        # Arms of equal cost stand a little apart, so that their intervals can be seen.
+        apart = span ** (0.008 * (index - (len(arms) - 1) / 2)) if _shared_costs(frame) else 1
         axes.errorbar(
-            rows["cost"],
+            rows["cost"] * apart,
             rows["mean"],
             yerr=[rows["mean"] - rows["low"], rows["high"] - rows["mean"]],
             color=colour,
@@ -84,6 +87,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     _frontier(axes, frame)
     _dress(axes, frame, width)
     return figure
+
+
+def _shared_costs(frame: pd.DataFrame) -> bool:
+    return bool(frame["cost"].duplicated().any())
 
 
 def _frontier(axes: Axes, frame: pd.DataFrame) -> None:
