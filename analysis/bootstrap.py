@@ -68,9 +68,15 @@ def bootstrap_categories(
     return replicated
 
 
-def percentile_interval(replicates: np.ndarray, coverage: float) -> tuple[float, float]:
-    """Percentile interval, cut to [0, 1]; NaN when a replicate is."""
+def percentile_bounds(replicates: np.ndarray, coverage: float) -> tuple[float, float]:
+    """Percentile interval of (B,) replicates; NaN when a replicate is."""
     if not np.isfinite(replicates).all():
         return np.nan, np.nan
     low, high = np.quantile(replicates, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return max(0.0, float(low)), min(1.0, float(high))
+    return float(low), float(high)
+
+
+def percentile_interval(replicates: np.ndarray, coverage: float) -> tuple[float, float]:
+    """The same, cut to [0, 1]."""
+    low, high = np.clip(percentile_bounds(replicates, coverage), 0.0, 1.0)
+    return float(low), float(high)

@@ -18,7 +18,7 @@ from analysis.extrapolation import extrapolation_rows, need_rows
 from analysis.fits import fit_panel, fit_rows
 from analysis.joint import joint_rows
 from analysis.judges import judge_rows
-from analysis.means import curve_rows
+from analysis.means import curve_rows, replicate_means
 from analysis.options import CurveOptions
 from analysis.panel import build_panel
 from analysis.planning import plan_rows
@@ -41,14 +41,16 @@ def analyse(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     repeats = repeat_variances(scores)
     judges, bins = judge_rows(scores, options)
     pairs = arm_pairs(cubes)
-    verdicts = [verdict_rows(panel, options) for panel in panels]
+    means = [replicate_means(panel, options) for panel in panels]
+    resampled = list(zip(panels, means, strict=True))
+    verdicts = [verdict_rows(panel, draws, options) for panel, draws in resampled]
     fits = [
-        fit_panel(panel, {row["category"]: row["verdict"] for row in rows}, options)
-        for panel, rows in zip(panels, verdicts, strict=True)
+        fit_panel(panel, {row["category"]: row["verdict"] for row in rows}, draws, options)
+        for (panel, draws), rows in zip(resampled, verdicts, strict=True)
     ]
     fitted = list(zip(panels, fits, strict=True))
     rows = {
-        "curves": [row for panel in panels for row in curve_rows(panel, options)],
+        "curves": [row for panel, draws in resampled for row in curve_rows(panel, draws, options)],
         "verdicts": [row for rows in verdicts for row in rows],
         "comparisons": [row for pair in pairs for row in comparison_rows(pair, options)],
         "efficiency": [row for pair in pairs for row in efficiency_rows(pair, options)],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.families import Family
 from analysis.fits import CurveFit
 from analysis.options import CurveOptions
 from analysis.panel import Panel, join
@@ -58,14 +59,19 @@ def envelope(
     fit: CurveFit, x: np.ndarray, coverage: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle, low and high (M,) over the kept families at multiples x of the largest scale."""
-    middle, low, high = [], [], []
+    middle = [each.family.predict(each.parameters[None], x)[0] for each in fit.kept]
+    low, high = _spread([(each.family, each.draws) for each in fit.kept], x, coverage)
+    return np.mean(middle, axis=0), low, high
+
+
+def _spread(
+    refits: list[tuple[Family, np.ndarray]], x: np.ndarray, coverage: float
+) -> tuple[np.ndarray, np.ndarray]:
     tails = [(1 - coverage) / 2, (1 + coverage) / 2]
-    for each in fit.kept:
-        middle.append(each.family.predict(each.parameters[None], x)[0])
-        quantiles = np.quantile(each.family.predict(each.draws, x), tails, axis=0)
-        low.append(quantiles[0])
-        high.append(quantiles[1])
-    return np.mean(middle, axis=0), np.min(low, axis=0), np.max(high, axis=0)
+    quantiles = [
+        np.quantile(family.predict(parameters, x), tails, axis=0) for family, parameters in refits
+    ]
+    return np.min([q[0] for q in quantiles], axis=0), np.max([q[1] for q in quantiles], axis=0)
 
 
 def _beyond(factor: float) -> np.ndarray:
@@ -91,6 +97,10 @@ def _envelope_rows(
     if not len(x):
         return []
     families = "; ".join(each.family.name for each in fit.kept)
+    check = np.full((2, len(x)), np.nan)
+    if all(each.resampled is not None for each in fit.kept):
+        refits = [(each.family, each.resampled) for each in fit.kept]
+        check = np.stack(_spread(refits, x, options.interval))
     return [
         key
         | {
@@ -99,11 +109,15 @@ def _envelope_rows(
             "mean": float(mean),
             "low": float(low),
             "high": float(high),
+            "boot_low": float(boot_low),
+            "boot_high": float(boot_high),
             "families": families,
             "status": status,
             "reason": reason,
         }
-        for at, mean, low, high in zip(x, *envelope(fit, x, options.interval), strict=True)
+        for at, mean, low, high, boot_low, boot_high in zip(
+            x, *envelope(fit, x, options.interval), *check, strict=True
+        )
     ]
 
 

@@ -25,6 +25,7 @@ class FamilyFit:
     Attributes:
         parameters: (p,) at the measured means; None when refused.
         draws: (B, p) at draws of the means; None when refused.
+        resampled: (R, p) at bootstrap replicates of the means, as a check; None when absent.
     """
 
     family: Family
@@ -32,6 +33,7 @@ class FamilyFit:
     reason: str
     parameters: np.ndarray | None = None
     draws: np.ndarray | None = None
+    resampled: np.ndarray | None = None
     chi2: float = np.nan
     p_misfit: float = np.nan
 
@@ -60,12 +62,14 @@ def fit_curve(
     verdict: str,
     options: CurveOptions,
     seed_text: str,
+    replicates: np.ndarray | None = None,
 ) -> CurveFit:
     """Fit the families that the options name.
 
     Args:
         verdict: the curve's verdict; a non-monotone curve is not fitted.
         seed_text: names the curve, so that its draws do not depend on what else is in the table.
+        replicates: (R, K) bootstrap replicates of the means, refitted as a check.
     """
     refusal = _refusal(covariance, scales, verdict)
     if refusal:
@@ -76,9 +80,11 @@ def fit_curve(
     whiten = np.linalg.inv(np.linalg.cholesky(matrix))
     draws = draw_means(covariance.means, matrix, df, options, seed_text)
     x = scales / scales[-1]
+    if replicates is None:
+        replicates = np.empty((0, len(scales)))
+    stacked = np.vstack([covariance.means, draws, replicates])
     fits = [
-        _fit_family(FAMILIES[name], x, covariance.means, draws, whiten, df, options)
-        for name in options.families
+        _fit_family(FAMILIES[name], x, stacked, whiten, df, options) for name in options.families
     ]
     if all(fit.status != KEPT for fit in fits):
         tried = any(fit.status == DROPPED for fit in fits)
@@ -134,16 +140,17 @@ def draw_means(
 def _fit_family(
     family: Family,
     x: np.ndarray,
-    means: np.ndarray,
-    draws: np.ndarray,
+    stacked: np.ndarray,
     whiten: np.ndarray,
     df: float,
     options: CurveOptions,
 ) -> FamilyFit:
+    """One family at the means (row 0), at their draws and at bootstrap replicates."""
     if len(x) < family.least_scales:
         reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
         return FamilyFit(family, REFUSED, reason)
-    fitted = family.fit(x, np.vstack([means, draws]), whiten)
+    fitted = family.fit(x, stacked, whiten)
+    last = 1 + options.fit_draws
     free = len(x) - len(family.names)
     chi2 = float(fitted.chi2[0])
     p_misfit = float(stats.f.sf(chi2 / free, free, df))
@@ -153,14 +160,21 @@ def _fit_family(
         KEPT if kept else DROPPED,
         "" if kept else f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}",
         fitted.parameters[0],
-        fitted.parameters[1:],
+        fitted.parameters[1:last],
+        fitted.parameters[last:] if len(stacked) > last else None,
         chi2,
         p_misfit,
     )
 
 
-def fit_panel(panel: Panel, verdicts: dict[str, str], options: CurveOptions) -> dict[str, CurveFit]:
-    """Fits of every curve of a panel, given the verdict of each."""
+def fit_panel(
+    panel: Panel,
+    verdicts: dict[str, str],
+    replicates: dict[str, np.ndarray],
+    options: CurveOptions,
+) -> dict[str, CurveFit]:
+    """Fits of every curve of a panel, given its verdict and its bootstrap replicates."""
+    n_scales = len(panel.cube.scales)
     return {
         name: fit_curve(
             _noise(curve, options),
@@ -168,6 +182,7 @@ def fit_panel(panel: Panel, verdicts: dict[str, str], options: CurveOptions) -> 
             verdicts[name],
             options,
             f"{panel.cube.judge}/{panel.cube.arm}/{name}",
+            replicates[name][: options.fit_draws, -n_scales:] if name in replicates else None,
         )
         for name, curve in panel.curves.items()
     }

@@ -15,9 +15,14 @@ from analysis.tables import OVERALL
 _BASE_NOISE = "items only; the base model was not tuned"
 
 
-def curve_rows(panel: Panel, options: CurveOptions) -> list[dict[str, Any]]:
-    """One row per category and scale, the base model (scale 0) first."""
-    replicates = _replicates(panel, options)
+def curve_rows(
+    panel: Panel, replicates: dict[str, np.ndarray], options: CurveOptions
+) -> list[dict[str, Any]]:
+    """One row per category and scale, the base model (scale 0) first.
+
+    Args:
+        replicates: what `replicate_means` gives.
+    """
     rows = []
     for name in panel.curves:
         offset = 0
@@ -31,8 +36,12 @@ def curve_rows(panel: Panel, options: CurveOptions) -> list[dict[str, Any]]:
     return rows
 
 
-def _replicates(panel: Panel, options: CurveOptions) -> dict[str, np.ndarray]:
-    """Bootstrap replicates by category and of overall (categories with every mean known)."""
+def replicate_means(panel: Panel, options: CurveOptions) -> dict[str, np.ndarray]:
+    """(B, K) bootstrap replicates of the scale means by category and of overall.
+
+    The base model's, where there is one, stand before the K tuned scales as a further column.
+    Overall is the mean of the categories whose means are all known.
+    """
     replicates = bootstrap_categories(
         panel.cube.categories, options.bootstrap_replicates, options.bootstrap_seed
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from analysis.bootstrap import percentile_bounds
+from analysis.contrasts import slope_weights, tail_scales
 from analysis.covariance import Covariance, Estimate
 from analysis.design import Precision, components_of, detectable, settle
 from analysis.evidence import Evidence, inside, weigh
@@ -23,8 +25,10 @@ IMPROVING, UNDETERMINED = "improving", "undetermined"
 CLAIMS = ("tail", "drop", "rise")
 
 
-def verdict_rows(panel: Panel, options: CurveOptions) -> list[dict[str, Any]]:
-    """One row per category, overall last.
+def verdict_rows(
+    panel: Panel, replicates: dict[str, np.ndarray], options: CurveOptions
+) -> list[dict[str, Any]]:
+    """One row per category, overall last; `replicates` is what `means.replicate_means` gives.
 
     The directional claims of all categories (tail up, a drop, a rise before the tail) form one
     family for Holm's correction; overall is a family of its own.
@@ -37,8 +41,19 @@ def verdict_rows(panel: Panel, options: CurveOptions) -> list[dict[str, Any]]:
     corrected = correct(evidence)
     return [
         _row(panel, name, curve, evidence.get(name), corrected.get(name, {}), options)
+        | _check(panel, replicates.get(name) if name in evidence else None, options)
         for name, curve in panel.curves.items()
     ]
+
+
+def _check(panel: Panel, replicates: np.ndarray | None, options: CurveOptions) -> dict[str, Any]:
+    """The bootstrap's interval of the tail slope."""
+    if replicates is None:
+        return {}
+    scales = panel.cube.scales
+    slopes = replicates[:, -len(scales) :] @ slope_weights(scales, tail_scales(scales))
+    low, high = percentile_bounds(slopes, options.interval)
+    return {"boot_tail_low": low, "boot_tail_high": high}
 
 
 def correct(evidence: dict[str, Evidence]) -> dict[str, dict[str, float]]:

@@ -34,7 +34,9 @@ def tables(scores) -> dict[str, pd.DataFrame]:
 
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
-    return table.select_dtypes("number")
+    """Numbers that rest on no draw of seeds: the bootstrap is left out."""
+    table = table.select_dtypes("number")
+    return table[[column for column in table if not column.startswith("boot_")]]
 
 
 def test_every_table_is_written_with_its_columns(tables):
@@ -180,6 +182,19 @@ def test_the_base_model_alone_is_refused():
     scores = table(MEANS, items=5).assign(scale=0).drop_duplicates(["seed", "item"])
     with pytest.raises(AnalysisError, match="base model only"):
         analyse(check_scores(scores), OPTIONS)
+
+
+def test_the_bootstrap_checks_slopes_and_fits(tables):
+    verdicts = tables["verdicts"]
+    width = verdicts["tail_high"] - verdicts["tail_low"]
+    check = verdicts["boot_tail_high"] - verdicts["boot_tail_low"]
+    assert (check / width).between(0.5, 1.6).all()
+    fitted = tables["extrapolation"].query("status == 'extrapolated'")
+    assert len(fitted)
+    overlap = np.minimum(fitted["high"], fitted["boot_high"]) - np.maximum(
+        fitted["low"], fitted["boot_low"]
+    )
+    assert (overlap > 0).all()
 
 
 def test_the_command_line_writes_every_table_and_the_same_bytes_twice(tmp_path):
