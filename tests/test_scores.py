@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, write_jsonl
 from instruct_scaling.records import EvalItem, Judgement, Response, content_id
@@ -289,4 +290,4 @@ def test_broken_lines_are_named(tmp_path):
 
 
 def test_an_empty_study_has_no_rows():
-    assert make_rows("s", BY_ID, {}, {}) == []
+    assert make_rows("s", BY_ID, {}, []) == []

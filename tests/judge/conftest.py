@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from instruct_scaling.files import write_jsonl
 from instruct_scaling.judge.sandbox import Sandbox
 from instruct_scaling.records import EvalItem, Response, content_id

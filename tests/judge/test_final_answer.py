@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from instruct_scaling.judge.scorers.final_answer import final_answer, final_number, final_segment
 from instruct_scaling.records import Checks, EvalItem
 
@@ -34,6 +36,10 @@ def judge(reference: str, response: str, kind: str | None = "number", **checks):
         "Answer: 42 (one more than 41)",
         "答：42元",
         "+42",
+        "The answer is \\(42\\).",
+        "答案：**42**",
+        "\\boxed{42\\text{ apples}}",
+        "\\frac{84}{2} apples",
     ],
 )
 def test_ways_to_write_42(response):
@@ -106,6 +112,17 @@ def test_a_power_tower_is_missing_not_wrong():
     """A comparison that does not end says nothing about the answer."""
     outcome = judge("42", "Answer: $9^{9^{9^9}}$", "expression")
     assert (outcome.score, outcome.status) == (None, "timeout")
+
+
+@pytest.mark.parametrize("kind", ["number", "expression", "text"])
+@pytest.mark.parametrize(
+    "piece", ["\\boxed{", "9", "1,", "answer ", "-", "{", "\\frac{", "(", "\n"]
+)
+def test_a_model_that_repeats_itself_is_wrong_at_once(piece, kind):
+    """Not a timeout: what a weak model often does must not go missing."""
+    before = time.monotonic()
+    assert judge("42", piece * 5000, kind).score == 0
+    assert time.monotonic() - before < 2
 
 
 def test_numbers_are_compared_outside_the_main_thread():

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import write_jsonl
 from instruct_scaling.judge.inputs import read_items, read_responses, read_rows
 from instruct_scaling.records import EvalItem, Judgement
-
 from tests.judge.conftest import answer
 
 ITEM = EvalItem.make("math", "1+1?", reference="2", checks={"answer": "number"})

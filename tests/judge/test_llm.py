@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.judge import llm
 from instruct_scaling.judge.endpoint import Endpoint
 from instruct_scaling.judge.llm import judge_all, judge_version, repeat_seed
 from instruct_scaling.records import EvalItem, Judgement
-from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
-
 from tests.judge.conftest import answer
 
 KEY = "sk-very-secret-key"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, read_jsonl
 from instruct_scaling.judge.__main__ import main, parse_judge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.embedded.generate import generate_items
@@ -10,7 +11,6 @@ from instruct_scaling.errors import InputError
 from instruct_scaling.judge.metric import judge_all, judge_version
 from instruct_scaling.judge.scorers import DEFAULT_SCORERS, SCORERS, choose_scorers
 from instruct_scaling.records import EvalItem
-
 from tests.judge.conftest import answer
 
 METRIC = MetricJudge(type="metric")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sacrebleu import sentence_chrf
+
 from instruct_scaling.judge.scorers.overlap import chrf, exact_match, rouge_l, token_f1
 from instruct_scaling.records import Checks, EvalItem
-from sacrebleu import sentence_chrf
 
 NONE = Checks()
 OVERLAPS = [token_f1, rouge_l, chrf, exact_match]

@@ -7,6 +7,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from instruct_scaling.judge.sandbox import Verdict
 from instruct_scaling.judge.scorers.programs import extract_program, unit_tests
 

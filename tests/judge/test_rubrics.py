@@ -4,6 +4,7 @@ import re
 from string import Template
 
 import pytest
+
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.judge.grades import parse_grade
 from instruct_scaling.judge.rubrics import frame, judge_prompt, rubric, rubric_language

@@ -8,11 +8,12 @@ import time
 
 import psutil
 import pytest
-from instruct_scaling.judge.sandbox import NOBODY, PROBE, Isolation, Sandbox, Verdict
+
+from instruct_scaling.judge.sandbox import CLOCK_FACTOR, NOBODY, PROBE, Isolation, Sandbox, Verdict
 
 PROGRAM = "def add(a, b):\n    return a + b\n"
 TESTS = "assert add(2, 3) == 5"
-SECONDS = 1.0
+SECONDS = 0.5
 UIDS = [None, NOBODY] if os.getuid() == 0 else [None]
 
 
@@ -78,14 +79,24 @@ def test_cheats_and_crashes_do_not_pass(box, program):
 
 
 @pytest.mark.parametrize(
-    "program",
-    ["while True:\n    pass", "import time\ntime.sleep(60)", "while True:\n    print('x' * 10**6)"],
+    "program", ["while True:\n    pass", "while True:\n    print('x' * 10**6)"]
 )
-def test_a_program_without_end_is_stopped_in_time(hasty_box, program):
+def test_a_program_that_computes_without_end_is_stopped(hasty_box, program):
     before = time.monotonic()
     verdict = hasty_box.run(program, TESTS)
-    assert verdict == Verdict(True, False, "stopped after 1 s")
-    assert time.monotonic() - before < SECONDS + 5
+    assert verdict.started
+    assert not verdict.passed
+    assert time.monotonic() - before < SECONDS * CLOCK_FACTOR + 5
+
+
+def test_a_program_that_waits_without_end_is_stopped(hasty_box):
+    verdict = hasty_box.run("import time\ntime.sleep(60)", TESTS)
+    assert verdict == Verdict(True, False, "stopped after 1.5 s")
+
+
+def test_a_program_may_wait_for_its_turn(hasty_box):
+    """The limit is on CPU time: a loaded machine does not make a program wrong."""
+    assert hasty_box.run(f"import time\ntime.sleep({2 * SECONDS})\n{PROGRAM}", TESTS).passed
 
 
 def test_memory_is_limited(box):

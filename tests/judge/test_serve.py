@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from instruct_scaling.files import read_jsonl
 from instruct_scaling.records import EvalItem
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from instruct_scaling.judge.scorers.text import fold, same_text, tokenize
 
 

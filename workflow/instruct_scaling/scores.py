@@ -8,7 +8,7 @@ by reason, provenance). One row is one judgement; a score is empty where it is m
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,12 +125,13 @@ def make_rows(
     study: str,
     items: Mapping[str, EvalItem],
     answers: Mapping[str, Answer],
-    judgements: Mapping[Path, Sequence[Judgement]],
+    judgements: Iterable[tuple[Path, Sequence[Judgement]]],
 ) -> list[dict[str, Any]]:
     """The rows of the table, ordered by judge, arm, scale, seed, item (as in the eval set), repeat.
 
     Args:
-        judgements: by the file that they stand in.
+        judgements: files and what stands in them; taken one at a time, since the replies of llm
+            judges take far more memory than the table.
 
     Raises:
         InputError: a judgement of an unknown response, or of another item than the response's;
@@ -139,7 +140,7 @@ def make_rows(
     """
     position = {item: number for number, item in enumerate(items)}
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for path, judged in judgements.items():
+    for path, judged in judgements:
         for judgement in judged:
             answer = _checked_answer(judgement, answers, path)
             item = items[answer.item]
@@ -283,9 +284,10 @@ def main(
         raise InputError("the table is a .parquet file", where=out, fix="name it scores.parquet")
     questions = read_items(items)
     answers = read_answers(expand(responses), questions)
-    judged = {path: read_rows(path, Judgement) for path in expand(judgements)}
+    files = expand(judgements)
+    judged = ((path, read_rows(path, Judgement)) for path in files)
     rows = make_rows(study, questions, answers, judged)
-    sources = [items, *dict.fromkeys(answer.path for answer in answers.values()), *judged]
+    sources = [items, *dict.fromkeys(answer.path for answer in answers.values()), *files]
     inputs = {str(path): sha256_file(path) for path in sources}
     write_table(rows, out)
     summary = {"rows": len(rows), "judges": summarise(rows)}

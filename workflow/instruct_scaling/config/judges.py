@@ -21,7 +21,8 @@ class MetricJudge(Strict):
     """What happens where an item lacks what its scorer needs (a reference, or unit tests): `stop`
     before anything is judged, or leave the judgement missing with the reason in its status."""
     code_timeout_seconds: float = Field(5.0, gt=0)
-    """Wall-clock limit for one program with its unit tests."""
+    """CPU time for one program with its unit tests, in whole seconds (rounded up); by the clock
+    it may take three times as long."""
     code_memory_mb: int = Field(512, ge=64)
     """Memory limit for one program."""
 

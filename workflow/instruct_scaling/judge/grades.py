@@ -12,7 +12,7 @@ from instruct_scaling.judge.outcome import Outcome, missing, scored
 PARSER_VERSION = 1
 
 _LINE = regex.compile(
-    r"^[\s>*#_`-]*(?:(?:final|overall)\s+)?(?:score|(?:最终|最后|总)?(?:得分|评分|分数))[\s*_`]*:"
+    r"^[ \t>*#_`-]*(?:(?:final|overall)\s+)?(?:score|(?:最终|最后|总)?(?:得分|评分|分数))[ \t*_`]*:"
     r"(.*)$",
     regex.IGNORECASE | regex.MULTILINE,
 )

@@ -3,8 +3,8 @@
 Layers, each recorded in `Sandbox.isolation`:
 
 - always: a process of its own in a fresh folder, empty environment, no standard streams, limits
-  on CPU, address space, file size, processes and open files, a wall-clock limit after which the
-  whole group is killed, and an audit hook that refuses network, processes and foreign files;
+  on CPU time, address space, file size, processes and open files, a limit by the clock after which
+  the whole group is killed, and an audit hook that refuses network, processes and foreign files;
 - as root: another user (nobody), where that user can still read the interpreter;
 - bubblewrap, where it works: no network, own process tree, and a file system that holds nothing
   but the interpreter (read-only) and the folder.
@@ -35,6 +35,9 @@ import psutil
 log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
+# By the clock a program may take this many times its CPU seconds: it shares the machine, and the
+# verdict should not depend on what else runs there.
+CLOCK_FACTOR = 3
 NOBODY = 65534
 OUTPUT_BYTES = 4096
 # Modules that are not loaded before the user changes, one of them compiled.
@@ -69,7 +72,8 @@ class Sandbox:
     """Runs programs under the strongest isolation that works on this machine.
 
     Args:
-        timeout_seconds: wall-clock limit of a program with its tests.
+        timeout_seconds: CPU time of a program with its tests, rounded up to whole seconds; by the
+            clock it may take three times as long.
         memory_mb: address space of each of its processes.
         isolation: use this one instead of trying which works.
 
@@ -120,7 +124,8 @@ class Sandbox:
             "program": program,
             "tests": tests,
             "memory_mb": self.memory_mb,
-            "cpu_seconds": ceil(self.timeout_seconds) + 1,
+            "cpu_seconds": ceil(self.timeout_seconds),
+            "clock_seconds": ceil(self.timeout_seconds * CLOCK_FACTOR) + 1,
             "processes": PROCESSES if isolation.uid is not None else self._processes,
             "uid": isolation.uid,
             "readable": [sys.base_prefix, *READABLE_FILES],
@@ -184,7 +189,7 @@ class Sandbox:
             selector.register(process.stdout, selectors.EVENT_READ)
             while output.count(b"\n") < 2 and len(output) < OUTPUT_BYTES:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    reason = f"stopped after {self.timeout_seconds:g} s"
+                    reason = f"stopped after {self.timeout_seconds * CLOCK_FACTOR:g} s"
                     return Verdict(started, False, reason if started else "did not start in time")
                 part = os.read(process.stdout.fileno(), OUTPUT_BYTES)
                 if not part:
@@ -192,11 +197,11 @@ class Sandbox:
                 output += part
                 if not started and output.startswith(b"started\n"):
                     started = True
-                    deadline = time.monotonic() + self.timeout_seconds
-        return _verdict(output, token, started, process)
+                    deadline = time.monotonic() + self.timeout_seconds * CLOCK_FACTOR
+        return _verdict(output, token, started)
 
 
-def _verdict(output: bytes, token: str, started: bool, process: subprocess.Popen[bytes]) -> Verdict:
+def _verdict(output: bytes, token: str, started: bool) -> Verdict:
     if not started:
         return Verdict(False, False, "the sandbox ended before the program began")
     message = output.removeprefix(b"started\n").split(b"\n")[0].decode("utf-8", "replace")
@@ -204,7 +209,7 @@ def _verdict(output: bytes, token: str, started: bool, process: subprocess.Popen
         return Verdict(True, True)
     if message.startswith("failed "):
         return Verdict(True, False, message.removeprefix("failed "))
-    return Verdict(True, False, "ended before its tests were through")
+    return Verdict(True, False, "ended, or used up its CPU time, before its tests were through")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

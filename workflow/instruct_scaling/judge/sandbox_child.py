@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import sys
 import types
 from collections.abc import Iterable
@@ -83,6 +84,7 @@ def set_limits(job: dict[str, Any]) -> None:
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
         resource.setrlimit(limit, (value, value))
+    signal.alarm(job["clock_seconds"])  # ends it even if the judge is gone
     if job["uid"] is not None:
         os.setgroups([])
         os.setgid(job["uid"])

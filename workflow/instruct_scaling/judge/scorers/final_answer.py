@@ -15,6 +15,7 @@ from instruct_scaling.judge.scorers.text import CJK, same_text
 from instruct_scaling.records import Checks, EvalItem
 
 COMPARE_SECONDS = 3  # of one math-verify call; whole seconds, as it uses alarm(2)
+MAX_FORMULA_CHARS = 300  # what is longer is a text, or a model that repeats itself
 
 _FULL_WIDTH = str.maketrans(
     "０１２３４５６７８９．，＋－＝％（）：／−×÷\u00a0", "0123456789.,+-=%():/-*/ "
@@ -25,6 +26,7 @@ _ANCHOR = regex.compile(
     regex.IGNORECASE,
 )
 _THEREFORE = regex.compile(r"therefore|thus|hence|\bso\b|因此|所以|故", regex.IGNORECASE)
+_BOLD = regex.compile(r"(?<!\w)\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)")
 _BOXED = regex.compile(r"\\boxed\s*(\{(?:[^{}]|(?1))*\})")
 _NUMBER = regex.compile(
     r"(?:(?<![\w.)\]])-\s?)?(?<![\w.])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
@@ -52,6 +54,8 @@ def final_answer(item: EvalItem, checks: Checks, response: str) -> Outcome:
     answer = extract(response)
     if not answer:
         return scored(0.0, f"no {kind} found")
+    if len(answer) > MAX_FORMULA_CHARS:
+        return scored(0.0, f"longer than {MAX_FORMULA_CHARS} characters: no {kind}")
     return _compare(extract(reference), answer)
 
 
@@ -61,10 +65,10 @@ def final_segment(text: str) -> str:
     The last boxed expression; else what follows the last "answer" mark on its line, or the next
     line if nothing does; else the text after the last "therefore"; else the last line.
     """
-    text = text.translate(_FULL_WIDTH).strip()
-    boxed = _BOXED.findall(text)
+    text = _BOLD.sub(r"\1", text.translate(_FULL_WIDTH).strip())
+    boxed = _BOXED.match(text, max(0, text.rfind("\\boxed")))
     if boxed:
-        return boxed[-1][1:-1].strip()
+        return boxed[1][1:-1].strip()
     for mark in (_ANCHOR, _THEREFORE):
         ends = [match.end() for match in mark.finditer(text)]
         if ends and text[ends[-1] :].strip(" .,:;。，；：\n"):
@@ -81,8 +85,8 @@ def final_number(text: str) -> str:
     text = text.translate(_FULL_WIDTH)
     segment = final_segment(text)
     if "\\" in segment:
-        return segment
-    explicit = bool(_ANCHOR.search(text)) and not _BOXED.search(text)
+        return final_expression(text)
+    explicit = bool(_ANCHOR.search(text)) and "\\boxed" not in text
     for candidate, first in ((segment, explicit), (text, False)):
         numbers = [match.strip() for match in _NUMBER.findall(_CJK.sub(" ", candidate))]
         if numbers:
