@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import psutil
@@ -189,3 +191,22 @@ def test_a_sandbox_that_cannot_start_says_so(monkeypatch):
     verdict = sandbox.run(PROGRAM, TESTS)
     assert (verdict.started, verdict.passed) == (False, False)
     assert "could not start" in (verdict.detail or "")
+
+
+@pytest.mark.slow
+def test_a_killed_judge_leaves_no_program_behind(box):
+    code = (
+        "from instruct_scaling.judge.sandbox import Isolation, Sandbox\n"
+        f"box = Sandbox({SECONDS}, 256, {box.isolation!r})\n"
+        "box.run('import time; time.sleep(60)', '')"
+    )
+    judge = subprocess.Popen([sys.executable, "-c", code])
+    programs: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    while not programs and time.monotonic() < deadline:
+        programs = psutil.Process(judge.pid).children(recursive=True)
+        time.sleep(0.01)
+    judge.kill()
+    judge.wait()
+    assert programs
+    assert psutil.wait_procs(programs, timeout=SECONDS * CLOCK_FACTOR + 10)[1] == []
