@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_scaling.errors import InputError
 from instruct_scaling.rows import Broken, BrokenLog, FieldReader, Row, RowFile
 
@@ -49,10 +50,10 @@ def test_parquet_reads_the_same_and_counts_rows(tmp_path):
 
 def test_broken_lines_carry_their_number_and_the_rest_is_read(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"n": 1}\n\n{"n": \n"text"\n\xff\xfe\n{"n": 6}\n')
+    path.write_bytes(b'{"n": 1}\n\n{"n": \n"text"\n\xff\xfe\n{"n": 6}\n' + b"1" * 5000)
     entries = list(RowFile(path))
-    assert [entry.number for entry in entries] == [1, 3, 4, 5, 6]
-    assert [type(entry) for entry in entries] == [Row, Broken, Broken, Broken, Row]
+    assert [entry.number for entry in entries] == [1, 3, 4, 5, 6, 7]
+    assert [type(entry) for entry in entries] == [Row, Broken, Broken, Broken, Row, Broken]
     assert "not valid JSON" in entries[1].reason
     assert "not an object" in entries[2].reason
     assert "UTF-8" in entries[3].reason
@@ -120,9 +121,10 @@ def test_skip_counts_and_stop_raises():
 
 def test_fields_are_mapped_and_numbers_become_text():
     fields = FieldReader({"output": "answer"})
-    row = {"answer": 72, "input": "  ", "list": []}
+    row = {"answer": 72, "input": "  ", "list": [], "language": float("nan")}
     assert fields.required(row, "output") == "72"
     assert fields.text(row, "input") is None
+    assert fields.text(row, "language") is None
     assert fields.text(row, "category") is None
     with pytest.raises(ValueError, match="not text but list"):
         fields.text(row, "list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,6 +124,8 @@ class RowFile:
                 yield Broken(number, "not UTF-8 text")
             except json.JSONDecodeError as error:
                 yield Broken(number, f"not valid JSON: {error.msg} (column {error.colno})")
+            except (ValueError, RecursionError) as error:  # a number of 5,000 digits, deep nesting
+                yield Broken(number, f"cannot be read as JSON: {error}")
 
     def _listed(self, handle: IO[bytes]) -> Iterator[Row | Broken]:
         """Decode a JSON list entry by entry: lines stay known and only the text is in memory."""
@@ -144,6 +147,10 @@ class RowFile:
                     f"not valid JSON: {error.msg} (column {error.colno})",
                     where=self.name,
                     line=error.lineno,
+                ) from error
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"cannot be read as JSON: {error}", where=self.name, line=line
                 ) from error
             yield _entry(line, value)
             position = _skip_blanks(text, position)
@@ -187,13 +194,13 @@ class FieldReader:
         return row[key]
 
     def text(self, row: Mapping[str, Any], name: str) -> str | None:
-        """The field as text, None where it is absent, null or blank. Numbers become text.
+        """The field as text, None where it is absent, null, NaN or blank. Numbers become text.
 
         Raises:
             ValueError: it is neither text nor a number, or not valid Unicode.
         """
         value = self.raw(row, name)
-        if value is None:
+        if value is None or (isinstance(value, float) and math.isnan(value)):
             return None
         key = self._fields.get(name, name)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
