@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -135,6 +136,37 @@ def test_numbers_are_compared_outside_the_main_thread():
 
 def test_final_segment_prefers_the_box():
     assert final_segment("Answer: 3, I mean \\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("To answer this, take 3 of 5: 2 remain", "2"),
+        ("计算结果发现有5个，吃了2个，剩3个", "3"),
+        ("So 4 packs. Each has 5, which makes 20.", "20"),
+        ("答案：36套（共30天）", "36"),
+        ("\\boxed{x = 36}, not 37", "36"),
+        ("Answer: none of the 4", "4"),
+        ("no number", ""),
+    ],
+)
+def test_which_number_is_the_final_one(text, number):
+    assert final_number(text) == number
+
+
+def test_gsm8k_solutions(real_data):
+    """All with their mark, or in other words; nearly all where the mark is taken away."""
+    path = real_data / "gsm8k_test.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    unmarked = 0
+    for row, before in zip(rows, rows[-1:] + rows[:-1], strict=True):
+        solution, number = row["answer"].split("####")
+        for response in (row["answer"], f"The answer is{number}.", f"所以一共是{number.strip()}元"):
+            assert judge(row["answer"], response).score == 1
+        same = before["answer"].split("####")[1] == row["answer"].split("####")[1]
+        assert judge(row["answer"], before["answer"]).score == float(same)
+        unmarked += judge(row["answer"], solution).score == 1
+    assert unmarked / len(rows) > 0.95
 
 
 def test_a_digit_in_a_name_is_no_number():

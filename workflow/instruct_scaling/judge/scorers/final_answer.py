@@ -20,9 +20,9 @@ MAX_FORMULA_CHARS = 300  # what is longer is a text, or a model that repeats its
 _FULL_WIDTH = str.maketrans(
     "０１２３４５６７８９．，＋－＝％（）：／−×÷\u00a0", "0123456789.,+-=%():/-*/ "
 )
-# "the answer is", "答案：", GSM8K's "####": what follows is the answer.
+# "the answer is", "答案：", GSM8K's "####": the answer follows. The bare word is not enough.
 _ANCHOR = regex.compile(
-    r"####|(?:final\s+)?answer(?:\s+is)?\s*[:=]?|(?:最终)?(?:答案|结果)(?:是|为)?\s*[:=]?|\b答\s*[:]",
+    r"####|(?:answer|答案|结果)(?:\s*(?:\bis\b|是|为|[:=])\s*[:=]?|(?=\s*[-$\\\d]))|答\s*:",
     regex.IGNORECASE,
 )
 _THEREFORE = regex.compile(r"therefore|thus|hence|\bso\b|因此|所以|故", regex.IGNORECASE)
@@ -62,36 +62,56 @@ def final_answer(item: EvalItem, checks: Checks, response: str) -> Outcome:
 def final_segment(text: str) -> str:
     """The part of a text that gives the answer.
 
-    The last boxed expression; else what follows the last "answer" mark on its line, or the next
-    line if nothing does; else the text after the last "therefore"; else the last line.
+    The last boxed expression; else what follows the last "answer" mark, up to the end of its
+    line, or the next line if nothing does; else the last line, after its last "therefore".
     """
-    text = _BOLD.sub(r"\1", text.translate(_FULL_WIDTH).strip())
-    boxed = _BOXED.match(text, max(0, text.rfind("\\boxed")))
-    if boxed:
-        return boxed[1][1:-1].strip()
-    for mark in (_ANCHOR, _THEREFORE):
-        ends = [match.end() for match in mark.finditer(text)]
-        if ends and text[ends[-1] :].strip(" .,:;。，；：\n"):
-            return text[ends[-1] :].strip(" ,:，：\n").split("\n")[0].strip()
-    return text.split("\n")[-1].strip()
+    text = _plain(text)
+    marked = _marked_segment(text)
+    if marked is not None:
+        return marked[0]
+    last = text.split("\n")[-1]
+    return _after_last(_THEREFORE, last) or last.strip()
 
 
 def final_number(text: str) -> str:
-    """The number a text ends up with, or "".
+    """The number (or, where the answer is one, the LaTeX formula) a text ends up with, or "".
 
-    The last number of `final_segment`, the first one where an explicit answer mark stands
-    before it ("Answer: 14 apples, 2 more than ..."); the text's last number if it has none.
+    In a box the last number; after an answer mark the first one ("Answer: 14 apples, 2 more than
+    ..."); without either, or where there is none, the last number of the text.
     """
-    text = text.translate(_FULL_WIDTH)
-    segment = final_segment(text)
-    if "\\" in segment:
+    text = _plain(text)
+    marked = _marked_segment(text)
+    if "\\" in final_segment(text):
         return final_expression(text)
-    explicit = bool(_ANCHOR.search(text)) and "\\boxed" not in text
-    for candidate, first in ((segment, explicit), (text, False)):
-        numbers = [match.strip() for match in _NUMBER.findall(_CJK.sub(" ", candidate))]
+    if marked is not None:
+        numbers = _numbers(marked[0])
         if numbers:
-            return numbers[0 if first else -1]
-    return ""
+            return numbers[0 if marked[1] else -1]
+    return next(reversed(_numbers(text)), "")
+
+
+def _plain(text: str) -> str:
+    return _BOLD.sub(r"\1", text.translate(_FULL_WIDTH).strip())
+
+
+def _marked_segment(text: str) -> tuple[str, bool] | None:
+    """The marked answer, and whether it is a mark (True) or a box (False) that shows it."""
+    boxed = _BOXED.match(text, max(0, text.rfind("\\boxed")))
+    if boxed:
+        return boxed[1][1:-1].strip(), False
+    after = _after_last(_ANCHOR, text)
+    return (after, True) if after else None
+
+
+def _after_last(mark: regex.Pattern[str], text: str) -> str:
+    """What follows the last such mark, up to the end of a line; "" if nothing does."""
+    ends = [match.end() for match in mark.finditer(text)]
+    rest = text[ends[-1] :].strip(" .,:;。，；：\n") if ends else ""
+    return rest.split("\n")[0].strip()
+
+
+def _numbers(text: str) -> list[str]:
+    return [match.strip() for match in _NUMBER.findall(_CJK.sub(" ", text))]
 
 
 def final_expression(text: str) -> str:
