@@ -52,7 +52,7 @@ def finetune(
         order_seed=order_seed,
         init_seed=init_seed,
         identity=_json("--identity-json", identity_json),
-        work=work,
+        work_root=work,
         out_model=out_model,
         out_train=out_train,
         execution=Execution(row_tokens, attention, checkpointing, save_minutes, save_steps),

@@ -76,16 +76,14 @@ def set_rng_state(state: dict[str, Any]) -> None:
 class Checkpoints:
     """The checkpoints of one run. Every method but `steps` is called by all ranks together."""
 
-    def __init__(self, folder: Path, key: str, *, frozen: bool) -> None:
+    def __init__(self, folder: Path, *, frozen: bool) -> None:
         """Name the folder.
 
         Args:
             folder: on a file system that all ranks share.
-            key: identity of the run; another run's checkpoints are refused.
             frozen: most weights are frozen and come from the base (adapters).
         """
         self.folder = folder
-        self.key = key
         self.frozen = frozen
         self.rank = distributed.get_rank()
         self.world = distributed.get_world_size()
@@ -117,7 +115,7 @@ class Checkpoints:
         hashes: list[Any] = [None] * self.world
         distributed.all_gather_object(hashes, self._hashes(self.folder / tag))
         if self.rank == 0:
-            manifest = {"key": self.key, "world_size": self.world, "files": {}}
+            manifest = {"world_size": self.world, "files": {}}
             for part in hashes:
                 manifest["files"] |= part
             write_json(self.folder / tag / MANIFEST, manifest)
@@ -158,12 +156,6 @@ class Checkpoints:
             manifest = read_json(folder / MANIFEST)
         except InputError:
             return False
-        if manifest["key"] != self.key:
-            raise InputError(
-                "the work folder belongs to another run",
-                where=folder,
-                fix="give each run a work folder of its own (--work), or remove this one",
-            )
         if manifest["world_size"] != self.world:
             raise InputError(
                 f"the checkpoint was written by {manifest['world_size']} ranks, not {self.world}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,19 @@ class Job:
     order_seed: int
     init_seed: int
     identity: dict[str, Any]
-    work: Path
+    work_root: Path
     out_model: Path
     out_train: Path
     execution: Execution
 
-    @property
+    @cached_property
+    def work(self) -> Path:
+        """Folder of this identity; what an edited recipe left behind lies beside it."""
+        return self.work_root / self.key
+
+    @cached_property
     def key(self) -> str:
-        """Hash of everything that decides the weights; a work folder belongs to one key."""
+        """Hash of everything that decides the weights; work in progress belongs to one key."""
         return identity_hash(
             {
                 "base": sha256_file(self.base / "config.json"),

@@ -137,7 +137,7 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         while os.getppid() == int(parent):
-            time.sleep(0.5)
+            time.sleep(0.2)
         os._exit(EXIT_RETRY)
 
     threading.Thread(target=watch, daemon=True).start()

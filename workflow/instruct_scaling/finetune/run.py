@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import random
 import time
-import warnings
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
@@ -42,11 +37,10 @@ from instruct_scaling.finetune.model import (
     start_engine,
 )
 from instruct_scaling.finetune.order import Order, Plan
+from instruct_scaling.finetune.peers import join_peers, leave_peers, on_first_rank, quieten
 from instruct_scaling.finetune.summary import train_summary
 from instruct_scaling.finetune.train import Trainer
 from instruct_scaling.provenance import provenance
-
-log = logging.getLogger(__name__)
 
 
 def run_rank(job: Job, rank: Rank) -> None:
@@ -56,18 +50,18 @@ def run_rank(job: Job, rank: Rank) -> None:
         InputError: bad input, or a run that cannot go on.
         Interrupted: asked to stop; a checkpoint was written.
     """
-    _quieten()
-    with only_one(job.work) if rank.is_first else nullcontext():
+    quieten()
+    with only_one(job.work_root) if rank.is_first else nullcontext():
         _run(job, rank, time.monotonic())
         if rank.is_first:
-            remove_work(job.work)
+            remove_work(job.work_root)
 
 
 def _run(job: Job, rank: Rank, began: float) -> None:
     config = read_config(job.base)
-    device = _start_peers(rank)
+    device = join_peers(rank)
     _seed_everything(job.init_seed)
-    examples = _shared_examples(job, rank)
+    examples = _shared_examples(job)
     plan = Plan.make(len(examples), job.recipe)
     settings = deepspeed_config(job.recipe, rank.world_size, count_parameters(config))
     zero3 = _announce_zero3(settings)
@@ -83,51 +77,13 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     _seed_everything(job.init_seed + rank.rank)
     engine = start_engine(tuned, job.recipe, settings)
     del zero3
-    checkpoints = Checkpoints(
-        job.work / "checkpoints", job.key, frozen=tuned.trainable < tuned.parameters
-    )
+    checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
     order = Order(examples.ids, job.order_seed, plan)
     trainer = Trainer(engine, examples, order, job.recipe, job.execution, checkpoints)
     startup = time.monotonic() - began
     progress = trainer.run()
     summary = train_summary(job, rank, tuned, examples, plan, progress, startup, device)
-    _export(job, rank, engine, tuned, examples, summary)
-
-
-def _quieten() -> None:
-    """One progress bar is enough, and it is ours."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
-
-
-def _start_peers(rank: Rank) -> torch.device:
-    """Join the process group: NCCL on GPUs, gloo on CPUs."""
-    gpu = torch.cuda.is_available()
-    os.environ.setdefault("DS_ACCELERATOR", "cuda" if gpu else "cpu")
-    import deepspeed
-
-    # Its shared-memory all-reduce would be compiled on first use (half a minute); gloo is at hand.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    os.environ.setdefault("RANK", str(rank.rank))
-    os.environ.setdefault("LOCAL_RANK", str(rank.local_rank))
-    os.environ.setdefault("WORLD_SIZE", str(rank.world_size))
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29500")
-    deepspeed.utils.logger.setLevel(logging.WARNING)
-    if gpu:
-        if rank.local_rank >= torch.cuda.device_count():
-            raise InputError(
-                f"rank {rank.rank} has no GPU: this machine has {torch.cuda.device_count()}",
-                where="--ranks",
-                fix="start one rank per GPU (--ranks 0 does)",
-            )
-        torch.cuda.set_device(rank.local_rank)
-        deepspeed.init_distributed("nccl", verbose=False)
-        return torch.device("cuda", rank.local_rank)
-    deepspeed.init_distributed("gloo", verbose=False)
-    return torch.device("cpu")
+    _export(job, engine, tuned, examples, summary)
 
 
 def _seed_everything(seed: int) -> None:
@@ -137,16 +93,20 @@ def _seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _shared_examples(job: Job, rank: Rank) -> Examples:
+def _shared_examples(job: Job) -> Examples:
     """Rank 0 tokenises once, into the work folder; all ranks map the result."""
     folder = job.work / "examples"
-    if rank.is_first and not folder.exists():
+
+    def tokenise() -> None:
+        if folder.exists():
+            return
         records = read_subset(job.records, job.subset)
         encoded = encode_records(
             records, read_tokenizer(job.base), job.template, job.recipe.max_length
         )
         write_examples(folder, [record.id for record in records], encoded)
-    torch.distributed.barrier()
+
+    on_first_rank(tokenise)
     return load_examples(folder)
 
 
@@ -161,7 +121,6 @@ def _announce_zero3(settings: dict[str, Any]) -> Any:
 
 def _export(
     job: Job,
-    rank: Rank,
     engine: Any,
     tuned: Tuned,
     examples: Examples,
@@ -170,18 +129,17 @@ def _export(
     """Write, reload, compare, and only then move into place."""
     expected = probe_loss(engine, examples)
     weights = gathered_weights(engine, trainable_only=tuned.adapter is not None)
-    if rank.is_first:
+
+    def write() -> None:
         assert weights is not None
-        inputs = {
-            "base": sha256_file(job.base),
-            "subset": summary["data"]["subset_sha256"],
-        }
+        inputs = {"base": sha256_file(job.base), "subset": summary["data"]["subset_sha256"]}
         summary["provenance"] = provenance("finetune", job.identity, inputs)
         with atomic_path(job.out_model) as folder:
             card = model_card(job, summary["provenance"], summary)
-            write_model(Path(folder), tuned, weights, job.base, job.recipe, card)
-            found = check_export(Path(folder), examples, expected, job.recipe)
+            write_model(folder, tuned, weights, job.base, job.recipe, card)
+            found = check_export(folder, examples, expected, job.recipe)
         summary["export"] = {"probe_loss": expected, "reloaded_probe_loss": found}
         write_json(job.out_train, summary)
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+
+    on_first_rank(write)
+    leave_peers()
