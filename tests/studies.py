@@ -71,9 +71,7 @@ def snakemake(
     return done
 
 
-def planned_jobs(
-    folder: Path, config: dict[str, Any], targets: Sequence[str] = ()
-) -> dict[str, int]:
+def planned_jobs(folder: Path, config: dict[str, Any]) -> dict[str, int]:
     """Rule -> number of jobs that `snakemake -n` would run, the target rule left out."""
     printed = snakemake(folder, config, "--dry-run").stdout
     table = printed.partition("Job stats:")[2].partition("total")[0]

@@ -44,7 +44,9 @@ def test_finished_runs_replace_the_assumption(paper, tmp_path):
 
 def test_what_is_unknown_is_said_to_be(paper, tmp_path):
     bases = {"bloomz-7b1-mt": paper.bases["bloomz-7b1-mt"].model_copy(update={"parameters": None})}
-    lines = {line.what: line for line in plan(paper.model_copy(update={"bases": bases}), tmp_path)}
+    budget = paper.budget.model_copy(update={"eval_items": None})
+    unknown = paper.model_copy(update={"bases": bases, "budget": budget})
+    lines = {line.what: line for line in plan(unknown, tmp_path)}
     assert lines["training FLOPs"].amount == "?"
     assert lines["eval items"].amount == "?"
 
@@ -57,3 +59,9 @@ def test_fixed_steps_see_the_same_examples_at_every_scale():
 
 def test_device_hours():
     assert device_hours(3600 * 1e12, 1, 0.5) == pytest.approx(2)
+
+
+def test_judge_calls_are_items_by_runs_by_repeats(paper, tmp_path):
+    lines = {line.what: line for line in plan(paper, tmp_path)}
+    assert lines["judge chatgpt"].amount == f"{paper.budget.eval_items * 5 * 3:,} calls"
+    assert lines["judge chatgpt"].basis.startswith("assumed")

@@ -74,7 +74,9 @@ def eval_items(study: Study, results: Path) -> tuple[int | None, str]:
     if all(source.type == "embedded" for source in study.evalset.sources):
         categories = len(study.evalset.categories or range(12))
         return sum(s.items_per_category for s in study.evalset.sources) * categories, "counted"
-    return None, "unknown until stage evalset has run"
+    if study.budget.eval_items is not None:
+        return study.budget.eval_items, "assumed until stage evalset has run"
+    return None, "unknown until stage evalset has run; give `budget.eval_items`"
 
 
 def plan(study: Study, results: Path) -> list[Line]:
@@ -89,10 +91,8 @@ def plan(study: Study, results: Path) -> list[Line]:
     if items is None:
         return [*lines, Line("eval items", "?", basis)]
     lines.append(Line("eval items", f"{items:,}", basis))
-    lines.append(
-        Line("responses", f"{items * len(runs):,}", "counted" if basis == "counted" else basis)
-    )
-    return lines + _judge_lines(study, items * len(runs))
+    lines.append(Line("responses", f"{items * len(runs):,}", basis))
+    return lines + _judge_lines(study, items * len(runs), basis)
 
 
 def _training_lines(study: Study, tuned: list[Run], results: Path) -> list[Line]:
@@ -128,14 +128,14 @@ def _training_lines(study: Study, tuned: list[Run], results: Path) -> list[Line]
     return lines
 
 
-def _judge_lines(study: Study, responses: int) -> list[Line]:
+def _judge_lines(study: Study, responses: int, basis: str) -> list[Line]:
     lines = []
     for name, judge in study.judges.items():
         if not isinstance(judge, LlmJudge):
             lines.append(Line(f"judge {name}", f"{responses:,} scores", "local, no calls"))
             continue
         calls = responses * judge.repeats
-        lines.append(Line(f"judge {name}", f"{calls:,} calls", "counted"))
+        lines.append(Line(f"judge {name}", f"{calls:,} calls", basis))
         prompt = calls * study.budget.tokens_per_judge_prompt
         answer = calls * study.budget.tokens_per_judgement
         lines.append(Line(f"judge {name}: tokens", f"{prompt + answer:,.0f}", "assumed lengths"))

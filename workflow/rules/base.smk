@@ -1,8 +1,8 @@
 rule base:
     output:
-        base=directory(RESULTS + "/bases/{base}"),
+        base=directory(f"{RESULTS}/bases/{{base}}"),
     log:
-        RESULTS + "/logs/base/{base}.log",
+        f"{RESULTS}/logs/base/{{base}}.log",
     conda:
         "../../envs/train.yaml"
     threads: 2

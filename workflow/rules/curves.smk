@@ -5,9 +5,9 @@ rule curves:
     input:
         scores=rules.scores.output.parquet,
     output:
-        tables=expand(RESULTS + "/tables/{table}.csv", table=TABLES),
+        tables=expand(f"{RESULTS}/tables/{{table}}.csv", table=TABLES),
     log:
-        RESULTS + "/logs/curves.log",
+        f"{RESULTS}/logs/curves.log",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -15,7 +15,7 @@ rule curves:
         runtime=60,
     params:
         options=expand_study.as_json(STUDY.analysis),
-        folder=RESULTS + "/tables",
+        folder=lambda w, output: folder_of(output.tables),
         version=STAGE_VERSIONS["curves"],
     shell:
         "python -m analysis.curves {input.scores:q} --options {params.options:q}"

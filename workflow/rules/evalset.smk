@@ -2,10 +2,10 @@ rule evalset:
     input:
         expand_study.evalset_files(STUDY),
     output:
-        eval_items=RESULTS + "/evalset/items.jsonl",
-        audit=RESULTS + "/evalset/audit.json",
+        eval_items=f"{RESULTS}/evalset/items.jsonl",
+        audit=f"{RESULTS}/evalset/audit.json",
     log:
-        RESULTS + "/logs/evalset.log",
+        f"{RESULTS}/logs/evalset.log",
     conda:
         "../../envs/data.yaml"
     params:

@@ -1,6 +1,3 @@
-USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
-
-
 rule figures:
     input:
         tables=rules.curves.output.tables,
@@ -8,14 +5,14 @@ rule figures:
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:
         figures=report(
-            directory(RESULTS + "/figures"),
+            directory(f"{RESULTS}/figures"),
             patterns=["{name}.png"],
             caption="../report/figures.rst",
             category="Figures",
             labels={"figure": "{name}"},
         ),
     log:
-        RESULTS + "/logs/figures.log",
+        f"{RESULTS}/logs/figures.log",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -25,7 +22,7 @@ rule figures:
         options=expand_study.as_json(STUDY.figures),
         interval=STUDY.analysis.interval,
         title=STUDY.study,
-        tables=RESULTS + "/tables",
+        tables=lambda w, input: folder_of(input.tables),
         audits=lambda w, input: [f"--audit={path}" for path in input.audits],
         version=STAGE_VERSIONS["figures"],
     shell:

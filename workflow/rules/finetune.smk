@@ -6,10 +6,10 @@ rule finetune:
         # same subset trains nothing anew.
         records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
     output:
-        model=directory(RUN + "/model"),
-        train=RUN + "/train.json",
+        model=directory(f"{RUN}/model"),
+        train=f"{RUN}/train.json",
     log:
-        RESULTS + "/logs/finetune/{arm}-n{scale}-s{seed}.log",
+        f"{RESULTS}/logs/finetune/{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
         "../../envs/train.yaml"
     threads: 2
@@ -26,7 +26,7 @@ rule finetune:
         identity=lambda w: expand_study.run_identity(
             STUDY, expand_study.Run(w.arm, int(w.scale), int(w.seed))
         ),
-        work=RESULTS + "/work/finetune/{arm}-n{scale}-s{seed}",
+        work=f"{RESULTS}/work/finetune/{{arm}}-n{{scale}}-s{{seed}}",
         version=STAGE_VERSIONS["finetune"],
     shell:
         "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"

@@ -3,10 +3,10 @@ rule judge:
         responses=rules.respond.output.responses,
         eval_items=rules.evalset.output.eval_items,
     output:
-        judgements=RUN + "/judgements/{judge}.jsonl",
-        provenance=RUN + "/judgements/{judge}.provenance.json",
+        judgements=f"{RUN}/judgements/{{judge}}.jsonl",
+        provenance=f"{RUN}/judgements/{{judge}}.provenance.json",
     log:
-        RESULTS + "/logs/judge/{judge}-{arm}-n{scale}-s{seed}.log",
+        f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
         "../../envs/judge.yaml"
     resources:
@@ -15,7 +15,7 @@ rule judge:
     params:
         judge=lambda w: expand_study.as_json(STUDY.judges[w.judge]),
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "judge"),
-        work=RESULTS + "/work/judge/{arm}-n{scale}-s{seed}-{judge}",
+        work=f"{RESULTS}/work/judge/{{arm}}-n{{scale}}-s{{seed}}-{{judge}}",
         version=STAGE_VERSIONS["judge"],
     shell:
         "python -m instruct_scaling.judge --judge {params.judge:q} --name {wildcards.judge}"

@@ -3,10 +3,10 @@ rule pool:
         files=lambda w: expand_study.pool_files(STUDY, w.pool),
         eval_items=rules.evalset.output.eval_items,
     output:
-        records=directory(RESULTS + "/pools/{pool}/records"),
-        audit=RESULTS + "/pools/{pool}/audit.json",
+        records=directory(f"{RESULTS}/pools/{{pool}}/records"),
+        audit=f"{RESULTS}/pools/{{pool}}/audit.json",
     log:
-        RESULTS + "/logs/pool/{pool}.log",
+        f"{RESULTS}/logs/pool/{{pool}}.log",
     conda:
         "../../envs/data.yaml"
     resources:

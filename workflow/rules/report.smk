@@ -1,8 +1,3 @@
-TRAINED = [
-    f"{RESULTS}/runs/{run.folder}/train.json" for run in expand_study.tuned_runs(STUDY)
-]
-
-
 rule report:
     input:
         tables=rules.curves.output.tables,
@@ -15,13 +10,13 @@ rule report:
         train=TRAINED,
     output:
         page=report(
-            RESULTS + "/report.html",
+            f"{RESULTS}/report.html",
             caption="../report/report.rst",
             category="Report",
             labels={"page": "report.html"},
         ),
     log:
-        RESULTS + "/logs/report.log",
+        f"{RESULTS}/logs/report.log",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -29,7 +24,7 @@ rule report:
         runtime=30,
     params:
         study=expand_study.as_json(STUDY),
-        tables=RESULTS + "/tables",
+        tables=lambda w, input: folder_of(input.tables),
         version=STAGE_VERSIONS["report"],
     shell:
         "python -m instruct_scaling.report --study-config {params.study:q}"

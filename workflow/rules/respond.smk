@@ -1,19 +1,12 @@
-def model_of(wildcards):
-    """The fine-tuned model of a run; at scale 0 its base."""
-    if int(wildcards.scale) == 0:
-        return f"{RESULTS}/bases/{STUDY.arms[wildcards.arm].base}"
-    return f"{RESULTS}/runs/{wildcards.arm}/n{wildcards.scale}/s{wildcards.seed}/model"
-
-
 rule respond:
     input:
         model=model_of,
         eval_items=rules.evalset.output.eval_items,
     output:
-        responses=RUN + "/responses.jsonl",
-        provenance=RUN + "/responses.provenance.json",
+        responses=f"{RUN}/responses.jsonl",
+        provenance=f"{RUN}/responses.provenance.json",
     log:
-        RESULTS + "/logs/respond/{arm}-n{scale}-s{seed}.log",
+        f"{RESULTS}/logs/respond/{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
         "../../envs/train.yaml"
     resources:

@@ -1,23 +1,14 @@
-RUNS = expand_study.all_runs(STUDY)
-RESPONSES = [f"{RESULTS}/runs/{run.folder}/responses.jsonl" for run in RUNS]
-JUDGEMENTS = [
-    f"{RESULTS}/runs/{run.folder}/judgements/{judge}.jsonl"
-    for run in RUNS
-    for judge in STUDY.judges
-]
-
-
 rule scores:
     input:
         judgements=JUDGEMENTS,
         responses=RESPONSES,
         eval_items=rules.evalset.output.eval_items,
     output:
-        parquet=RESULTS + "/tables/scores.parquet",
-        csv=RESULTS + "/tables/scores.csv",
-        summary=RESULTS + "/tables/scores.json",
+        parquet=f"{RESULTS}/tables/scores.parquet",
+        csv=f"{RESULTS}/tables/scores.csv",
+        summary=f"{RESULTS}/tables/scores.json",
     log:
-        RESULTS + "/logs/scores.log",
+        f"{RESULTS}/logs/scores.log",
     conda:
         "../../envs/judge.yaml"
     resources:

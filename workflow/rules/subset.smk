@@ -2,9 +2,9 @@ rule subset:
     input:
         records=lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records",
     output:
-        subset=RUN + "/subset.parquet",
+        subset=f"{RUN}/subset.parquet",
     log:
-        RESULTS + "/logs/subset/{arm}-n{scale}-s{seed}.log",
+        f"{RESULTS}/logs/subset/{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
         "../../envs/data.yaml"
     resources:

@@ -12,6 +12,8 @@ class Budget(Strict):
 
     tokens_per_example: float = Field(250, gt=0)
     """Mean tokens of a prompt with its answer."""
+    eval_items: int | None = Field(None, gt=0)
+    """Items of the eval set, where they cannot be counted yet."""
     tokens_per_response: float = Field(200, gt=0)
     """Mean tokens of a generated answer."""
     tokens_per_judge_prompt: float = Field(700, gt=0)
