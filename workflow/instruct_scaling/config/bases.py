@@ -27,9 +27,9 @@ class TinyBase(Strict):
     """Attention heads."""
     text_documents: int = Field(20_000, gt=0)
     """Plain-text documents to train on."""
-    steps: int = Field(300, ge=0)
+    steps: int = Field(200, ge=0)
     """Optimiser steps of the causal-LM training."""
-    batch_tokens: int = Field(4096, gt=0)
+    batch_tokens: int = Field(2048, gt=0)
     """Tokens per step."""
     learning_rate: float = Field(3e-3, gt=0)
     """Peak learning rate; linear warm-up over 5% of the steps, cosine decay to 10%."""
@@ -48,7 +48,7 @@ class PretrainedBase(Strict):
 
     type: Literal["pretrained"]
     model: str
-    """Local folder (starts with `.`, `/` or `~`) or hub id, for instance `bigscience/bloomz-7b1-mt`."""
+    """Local folder (starts with `.`, `/` or `~`) or hub id (`bigscience/bloomz-7b1-mt`)."""
     revision: str | None = None
     """Commit of the hub repository; required for a hub id."""
     parameters: float | None = Field(None, gt=0)
