@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.image import imsave
+
+from analysis.tables import frame, write_tables
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.files import write_json, write_jsonl
 from instruct_scaling.provenance import provenance
 from instruct_scaling.records import EvalItem, Judgement, Response
-from matplotlib.image import imsave
-
-from analysis.tables import frame, write_tables
 
 HOSTILE = '<script>window.hacked = true</script><img src="x" onerror="window.hacked = true">'
 QUESTIONS = {

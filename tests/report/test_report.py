@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+
+from analysis.tables import frame, write_tables
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, write_json
 from instruct_scaling.report.__main__ import expand_paths, report
-
-from analysis.tables import frame, write_tables
 from tests.report.example_study import HOSTILE, ExampleStudy, train_summary
 
 SECTIONS = (
