@@ -83,7 +83,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("{type: tiny}", "{type: pretrained, model: ./none}", 7, "config.json is missing"),
         (
             "{type: metric}",
-            "{type: metric, scorers: {maht: number}}",
+            "{type: metric, scorers: {maht: exact_match}}",
             20,
             "unknown category 'maht'; did you mean 'math'?",
         ),

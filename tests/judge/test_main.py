@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import werkzeug
 
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, read_jsonl
@@ -20,10 +23,15 @@ PAIRS = [
 ]
 
 
-def run(options, judge: str) -> subprocess.CompletedProcess[str]:
+def command_line(options, judge: str) -> list[str]:
     command = [sys.executable, "-m", "instruct_scaling.judge", "--judge", judge]
     for name, value in options.items():
         command += [name, str(value)]
+    return command
+
+
+def run(options, judge: str) -> subprocess.CompletedProcess[str]:
+    command = command_line(options, judge)
     environment = {key: value for key, value in os.environ.items() if key != "OPENAI_API_KEY"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -80,3 +88,63 @@ def test_no_key_is_one_clear_message(write_study):
 def test_a_bad_section_is_refused(text):
     with pytest.raises(InputError, match="--judge"):
         parse_judge(text)
+
+
+def test_an_unknown_scorer_is_named_with_the_nearest():
+    with pytest.raises(InputError) as caught:
+        parse_judge('{"type": "metric", "scorers": {"math": "rougeL"}}')
+    assert "unknown scorer `rougeL`: did you mean `rouge_l`?" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
+    grade = {"role": "assistant", "content": "Score: 0.5"}
+    choice = {"index": 0, "finish_reason": "stop", "message": grade}
+    body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+    asked = []
+
+    def handle(request):
+        asked.append(request.get_json()["seed"])
+        time.sleep(0.02)
+        return werkzeug.Response(json.dumps(body), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(handle)
+    pairs = [(EvalItem.make("generation", f"Write text {n}."), "x") for n in range(40)]
+    options = write_study(pairs) | {"--concurrency": 2}
+    command = command_line(options, '{"type": "llm", "model": "m"}')
+    environment = os.environ | {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": httpserver.url_for("/v1")}
+    judge = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while len(asked) < 20:
+        assert judge.poll() is None
+        time.sleep(0.01)
+    judge.send_signal(stop)
+    _, errors = judge.communicate(timeout=60)
+    assert judge.returncode == code
+    assert "run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    assert not options["--out"].exists()
+    time.sleep(0.5)  # the server answers what was under way
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [row for _, row in read_jsonl(options["--out"])]
+    assert [row["score"] for row in rows] == [0.5] * 120
+    assert 120 <= len(asked) <= 124
+
+
+@pytest.mark.slow
+def test_a_stopped_metric_judge_leaves_no_half_file(write_study):
+    checks = {"tests": "assert True"}
+    pairs = [
+        (EvalItem.make("code", f"q{n}", checks=checks), "import time\ntime.sleep(2)")
+        for n in range(50)
+    ]
+    options = write_study(pairs)
+    command = command_line(options, '{"type": "metric"}')
+    judge = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(6)
+    judge.send_signal(signal.SIGTERM)
+    _, errors = judge.communicate(timeout=60)
+    assert judge.returncode == 75
+    assert "Traceback" not in errors
+    assert not options["--out"].exists()

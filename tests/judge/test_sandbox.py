@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from instruct_scaling.errors import InputError
 from instruct_scaling.judge.sandbox import CLOCK_FACTOR, NOBODY, PROBE, Isolation, Sandbox, Verdict
 
 PROGRAM = "def add(a, b):\n    return a + b\n"
@@ -191,6 +192,12 @@ def test_a_sandbox_that_cannot_start_says_so(monkeypatch):
     verdict = sandbox.run(PROGRAM, TESTS)
     assert (verdict.started, verdict.passed) == (False, False)
     assert "could not start" in (verdict.detail or "")
+
+
+def test_a_machine_without_any_sandbox_is_told_so(monkeypatch):
+    monkeypatch.setattr(Sandbox, "_command", lambda *_: ["/no/such/interpreter"])
+    with pytest.raises(InputError, match="programs cannot be run apart on this machine"):
+        Sandbox(SECONDS, 256)
 
 
 @pytest.mark.slow

@@ -38,7 +38,12 @@ def run_stage(stage: Callable[..., None]) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(stage)
     try:
-        app(standalone_mode=False)
+        # typer turns Ctrl-C into a returned exit code where it does not exit by itself
+        code = app(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            sys.exit(code)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from instruct_scaling.config.strict import Strict
 
 OnMissing = Literal["stop", "missing"]
+
+ScorerName = Literal[
+    "final_answer",
+    "unit_tests",
+    "label_match",
+    "token_f1",
+    "rouge_l",
+    "chrf",
+    "exact_match",
+    "open_ended",
+    "fluency",
+]
+
+
+def _known_scorer(name: Any) -> Any:
+    names = get_args(ScorerName)
+    if isinstance(name, str) and name not in names:
+        nearest = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"unknown scorer `{name}`: did you mean `{nearest}`? There are {', '.join(names)}"
+        )
+    return name
 
 
 class MetricJudge(Strict):
     """Reference scorers from public libraries, one for each category; no network, no key."""
 
     type: Literal["metric"]
-    scorers: dict[str, str] = {}
+    scorers: dict[str, Annotated[ScorerName, BeforeValidator(_known_scorer)]] = {}
     """Scorer of a category, where it is not the default one (see docs/judging.md)."""
     on_missing_reference: OnMissing = "stop"
     """What happens where an item lacks what its scorer needs (a reference, or unit tests): `stop`

@@ -74,7 +74,7 @@ def judge_all(
         The judgements, and the isolation that programs ran under (None if there were none).
 
     Raises:
-        InputError: as `choose_scorers` and `find_lacking`.
+        InputError: as `choose_scorers`, `find_lacking` and `Sandbox`.
     """
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
@@ -91,7 +91,7 @@ def judge_all(
         return score(scorers[item.category], item, checks_of(item), response.text, sandbox)
 
     judgements = []
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         programs = {response.id: pool.submit(outcome, response) for response in in_sandbox}
         try:
             for response in tqdm(responses, desc=f"judge {name}", unit="response"):
@@ -104,6 +104,13 @@ def judge_all(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return judgements, None if sandbox is None else str(sandbox.isolation)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which on a cluster are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _judgement(response: Response, judge: str, version: str, outcome: Outcome) -> Judgement:

@@ -32,6 +32,8 @@ from pathlib import Path
 
 import psutil
 
+from instruct_scaling.errors import InputError
+
 log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
@@ -78,7 +80,7 @@ class Sandbox:
         isolation: use this one instead of trying which works.
 
     Raises:
-        RuntimeError: no isolation works, not even the plain one.
+        InputError: no isolation works, not even the plain one.
     """
 
     def __init__(
@@ -116,7 +118,10 @@ class Sandbox:
                     )
                 return isolation
             log.debug("no sandbox with %s: %s", isolation, verdict.detail)
-        raise RuntimeError("no sandbox works on this machine")
+        raise InputError(
+            f"programs cannot be run apart on this machine ({verdict.detail})",
+            fix="judge on Linux, or choose another scorer for these categories",
+        )
 
     def _run(self, program: str, tests: str, isolation: Isolation) -> Verdict:
         token = secrets.token_hex(16)
@@ -171,12 +176,12 @@ class Sandbox:
             command += ["--unshare-user"]
         else:
             command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         # Folders above the interpreter may be closed to the other user (/root), here they are not.
         for parent in reversed(Path(sys.base_prefix).parents[:-1]):
             command += ["--perms", "0755", "--dir", str(parent)]
         for path in dict.fromkeys([*SYSTEM_FOLDERS, sys.base_prefix]):
             command += ["--ro-bind-try", path, path]
-        command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         command += ["--bind", folder, folder, "--chdir", folder, "--clearenv"]
         return [*command, *python]
 

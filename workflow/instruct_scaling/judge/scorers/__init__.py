@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
+from instruct_scaling.config.judges import ScorerName
 from instruct_scaling.errors import InputError
 from instruct_scaling.judge.outcome import Outcome
 from instruct_scaling.judge.sandbox import Sandbox
@@ -75,7 +75,9 @@ DEFAULT_SCORERS: dict[str, str] = {
 }
 
 
-def choose_scorers(categories: Iterable[str], chosen: Mapping[str, str]) -> dict[str, Scorer]:
+def choose_scorers(
+    categories: Iterable[str], chosen: Mapping[str, ScorerName]
+) -> dict[str, Scorer]:
     """The scorer of each category.
 
     Args:
@@ -83,17 +85,8 @@ def choose_scorers(categories: Iterable[str], chosen: Mapping[str, str]) -> dict
         chosen: the judge's `scorers`, which go before the defaults.
 
     Raises:
-        InputError: an unknown scorer (with the nearest name), or a category of the study's own
-            for which none is chosen.
+        InputError: a category of the study's own for which none is chosen.
     """
-    for category, name in chosen.items():
-        if name not in SCORERS:
-            near = difflib.get_close_matches(name, SCORERS, n=1, cutoff=0)[0]
-            raise InputError(
-                f"unknown scorer `{name}`",
-                where=f"scorers.{category}",
-                fix=f"did you mean `{near}`? There are: {', '.join(SCORERS)}",
-            )
     names = DEFAULT_SCORERS | dict(chosen)
     scorers = {}
     for category in dict.fromkeys(categories):
