@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from analysis.tables import frame, write_tables
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, write_json
 from instruct_scaling.report.__main__ import expand_paths, report
+from instruct_scaling.report.csv_tables import frame_table
 from tests.report.example_study import HOSTILE, ExampleStudy, train_summary
 
 SECTIONS = (
@@ -128,6 +130,13 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
     assert targets <= set(ids)
 
 
+def test_headings_skip_no_level(page):
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
 def test_texts_of_models_and_data_are_escaped(page, text):
     assert HOSTILE in page.text("samples")  # the parser gives it back as text
     assert HOSTILE in page.text("data")
@@ -146,7 +155,7 @@ def test_headlines_are_the_tables_numbers_with_intervals(page, finished):
         f"[{last.low:.2f}, {last.high:.2f}] at 16,000 records"
     )
     assert wanted in page.text("")
-    assert "3 improving (Math, Rewrite, Translation)" in page.text("")
+    assert "improving in 3 (Math, Rewrite, Translation)" in page.text("")
 
 
 def test_verdicts_come_with_their_margins(page):
@@ -272,7 +281,7 @@ def test_figures_are_embedded_with_data(page, text):
     assert images[0]["height"] == "120"
     assert "figure5_arms: the study has one arm" in page.text("figures")
     assert 'download="figure1_bars.csv"' in text
-    assert "math 250 0.1250" in page.text("figures")
+    assert "Math 250 0.1250" in page.text("figures")
 
 
 @pytest.mark.parametrize(
@@ -304,15 +313,33 @@ def test_every_further_table_is_shown_with_its_columns_meaning(study):
     }
     write_tables(tables, study.folder / "tables")
     page = page_of(study)
-    assert "metric full Math run" in page.text("scores") or "metric full math run" in page.text(
-        "scores"
-    )
+    assert "metric full Math run 0.0100 0.2500" in page.text("scores")
     assert "its share in the sum of the components" in page.text("scores")
     assert (
         "At 16,000 records the mean of full minus that of lora is +0.10 [+0.02, +0.18]"
         in page.text("")
     )
     assert "repeat sd" in page.text("judges")
+    assert "standard deviation between repeats of one response" in page.text("judges")
+
+
+def test_a_remark_on_every_row_is_told_once():
+    rows = pd.DataFrame(
+        {"scale": [0, 250, 1000], "note": ["one seed"] * 3, "score": [0.5, None, 1]}
+    )
+    table = frame_table(rows)
+    assert table.columns == ["scale", "score"]
+    assert table.remark == "In every row, note: one seed."
+    assert table.rows == [["0", "0.500"], ["250", ""], ["1,000", "1.000"]]
+    mixed = frame_table(rows.assign(note=["one seed", None, "two"]))
+    assert mixed.columns == ["scale", "note", "score"]
+    assert mixed.remark == ""
+
+
+def test_long_tables_are_cut_and_say_so():
+    table = frame_table(pd.DataFrame({"scale": range(1000)}))
+    assert len(table.rows) == 400
+    assert table.total_rows == 1000
 
 
 def test_page_of_a_full_study_stays_small(study):

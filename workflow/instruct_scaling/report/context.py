@@ -21,6 +21,8 @@ class Table:
     """Columns that are set flush right."""
     total_rows: int | None = None
     """Rows of the source, where only the first ones are shown."""
+    remark: str = ""
+    """What holds for every row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class JudgeCheck:
 
     missing: Table
     by_category: Table | None
-    repeats: Table | None
+    repeats: FurtherTable | None
     judgements: int
     failed: int
 

@@ -56,7 +56,8 @@ def curve_tables(frame: pd.DataFrame, order: list[str]) -> list[CurveTable]:
         for category in sort_categories({point.category for point in points}, order):
             line = [by_place.get((category, scale)) for scale in scales]
             rows.append(CurveRow(category, line, sparkline(line)))
-        notes = list(dict.fromkeys(point.note for point in points if point.note))
+        marked = [point for row in rows for point in row.points if point is not None]
+        notes = list(dict.fromkeys(point.note for point in marked if point.note))
         tables.append(CurveTable(str(judge), str(arm), scales, rows, notes))
     return tables
 

@@ -28,16 +28,16 @@ TITLES = {
 
 def further_tables(folder: Path) -> list[FurtherTable]:
     """Those of TITLES that the folder has and that are not empty."""
-    found = []
-    for name, title in TITLES.items():
-        frame = read_table(folder / f"{name}.csv", ())
-        if frame is None or frame.empty:
-            continue
-        kept = frame.dropna(axis="columns", how="all")
-        columns = [
-            (words(column), SCHEMAS[name][column])
-            for column in kept.columns
-            if column in SCHEMAS.get(name, {})
-        ]
-        found.append(FurtherTable(name, title, frame_table(kept), columns))
-    return found
+    found = (further_table(folder, name, title) for name, title in TITLES.items())
+    return [table for table in found if table is not None]
+
+
+def further_table(folder: Path, name: str, title: str) -> FurtherTable | None:
+    """One table of the folder with the meaning of its columns; None if absent or empty."""
+    frame = read_table(folder / f"{name}.csv", ())
+    if frame is None or frame.empty:
+        return None
+    kept = frame.dropna(axis="columns", how="all")
+    meaning = SCHEMAS.get(name, {})
+    columns = [(words(column), meaning[column]) for column in kept.columns if column in meaning]
+    return FurtherTable(name, title, frame_table(kept), columns)

@@ -23,6 +23,8 @@ from instruct_scaling.report.wording import (
     short,
 )
 
+LADDER_CLAIMS = {"not shown": "no change shown"}
+
 
 def headlines(
     curves: list[CurveTable],
@@ -87,7 +89,7 @@ def _slope(verdict: VerdictRow, level: str) -> str:
         "Over the tail of the ladder this mean changes by "
         f"{number(verdict.tail.value, 3, sign=True)} "
         f"{interval(verdict.tail.low, verdict.tail.high, 3, sign=True)} per doubling of the data "
-        f"({level} interval), which is {verdict.verdict}{margin}."
+        f"({level} interval); verdict: {verdict.verdict}{margin}."
     )
 
 
@@ -106,7 +108,8 @@ def _whole_ladder(table: VerdictTable, level: str) -> Iterator[str]:
     rows = [row for row in table.rows if row.category != OVERALL]
     parts = []
     for claim in dict.fromkeys(row.ladder for row in rows if row.ladder):
-        parts += _counted([row for row in rows if row.ladder == claim], rows, claim)
+        told = LADDER_CLAIMS.get(claim, claim)
+        parts += _counted([row for row in rows if row.ladder == claim], rows, told)
     if parts:
         yield (
             f"Over the whole ladder, corrected for the number of categories: {'; '.join(parts)}."
@@ -117,7 +120,8 @@ def _whole_ladder(table: VerdictTable, level: str) -> Iterator[str]:
         named = f" ({', '.join(category_name(row.category) for row in risen)})" if risen else ""
         yield (
             f"The {level} interval of the rise from the first scale to the tail lies above 0 in "
-            f"{len(risen)} of {plural(len(known), 'category', 'categories')}{named}."
+            f"{len(risen) or 'none'} of {plural(len(known), 'category', 'categories')}"
+            f"{' for which it is known' if len(known) < len(rows) else ''}{named}."
         )
 
 
@@ -125,8 +129,8 @@ def _counted(some: list[VerdictRow], rows: list[VerdictRow], claim: str) -> list
     if not some:
         return []
     if len(some) == len(rows) > 1:
-        return [f"all {claim}"]
-    return [f"{len(some)} {claim} ({', '.join(category_name(row.category) for row in some)})"]
+        return [f"{claim} in all"]
+    return [f"{claim} in {len(some)} ({', '.join(category_name(row.category) for row in some)})"]
 
 
 def _ends_compared(table: CurveTable, level: str) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from instruct_scaling.report.context import JudgeCheck, Table
-from instruct_scaling.report.csv_tables import frame_table
-from instruct_scaling.report.curves import read_table, sort_categories
+from instruct_scaling.report.curves import sort_categories
+from instruct_scaling.report.further import further_table
 from instruct_scaling.report.runs import JudgementSurvey
 from instruct_scaling.report.wording import category_name, count, percent
 
@@ -29,7 +29,7 @@ def judge_check(
     return JudgeCheck(
         missing=_by_reason(survey, judges),
         by_category=_by_category(survey, judges, order) if failed else None,
-        repeats=_repeats(tables / "judges.csv"),
+        repeats=further_table(tables, "judges", "Repeats and agreement of judges"),
         judgements=survey.counts.total(),
         failed=failed,
     )
@@ -98,8 +98,3 @@ def _by_category(survey: JudgementSurvey, judges: list[str], order: list[str]) -
         caption="Categories with missing judgements",
         numeric=frozenset({"judgements", "missing", "share missing"}),
     )
-
-
-def _repeats(path: Path) -> Table | None:
-    frame = read_table(path, ())
-    return None if frame is None or frame.empty else frame_table(frame, caption="Repeats and panel")
