@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import style
+from analysis.figures import captions, style
 from analysis.figures.forest import Row, draw_forest
 from analysis.figures.sources import Sources
+from analysis.figures.text import shorten
 from analysis.options import FigureOptions
 
 NAME = "figure5a_arms"
@@ -61,7 +62,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         rows,
         places=len(pairs),
         width=width,
-        title=style.heading(frame, TITLE),
+        title=captions.heading(frame, TITLE),
         caption=caption(frame) if options.captions else "",
         legend=_handles(names, width),
     )
@@ -72,7 +73,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
 def _handles(names: list[str], width: float) -> list[Line2D]:
     handles = style.arm_handles(names, width)
     for handle, name in zip(handles, names, strict=True):
-        handle.set_label(style.shorten(name, width * 0.85, 6.8))
+        handle.set_label(shorten(name, width * 0.85, 6.8))
     return handles
 
 
@@ -84,8 +85,8 @@ def caption(frame: pd.DataFrame) -> str:
         f"Judge {frame['judge'].iloc[0]}",
         f"at {' and '.join(scales)} records",
         "paired by item and seed",
-        f"{style.interval_name(frame)}, not corrected for the number of lines",
-        style.counted(single["n_items"], "item") + " per category",
-        style.seeds_note(frame["n_seeds"]),
+        f"{captions.interval_name(frame)}, not corrected for the number of lines",
+        captions.counted(single["n_items"], "item") + " per category",
+        captions.seeds_note(frame["n_seeds"]),
     ]
     return "; ".join(parts) + "."

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator
 
-from analysis.figures import style
+from analysis.figures import captions, style
+from analysis.figures.canvas import canvas
 from analysis.figures.sources import Sources, paper_points
+from analysis.figures.text import shorten, text_width
 from analysis.options import FigureOptions
 
 NAME = "figure1_bars"
@@ -67,10 +69,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     labels, turn = _category_labels(categories, width)
     height = (width - 0.35) * BOX_ASPECT + turn.pop("height") + 0.12
     from_paper = _from_paper(frame)
-    figure, body = style.canvas(
+    figure, body = canvas(
         width,
         height,
-        "" if from_paper else style.heading(frame, TITLE),
+        "" if from_paper else captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(scales),
         **LEGEND_LOOK,
@@ -157,8 +159,8 @@ def _category_labels(categories: list[str], width: float) -> tuple[list[str], di
     """
     room = width * 0.93 / len(categories)
     most = 1.1 if width > 5 and len(categories) <= 14 else 0.8
-    names = [style.shorten(style.category_name(c), most, 6.8) for c in categories]
-    longest = max(style.text_width(name, 6.8) for name in names)
+    names = [shorten(style.category_name(c), most, 6.8) for c in categories]
+    longest = max(text_width(name, 6.8) for name in names)
     if longest <= room * 0.95:
         return names, {"fontsize": 6.8, "height": 0.17}
     size = min(6.8, max(4.8, room * 72 * 0.85))
@@ -182,9 +184,9 @@ def caption(frame: pd.DataFrame) -> str:
     parts = [
         f"Judge {first['judge']}",
         f"arm {first['arm']}",
-        style.counted(tuned["n_items"], "item") + " per category",
-        style.seeds_note(tuned["n_seeds"]),
-        f"whiskers: {style.interval_name(frame)}",
+        captions.counted(tuned["n_items"], "item") + " per category",
+        captions.seeds_note(tuned["n_seeds"]),
+        f"whiskers: {captions.interval_name(frame)}",
     ]
     if (frame["scale"] == 0).any():
         parts.append("base: the model before tuning")

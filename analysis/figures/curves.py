@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures import style
+from analysis.figures import captions, style
 from analysis.figures.panels import Grid
 from analysis.figures.sources import Sources, paper_points
 from analysis.options import FigureOptions
@@ -71,7 +71,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     grid = Grid(
         style.category_order(means["category"]),
         width,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(frame, arms, width),
     )
@@ -189,13 +189,13 @@ def caption(frame: pd.DataFrame) -> str:
     if len(arms) == 1:
         parts.append(f"arm {arms[0]}")
     parts += [
-        style.counted(single["n_items"], "item") + " per category",
-        style.seeds_note(means["n_seeds"]),
-        f"bands: {style.interval_name(frame)}",
+        captions.counted(single["n_items"], "item") + " per category",
+        captions.seeds_note(means["n_seeds"]),
+        f"bands: {captions.interval_name(frame)}",
     ]
     verdicts = frame[frame["kind"] == "verdict"]
     if not verdicts.empty:
-        parts.append(style.margins_note(verdicts))
+        parts.append(captions.margins_note(verdicts))
     if means["n_missing"].sum():
         parts.append(f"{int(single['n_missing'].sum()):,} scores missing")
     return "; ".join(parts) + "."

@@ -24,6 +24,7 @@ from analysis.figures import (
     style,
     variance,
 )
+from analysis.figures.canvas import save
 from analysis.figures.sources import TEXTS, NothingToDraw, Sources
 from analysis.options import FigureOptions
 
@@ -75,7 +76,7 @@ def draw_all(
         except NothingToDraw as reason:
             index["skipped"].append({"figure": module.NAME, "reason": str(reason)})
             continue
-        for name, part in _split(module, frame.assign(study=title, interval=interval)):
+        for name, part in split(module, frame.assign(study=title, interval=interval)):
             files = _write(module, name, part, out, options)
             written += files
             index["figures"].append(_entry(module, name, part, files))
@@ -99,7 +100,7 @@ def read_figure_csv(csv: Path) -> pd.DataFrame:
     return pd.read_csv(csv, dtype=TEXTS).fillna({"study": "", "arm": ""})
 
 
-def _split(module: ModuleType, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def split(module: ModuleType, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """One part per figure, named FIGURE.JUDGE or FIGURE.JUDGE.ARM where these have their own."""
     if not module.SPLIT:
         yield module.NAME, frame
@@ -135,7 +136,7 @@ def _pictures(
     paths = []
     for suffix in dict.fromkeys(options.formats):
         path = out / f"{name}.{suffix}"
-        style.save(figure, path, suffix, options.dpi)
+        save(figure, path, suffix, options.dpi)
         paths.append(path)
     return paths
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures import style
+from analysis.figures import captions, style
 from analysis.figures.panels import Grid
 from analysis.figures.sources import NothingToDraw, Sources
 from analysis.options import FigureOptions
@@ -45,7 +45,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     grid = Grid(
         style.category_order(measured["category"]),
         width,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(frame),
     )
@@ -119,9 +119,9 @@ def caption(frame: pd.DataFrame) -> str:
     parts = [
         f"Judge {first['judge']}",
         f"arm {first['arm']}",
-        style.interval_name(frame),
-        style.counted(single["n_items"], "item") + " per category",
-        style.seeds_note(measured["n_seeds"]),
+        captions.interval_name(frame),
+        captions.counted(single["n_items"], "item") + " per category",
+        captions.seeds_note(measured["n_seeds"]),
     ]
     assumptions = frame.loc[frame["status"] == "extrapolated", "reason"].dropna().unique()
     if len(assumptions):

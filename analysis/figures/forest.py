@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
+from analysis.figures.canvas import canvas
+from analysis.figures.text import shorten
+from analysis.figures.ticks import rule_off_overall, signed
 
 _LINE = 0.19  # inches per category
 _NEXT = 0.105  # inches for every further estimate of the same category
@@ -57,15 +60,14 @@ def draw_forest(
     """
     categories = style.category_order(row.category for row in rows)
     line = _LINE + _NEXT * (places - 1)
-    figure, body = style.canvas(width, line * len(categories) + 0.5, title, caption, legend)
+    figure, body = canvas(width, line * len(categories) + 0.5, title, caption, legend)
     axes = body.subplots()
     for row in rows:
         offset = (row.place - (places - 1) / 2) * _NEXT / line
         _draw_row(axes, row, categories.index(row.category) + offset)
     axes.axvline(0, color=style.INK, linewidth=0.7, zorder=1)
-    if style.OVERALL in categories and len(categories) > 1:
-        axes.axhline(len(categories) - 1.5, color=style.GREY, linewidth=0.5)
-    names = [style.shorten(style.category_name(c), width * 0.3, _LABEL_SIZE) for c in categories]
+    rule_off_overall(axes, categories)
+    names = [shorten(style.category_name(c), width * 0.3, _LABEL_SIZE) for c in categories]
     axes.set_yticks(range(len(categories)), names, fontsize=_LABEL_SIZE)
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -74,7 +76,7 @@ def draw_forest(
     axes.grid(axis="x", visible=True)
     axes.set_xlim(*_limits(rows))
     axes.xaxis.set_major_locator(MaxNLocator(7 if width > 5 else 4, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(_signed)
+    axes.xaxis.set_major_formatter(signed)
     if note_width:
         _reserve(axes, note_width)
     return figure, axes
@@ -115,10 +117,6 @@ def _draw_row(axes: Axes, row: Row, height: float) -> None:
             color=row.note_colour,
             gid="note",
         ).set_in_layout(False)
-
-
-def _signed(value: float, _: int) -> str:
-    return f"{value:+.3g}".replace("-", "−") if abs(value) > 1e-9 else "0"
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:

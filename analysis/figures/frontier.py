@@ -7,8 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures import style
+from analysis.figures import captions, style
+from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.text import printable
+from analysis.figures.ticks import log_ticks
 from analysis.options import FigureOptions
 
 NAME = "figure5b_frontier"
@@ -60,10 +63,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     frontier = Line2D(
         [], [], color=style.GREY, linewidth=0.9, linestyle=(0, (4, 2)), label="frontier"
     )
-    figure, body = style.canvas(
+    figure, body = canvas(
         width,
         min(width * 0.5, 3.2) + 0.4,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         [*style.arm_handles(arms, width), frontier],
     )
@@ -128,19 +131,19 @@ def _dress(axes: Axes, frame: pd.DataFrame, width: float) -> None:
         scales = sorted(int(scale) for scale in frame["scale"].unique())
         axes.set_xticks(scales, style.scale_names(scales))
     else:
-        axes.xaxis.set_major_locator(style.log_ticks())
+        axes.xaxis.set_major_locator(log_ticks())
         axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:.2g}")
-    axes.set(xlabel=style.printable(f"{unit} (log scale)"), ylabel="mean score, overall")
+    axes.set(xlabel=printable(f"{unit} (log scale)"), ylabel="mean score, overall")
 
 
 def caption(frame: pd.DataFrame) -> str:
     """What the frontier and the numbers at its points are, with seeds and interval level."""
     parts = [
         f"Judge {frame['judge'].iloc[0]}",
-        style.interval_name(frame),
-        style.counted(frame["n_items"], "item"),
-        style.seeds_note(frame["n_seeds"]),
+        captions.interval_name(frame),
+        captions.counted(frame["n_items"], "item"),
+        captions.seeds_note(frame["n_seeds"]),
         "frontier: no cheaper run scores as high (by the means alone; the intervals may overlap)",
         "numbers: records",
     ]

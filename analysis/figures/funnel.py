@@ -12,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.errors import AnalysisError
-from analysis.figures import style
+from analysis.figures import captions, style
+from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.text import shorten
+from analysis.figures.ticks import nice_ticks
 from analysis.options import FigureOptions
 
 NAME = "figure9_funnel"
@@ -91,11 +94,11 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     rows = [int((frame["pool"] == pool).sum()) for pool in pools]
     height = 0.3 + sum(0.17 * count + 0.38 for count in rows)
     text = caption(frame) if options.captions else ""
-    figure, body = style.canvas(width, height, style.heading(frame, TITLE), text)
+    figure, body = canvas(width, height, captions.heading(frame, TITLE), text)
     panels = body.subplots(len(pools), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, pool in zip(panels, pools, strict=True):
         _panel(axes, frame[frame["pool"] == pool].sort_values("position"), width)
-        axes.set_title(style.shorten(f"Pool {pool}", width * 0.7, 8))
+        axes.set_title(shorten(f"Pool {pool}", width * 0.7, 8))
     panels[-1].set_xlabel("records")
     panels[0].legend(
         loc="lower right", bbox_to_anchor=(1, 1.0), ncols=2, borderpad=0, handlelength=1
@@ -129,7 +132,7 @@ def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
             fontsize=6.3,
         )
     size = 6.8
-    names = [style.shorten(str(s).replace("_", " "), width * 0.3, size) for s in steps["step"]]
+    names = [shorten(str(s).replace("_", " "), width * 0.3, size) for s in steps["step"]]
     axes.set_yticks(list(places), names, fontsize=size)
     axes.invert_yaxis()
     # Room at the right for the widest count, which stands beside the longest bar.
@@ -137,7 +140,7 @@ def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(style.nice_ticks(most, 4))
+    axes.xaxis.set_major_locator(nice_ticks(most, 4))
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
 

@@ -10,9 +10,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import style
+from analysis.figures import captions, style
+from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.text import shorten
+from analysis.figures.ticks import rule_off_overall, signed
 from analysis.options import FigureOptions
 
 NAME = "figure7_judges"
@@ -69,10 +73,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     columns = min(len(shown), 4 if width > 5 else 2)
     rows = math.ceil(len(shown) / columns)
     height = max(0.17 * len(categories) + 0.6, 1.7) * rows
-    figure, body = style.canvas(
+    figure, body = canvas(
         width,
         height,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(frame, shown, width),
     )
@@ -107,8 +111,8 @@ def _difference(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
         axes.hlines(places, rows["low"], rows["high"], color=colour, linewidth=1)
         axes.plot(rows["mean_difference"], places, style.marker(index), color=colour)
     axes.set_title("Difference")
-    axes.set_xlabel("first minus second")
-    axes.xaxis.set_major_formatter("{x:+.2g}")
+    axes.set_xlabel("first − second")
+    axes.xaxis.set_major_formatter(signed)
 
 
 def _agreement(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
@@ -186,20 +190,24 @@ def _pairs(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, style.Colour, float]
 
 
 def _category_axis(axes: Axes, categories: list[str], labelled: bool) -> None:
-    names = [style.shorten(style.category_name(c), 1.0, 6.8) for c in categories]
+    names = [shorten(style.category_name(c), 0.95, 6.8) for c in categories]
     axes.set_yticks(range(len(categories)), names if labelled else [])
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="x", visible=True)
+    rule_off_overall(axes, categories)
 
 
 def _handles(frame: pd.DataFrame, shown: list[str], width: float) -> list[Artist]:
     handles: list[Artist] = []
     if REPEATS in shown:
-        handles += style.arm_handles(_judges(frame), width)
+        repeated = set(frame.loc[frame["repeat_sd"].notna(), "judge"])
+        named = zip(_judges(frame), style.arm_handles(_judges(frame), width), strict=True)
+        handles += [handle for judge, handle in named if judge in repeated]
     pairs = _pair_colours(frame)
     for index, ((judge, other), colour) in enumerate(pairs.items()):
-        label = style.shorten(f"{judge} against {other}", width * 0.7, 6.8)
+        label = shorten(f"{judge} against {other}", width * 0.7, 6.8)
         handles.append(Line2D([], [], color=colour, marker=style.marker(index), label=label))
     if AGREEMENT in shown:
         look = {"color": style.GREY, "marker": "o", "linestyle": "none"}
@@ -213,7 +221,7 @@ def caption(frame: pd.DataFrame) -> str:
     own = frame[(frame["kind"] == "own") & (frame["category"] == style.OVERALL)]
     parts = [
         f"{row.judge}: {int(row.n):,} judgements, {int(row.repeats)} per response, "
-        f"{row.missing_share:.1%} missing"
+        f"{row.missing_share:.1%} without a score"
         for row in own.itertuples()
     ]
     pairs = frame[(frame["kind"] == "pair") & (frame["category"] == style.OVERALL)]
@@ -222,7 +230,8 @@ def caption(frame: pd.DataFrame) -> str:
         for row in pairs.dropna(subset="kappa").itertuples()
     ]
     if (frame["kind"] == "pair").any():
-        parts.append(f"lines of the difference: {style.interval_name(frame)}")
+        parts.append(f"lines of the difference: {captions.interval_name(frame)}")
+        parts.append("agreement and correlation are point estimates")
     if (frame["kind"] == "bin").any():
         parts.append("calibration in tenths of the first judge's score, larger with more responses")
     return "; ".join(parts) + "."

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
+from analysis.figures.canvas import canvas
+from analysis.figures.text import shorten, thin_labels, wrap
 
 PANEL_HEIGHT = 1.3  # inches, its heading included
 SECOND_LINE = 13  # points that the title stands above the panel when a line goes below it
@@ -24,6 +26,7 @@ class Grid:
     Attributes:
         figure: the whole figure, with title, legend and caption in place.
         body: the part that holds the panels.
+        height: of the body, in inches.
         panels: one axes per category, by name, in reading order.
         panel_width: about how wide the plotting area of a panel is, in inches.
     """
@@ -38,10 +41,10 @@ class Grid:
     ) -> None:
         columns = _columns(len(categories), width)
         rows = math.ceil(len(categories) / columns)
-        height = rows * PANEL_HEIGHT + 0.35
+        self.height = rows * PANEL_HEIGHT + 0.35
         self.figure: Figure
         self.body: SubFigure
-        self.figure, self.body = style.canvas(width, height, title, caption, legend)
+        self.figure, self.body = canvas(width, self.height, title, caption, legend)
         axes = self.body.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         self.panels: dict[str, Axes] = dict(zip(categories, axes.flat, strict=False))
         self.panel_width = (width - 0.45) / columns - 0.12
@@ -52,18 +55,18 @@ class Grid:
     def label(self, x: str, y: str) -> None:
         """Name the two shared axes."""
         self.body.supxlabel(x, fontsize=7.5)
-        self.body.supylabel(y, fontsize=7.5)
+        self.body.supylabel(wrap(y, 0.9 * self.height, 7.5), fontsize=7.5)
 
     def heading(self, category: str, second_line: bool) -> None:
         """The category's name above its panel, with room for a line below it if asked for."""
         size = 8 if self.panel_width > 0.9 else 7
         # Bold letters are about a tenth wider than the regular ones that are measured.
-        name = style.shorten(style.category_name(category), (self.panel_width + 0.05) / 1.12, size)
+        name = shorten(style.category_name(category), (self.panel_width + 0.05) / 1.12, size)
         self.panels[category].set_title(name, pad=SECOND_LINE if second_line else 4, fontsize=size)
 
     def note(self, category: str, text: str, shift: float = 0, **look: Any) -> None:
         """Small text in the line below a panel's heading, `shift` points from its left end."""
-        text = style.shorten(text, self.panel_width + 0.05, 6.3)
+        text = shorten(text, self.panel_width + 0.05, 6.3)
         note = self.panels[category].annotate(
             text,
             (0, 1),
@@ -75,23 +78,25 @@ class Grid:
         )
         note.set_in_layout(False)  # the title above it already holds its room
 
-    def log_axis(self, places: Sequence[float], names: Sequence[str], right: float = 0.0) -> None:
+    def log_axis(
+        self, places: Sequence[float], names: Sequence[str], reach: Sequence[float] = ()
+    ) -> None:
         """A logarithmic x axis with these ticks; labels that would touch are left out.
 
         Args:
             places: the ticks, ascending, above 0.
             names: their labels.
-            right: the axis reaches at least to this value.
+            reach: values that must be inside the axis beside the ticks.
         """
         first = next(iter(self.panels.values()))
         first.set_xscale("log")
         if not places:
             return
-        end = max(places[-1], right)
-        span = max(end / places[0], 4)
-        first.set_xlim(places[0] / span**0.08, end * span**0.08)
+        start, end = min([*places, *reach]), max([*places, *reach])
+        span = max(end / start, 4)
+        first.set_xlim(start / span**0.08, end * span**0.08)
         inches = np.log(places) / np.log(span**1.16) * self.panel_width
-        shown = style.thin_labels(list(inches), names, 6.8)
+        shown = thin_labels(list(inches), names, 6.8)
         for panel in self.panels.values():
             panel.set_xticks(list(places), shown)
             panel.minorticks_off()

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from analysis.figures import style
+from analysis.figures import captions, style
 from analysis.figures.panels import Grid
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.ticks import log_ticks
 from analysis.options import FigureOptions
 
 NAME = "figure8_planner"
@@ -59,7 +60,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     grid = Grid(
         style.category_order(plan["category"]),
         width,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(frame),
     )
@@ -67,9 +68,11 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         _panel(axes, frame[frame["category"] == category], _seed_looks(plan))
         grid.heading(category, second_line=False)
     items = sorted(int(count) for count in plan["items"].unique())
-    grid.log_axis(items, [f"{count:,}" for count in items])
+    here = frame[(frame["kind"] == "here") & (frame["category"] != style.OVERALL)]
+    reach = here["items"].dropna().tolist()
+    grid.log_axis(items, [f"{count:,}" for count in items], reach)
     _slope_axis(next(iter(grid.panels.values())), frame)
-    grid.label("items per category (log scale)", "smallest detectable slope (log scale)")
+    grid.label("items per category (log scale)", "detectable slope (log scale)")
     return grid.figure
 
 
@@ -108,7 +111,7 @@ def _slope_axis(axes: Axes, frame: pd.DataFrame) -> None:
     known = values[np.isfinite(values) & (values > 0)]
     axes.set_yscale("log")
     axes.set_ylim(known.min() / 1.15, known.max() * 1.15)
-    axes.yaxis.set_major_locator(style.log_ticks())
+    axes.yaxis.set_major_locator(log_ticks())
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
 
@@ -133,7 +136,7 @@ def caption(frame: pd.DataFrame) -> str:
     parts = [
         f"Judge {first['judge']}",
         f"arm {first['arm']}",
-        style.counted(plan["scales"], "scale"),
+        captions.counted(plan["scales"], "scale"),
         "tail slope found with the wanted power",
         "; ".join(sorted(f"variances {noise}" for noise in plan["noise"].dropna().unique())),
     ]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures import style
+from analysis.figures import captions, style
 from analysis.figures.forest import Row, draw_forest
 from analysis.figures.sources import Sources
 from analysis.options import FigureOptions
@@ -51,7 +51,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         rows,
         places=len(arms),
         width=width,
-        title=style.heading(frame, TITLE),
+        title=captions.heading(frame, TITLE),
         caption=caption(frame) if options.captions else "",
         legend=_handles(frame, arms, width),
         note_width=0.95 if len(arms) == 1 else 0.2,
@@ -87,9 +87,9 @@ def caption(frame: pd.DataFrame) -> str:
     parts = [
         f"Judge {frame['judge'].iloc[0]}",
         "slope over the scales from a quarter of the largest on",
-        style.interval_name(frame),
-        style.counted(single["n_items"], "item") + " per category",
-        style.seeds_note(frame["n_seeds"]),
-        style.margins_note(frame),
+        captions.interval_name(frame),
+        captions.counted(single["n_items"], "item") + " per category",
+        captions.seeds_note(frame["n_seeds"]),
+        captions.margins_note(frame),
     ]
     return "; ".join(parts) + "."

@@ -9,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.figures import style
+from analysis.figures import captions, style
+from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.text import shorten
+from analysis.figures.ticks import rule_off_overall
 from analysis.options import FigureOptions
 
 NAME = "figure6_variance"
@@ -30,7 +33,7 @@ LOOKS = {
     "item": {"facecolor": _PALETTE[9]},
     "run": {"facecolor": _PALETTE[3], "hatch": "////", "hatchcolor": "white"},
     "item_x_run": {"facecolor": "#C9C9C9"},
-    "judge": {"facecolor": _PALETTE[8], "hatch": "....", "hatchcolor": "white"},
+    "judge": {"facecolor": "#F2CF8F", "hatch": "....", "hatchcolor": "white"},
 }
 
 
@@ -47,19 +50,20 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     width = style.figure_width(options)
     categories = style.category_order(frame["category"])
     measured = set(frame.loc[frame["variance"].notna(), "component"])
-    figure, body = style.canvas(
+    figure, body = canvas(
         width,
         0.19 * len(categories) + 0.45,
-        style.heading(frame, TITLE),
+        captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         [Patch(label=LABELS[c], linewidth=0, **LOOKS[c]) for c in LABELS if c in measured],
     )
     axes = body.subplots()
     shares = frame.pivot(index="category", columns="component", values="share")
     _bars(axes, shares.reindex(index=categories, columns=list(LABELS)), width)
+    rule_off_overall(axes, categories)
     total = frame.groupby("category")["variance"].sum(min_count=1).reindex(categories)
     _totals(axes, np.sqrt(total))
-    names = [style.shorten(style.category_name(c), width * 0.3, 6.8) for c in categories]
+    names = [shorten(style.category_name(c), width * 0.3, 6.8) for c in categories]
     axes.set_yticks(range(len(categories)), names)
     axes.set(xlim=(0, 1), ylim=(len(categories) - 0.5, -0.5), xlabel="share of the variance")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")

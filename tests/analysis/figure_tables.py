@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +107,174 @@ def audit(path: Path) -> Path:
     return path
 
 
-def study() -> dict[str, pd.DataFrame]:
-    """The tables of a whole small study."""
-    curve = curves()
-    return {"curves": curve, "verdicts": verdicts(curve)}
+def extrapolation(curve: pd.DataFrame) -> pd.DataFrame:
+    """Fits and fans; every fourth category is refused, for one of two reasons."""
+    rows = []
+    tuned = curve[curve["scale"] > 0]
+    for index, (key, part) in enumerate(tuned.groupby(["judge", "arm", "category"], sort=False)):
+        row = dict(zip(("judge", "arm", "category"), key, strict=True))
+        if index % 4 == 3:
+            reason = ("the curve is not monotone", "every family misfits")[index // 4 % 2]
+            rows.append({**row, "status": "refused", "reason": reason})
+            continue
+        last = part.iloc[-1]
+        first = float(part["scale"].min())
+        for factor in np.geomspace(first / last["scale"], 4, 12):
+            mean = np.clip(last["mean"] + 0.03 * np.log2(factor), 0, 1)
+            half = 0.02 + 0.02 * max(0.0, np.log2(factor))
+            rows.append(
+                {
+                    **row,
+                    "scale": last["scale"] * factor,
+                    "factor": factor,
+                    "mean": mean,
+                    "low": max(0, mean - half),
+                    "high": min(1, mean + half),
+                    "families": "saturating power law; logit-linear",
+                    "status": "fit" if factor <= 1 else "extrapolated",
+                    "reason": "" if factor <= 1 else "if nothing changes regime",
+                }
+            )
+        rows.append(
+            {
+                **row,
+                "scale": 10 * last["scale"],
+                "factor": 10,
+                "status": "refused",
+                "reason": "beyond 4 times the largest scale",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def comparisons(curve: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of arms at every scale."""
+    tuned = curve[curve["scale"] > 0]
+    keys = tuned[["judge", "category", "scale"]].drop_duplicates()
+    pairs = list(itertools.combinations(curve["arm"].drop_duplicates(), 2))
+    tables = [
+        keys.assign(
+            arm_a=a,
+            arm_b=b,
+            difference=0.02 * i - 0.01,
+            low=0.02 * i - 0.04,
+            high=0.02 * i + 0.02,
+            p_value=0.2,
+            p_holm=1.0,
+            n_items=40,
+            n_seeds=2,
+            noise="items and seeds",
+            note="",
+        )
+        for i, (a, b) in enumerate(pairs)
+    ]
+    columns = ["judge", "category", "scale", "arm_a", "arm_b", "difference", "low", "high"]
+    return pd.concat([pd.DataFrame(columns=[*columns, "p_holm", "n_items", "n_seeds"]), *tables])
+
+
+def variance(curve: pd.DataFrame) -> pd.DataFrame:
+    """Four components for every curve."""
+    shares = {"item": 0.6, "run": 0.04, "item_x_run": 0.21, "judge": 0.15}
+    groups = curve[["judge", "arm", "category"]].drop_duplicates()
+    return pd.concat(
+        groups.assign(component=name, variance=0.1 * share, share=share, note="")
+        for name, share in shares.items()
+    )
+
+
+def judges(curve: pd.DataFrame) -> pd.DataFrame:
+    """Each judge's own rows and those of every pair."""
+    names, categories = curve["judge"].unique(), curve["category"].unique()
+    rows = []
+    for category in categories:
+        rows += [
+            {
+                "judge": name,
+                "other": "",
+                "category": category,
+                "n": 900,
+                "missing_share": 0.01,
+                "repeats": 3,
+                "repeat_sd": 0.06 + 0.01 * i,
+            }
+            for i, name in enumerate(names)
+        ]
+        rows += [
+            {
+                "judge": a,
+                "other": b,
+                "category": category,
+                "n": 300,
+                "mean_difference": 0.03,
+                "low": 0.0,
+                "high": 0.06,
+                "agreement": 0.9,
+                "kappa": 0.7,
+                "spearman": 0.6,
+            }
+            for a, b in itertools.combinations(names, 2)
+        ]
+    columns = [
+        "judge",
+        "other",
+        "category",
+        "n",
+        "missing_share",
+        "repeats",
+        "repeat_sd",
+        "mean_difference",
+        "low",
+        "high",
+        "agreement",
+        "kappa",
+        "spearman",
+        "note",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def judge_bins(curve: pd.DataFrame) -> pd.DataFrame:
+    """Ten bins for every ordered pair of judges."""
+    rows = [
+        {
+            "judge": a,
+            "other": b,
+            "bin_low": i / 10,
+            "bin_high": (i + 1) / 10,
+            "n": 50 + 20 * i,
+            "mean_judge": (i + 0.5) / 10,
+            "mean_other": ((i + 0.5) / 10) ** 1.3,
+        }
+        for a, b in itertools.permutations(curve["judge"].unique(), 2)
+        for i in range(10)
+    ]
+    columns = ["judge", "other", "bin_low", "bin_high", "n", "mean_judge", "mean_other"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def plan(curve: pd.DataFrame) -> pd.DataFrame:
+    """Five numbers of items times five numbers of seeds for every curve."""
+    groups = curve[["judge", "arm", "category"]].drop_duplicates()
+    return pd.concat(
+        groups.assign(
+            items=items,
+            seeds=seeds,
+            scales=4,
+            slope_se=0.01,
+            df=5.0,
+            detectable=0.3 / np.sqrt(items * seeds),
+            power_flat=0.5,
+            power_margin=0.9,
+            runs=seeds * 4,
+            judgements=seeds * 4 * items,
+            noise="measured: items and seeds",
+        )
+        for items, seeds in itertools.product((50, 100, 200, 400, 800), (1, 2, 3, 5, 8))
+    )
+
+
+def study(**shape: Any) -> dict[str, pd.DataFrame]:
+    """All tables of a study whose `curves` have this shape."""
+    curve = curves(**shape)
+    makers = (verdicts, extrapolation, comparisons, variance, judges, judge_bins, plan)
+    return {"curves": curve} | {maker.__name__: maker(curve) for maker in makers}

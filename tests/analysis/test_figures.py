@@ -16,6 +16,11 @@ from analysis.figures import draw_all, draw_paper
 from analysis.figures.drawing import FIGURES, redraw
 from analysis.options import FigureOptions
 
+SMALL = {
+    "categories": ("math", "open_qa", "code"),
+    "arms": ("full", "lora"),
+    "judges": ("llm", "metric"),
+}
 FAST = FigureOptions(formats=["png"], dpi=72)
 
 
@@ -27,7 +32,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    tables = figure_tables.write(folder / "tables", **figure_tables.study())
+    tables = figure_tables.write(folder / "tables", **figure_tables.study(**SMALL))
     audit = figure_tables.audit(folder / "pools/embedded/audit.json")
     draw_all(tables, folder / "figures", FigureOptions(dpi=72), [audit], "laptop", 0.9)
     return folder / "figures"
@@ -55,7 +60,7 @@ def test_every_picture_can_be_drawn_again_from_its_csv_alone(drawn: Path, tmp_pa
 
 def test_another_process_writes_the_same_bytes(drawn: Path, tmp_path: Path):
     """Dates, hash seeds and set orders must not reach the files."""
-    tables = figure_tables.write(tmp_path / "tables", **figure_tables.study())
+    tables = figure_tables.write(tmp_path / "tables", **figure_tables.study(**SMALL))
     audit = figure_tables.audit(tmp_path / "pools/embedded/audit.json")
     done = run(
         "--tables",

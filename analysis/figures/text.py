@@ -1,0 +1,87 @@
+"""Text on figures: what the fonts can show, how wide it is, how it is made to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import RendererAgg
+
+
+@cache
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+    paths = (font_manager.findfont(family, fallback_to_default=False) for family in families)
+    return frozenset().union(*(font_manager.get_font(path).get_charmap() for path in paths))
+
+
+def printable(text: str) -> str:
+    """`text` with characters that no installed font can show written as their code point.
+
+    A reader then sees <U+6570> and not an empty box, and two such names stay different.
+    """
+    glyphs = _glyphs(tuple(mpl.rcParams["font.family"]))
+    return "".join(c if ord(c) in glyphs or c == "\n" else f"<U+{ord(c):04X}>" for c in text)
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, 288)
+
+
+def text_width(text: str, size: float) -> float:
+    """Width of the widest line of `text` in inches, at a font size in points."""
+    font = font_manager.FontProperties(size=size)
+    lines = [line for line in text.split("\n") if line.strip()]
+    renderer = _renderer()
+    widths = (renderer.get_text_width_height_descent(line, font, False)[0] for line in lines)
+    return max(widths, default=0) / renderer.dpi
+
+
+def wrap(text: str, width: float, size: float) -> str:
+    """Break `text` at blanks so that no line is wider than `width` inches (words stay whole)."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}".strip()
+            if line and text_width(longer, size) > width:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def shorten(text: str, width: float, size: float) -> str:
+    """`text`, printable, cut with an ellipsis in its middle if wider than `width` inches."""
+    text = printable(text)
+    if text_width(text, size) <= width:
+        return text
+    for keep in range(len(text) - 1, 1, -1):
+        tail = keep // 3
+        short = f"{text[: keep - tail]}…{text[len(text) - tail :]}"
+        if text_width(short, size) <= width:
+            return short
+    return text[:1] + "…"
+
+
+def thin_labels(places: Sequence[float], names: Sequence[str], size: float) -> list[str]:
+    """Blank those labels that would touch their neighbours; the first and last stay.
+
+    Args:
+        places: where each label is centred, in inches, ascending.
+        names: the labels.
+        size: font size in points.
+    """
+    half = [text_width(name, size) / 2 + 0.02 for name in names]
+    shown = {0, len(names) - 1} if names else set()
+    edge = places[0] + half[0] if names else 0.0
+    for index in range(1, len(names) - 1):
+        clear_of_last = places[index] + half[index] < places[-1] - half[-1]
+        if places[index] - half[index] > edge and clear_of_last:
+            shown.add(index)
+            edge = places[index] + half[index]
+    return [name if index in shown else "" for index, name in enumerate(names)]
