@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_scaling.config.pools import Decontaminate, Deduplicate, Filters, Pool
 from instruct_scaling.errors import InputError
 from instruct_scaling.evalset import read_items
@@ -285,6 +286,29 @@ def test_fields_categories_and_limit_of_a_source(tmp_path):
     assert [(one.instruction, one.output) for one in kept[:2]] == [("0 + 1?", "1"), ("1 + 1?", "2")]
 
 
+def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_path):
+    path = write_rows(
+        tmp_path / "a.jsonl",
+        [
+            {"instruction": "one ###", "output": "1<|endoftext|> \n"},
+            {"instruction": "two", "input": "###", "output": "2 <|endoftext|> 3"},
+            {"instruction": "three", "output": "<|endoftext|>"},
+        ],
+    )
+    source = {"type": "file", "path": path, "on_error": "skip"}
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "left")
+    assert audit["foreign_marks"] == {"<|endoftext|>": 3}
+    source["cut_endings"] = ["###", "<|endoftext|>"]
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "cut")
+    assert audit["foreign_marks"] == {"<|endoftext|>": 1}
+    assert audit["by_source"][0]["endings_cut"] == 3
+    kept = [(one.instruction, one.input, one.output) for one in iter_records(tmp_path / "cut")]
+    assert kept == [("one", "", "1"), ("two", "", "2 <|endoftext|> 3")]
+    [broken] = step(audit, "read")["reasons"]["broken"]["examples"]
+    assert broken["line"] == 3
+    assert "nothing stands before '<|endoftext|>'" in broken["reason"]
+
+
 def test_categories_of_the_eval_set_may_occur_in_the_pool(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{**rows(1)[0], "category": "poetry"}])
     with pytest.raises(InputError, match="line 1: unknown category 'poetry'"):
@@ -412,25 +436,27 @@ def test_command_line_refuses_without_a_traceback(tmp_path, source, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "n"),
+    ("name", "fields", "n", "marked"),
     [
-        ("alpaca_zh_demo.json", {}, 1000),
-        ("alpaca_en_demo.json", {}, 999),
-        ("gsm8k_train.jsonl", {"instruction": "question", "output": "answer"}, 7473),
+        ("alpaca_zh_demo.json", {}, 1000, False),
+        ("alpaca_en_demo.json", {}, 999, False),
+        ("gsm8k_train.jsonl", {"instruction": "question", "output": "answer"}, 7473, False),
         pytest.param(
             "t0_50k.jsonl.gz",
             {"instruction": "prompt", "output": "completion"},
             55185,
+            True,
             marks=pytest.mark.slow,
         ),
     ],
 )
-def test_public_files_of_four_formats(real_data, tmp_path, name, fields, n):
+def test_public_files_of_four_formats(real_data, tmp_path, name, fields, n, marked):
     source = {"type": "file", "path": str(real_data / name), "fields": fields}
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
     assert audit["read"] == n
     assert step(audit, "read")["removed"] == 0
     assert audit["kept"] == n - step(audit, "deduplicate")["removed"]
+    assert audit["foreign_marks"] == ({"<|endoftext|>": audit["kept"]} if marked else {})
     first = next(iter(iter_records(tmp_path / "records")))
     assert first.output
     assert first.source == name

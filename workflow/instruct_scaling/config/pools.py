@@ -35,6 +35,9 @@ class FileSource(Strict):
     `{information_extraction: extraction}`."""
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
+    cut_endings: list[Annotated[str, Field(min_length=1)]] = []
+    """Strings to cut from the end of instruction, input and output, for instance the end mark of
+    another model's format: `["<|endoftext|>"]`."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the file."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -59,6 +62,8 @@ class HubSource(Strict):
     category_names: dict[str, str] = {}
     """As for a file source."""
     language: str | None = None
+    """As for a file source."""
+    cut_endings: list[Annotated[str, Field(min_length=1)]] = []
     """As for a file source."""
     limit: int | None = Field(None, gt=0)
     """As for a file source."""

@@ -32,6 +32,10 @@ def pool(
     inputs = {**audit.pop("inputs"), str(evalset): sha256_file(evalset)}
     audit["provenance"] = provenance("pool", json.loads(pool), inputs)
     write_json(out_audit, audit)
+    for mark, count in audit["foreign_marks"].items():
+        log.warning(
+            "%d outputs hold %r, a mark of another model's format (see `cut_endings`)", count, mark
+        )
     log.info("%d records in the pool (%d read)", audit["kept"], audit["read"])
 
 

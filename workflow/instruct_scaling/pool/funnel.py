@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ MAX_EXAMPLES = 5
 EXCERPT_CHARS = 80
 QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1}
 
+# Marks by which formats of other models part or end their texts; a tokenizer may read them as its
+# own special tokens.
+FOREIGN_MARKS = re.compile(r"<\|\w+\|>|</?s>|\[/?INST\]|<</?SYS>>|<pad>|<unk>")
+
 
 class Funnel:
     """Counts what happens to every record on its way into the pool."""
@@ -30,6 +35,7 @@ class Funnel:
         self._examples: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._categories: Counter[str | None] = Counter()
         self._languages: Counter[str | None] = Counter()
+        self._marks: Counter[str] = Counter()
         self._prompt_chars = array("I")
         self._output_chars = array("I")
 
@@ -59,6 +65,7 @@ class Funnel:
         self._kept[source] += 1
         self._categories[record.category] += 1
         self._languages[record.language] += 1
+        self._marks.update(set(FOREIGN_MARKS.findall(record.output)))
         self._prompt_chars.append(len(record.instruction) + len(record.input))
         self._output_chars.append(len(record.output))
 
@@ -77,7 +84,8 @@ class Funnel:
 
         `steps` is a list of `{name, removed, kept, reasons: {reason: {count, examples}}}` in
         the order in which records meet them, the first being `read`, which removes broken
-        entries; `kept` is what is left after the step. `characters` holds quantiles of the
+        entries; `kept` is what is left after the step. `foreign_marks` counts the kept records
+        whose output holds a mark of another model's format. `characters` holds quantiles of the
         lengths of kept records.
         """
         return {
@@ -93,6 +101,7 @@ class Funnel:
                     "sha256": source.sha256,
                     "read": usable + source.broken.count,
                     "broken": source.broken.count,
+                    "endings_cut": source.endings_cut,
                     "kept": kept,
                 }
                 for source, usable, kept in zip(
@@ -102,6 +111,7 @@ class Funnel:
             "renamed_categories": [
                 row for source in self._sources for row in source.categories.renamed(source.name)
             ],
+            "foreign_marks": dict(self._marks.most_common()),
             "characters": {
                 "instruction_and_input": _quantiles(self._prompt_chars),
                 "output": _quantiles(self._output_chars),

@@ -21,6 +21,8 @@ class RecordSource:
 
     Iterating yields (number of the line or row, record); broken entries go to `broken`.
 
+    `endings_cut` counts the texts that lost one of the config's endings.
+
     Args:
         config: the source.
         known: categories that may occur besides the standard ones.
@@ -40,6 +42,7 @@ class RecordSource:
     ) -> None:
         self._config = config
         self._wanted = wanted
+        self.endings_cut = 0
         mapping = {} if isinstance(config, EmbeddedSource) else config.category_names
         self.categories = CategoryNames(mapping, known)
         self.sha256: str | None = None
@@ -96,14 +99,29 @@ class RecordSource:
         category = fields.text(row, "category") or config.category
         if category is not None:
             category = self.categories.standard(category)
+        instruction, output = (
+            self._cut(fields.required(row, name), name, config.cut_endings)
+            for name in ("instruction", "output")
+        )
+        input_ = fields.text(row, "input") or ""
         return Record.make(
-            fields.required(row, "instruction"),
-            fields.required(row, "output"),
-            input=fields.text(row, "input") or "",
+            instruction,
+            output,
+            input=self._cut(input_, "input", config.cut_endings) if input_ else "",
             category=category,
             language=fields.text(row, "language") or config.language,
             source=self.name,
         )
+
+    def _cut(self, text: str, name: str, endings: list[str]) -> str:
+        ending = next((one for one in endings if text.rstrip().endswith(one)), None)
+        if ending is None:
+            return text
+        text = text.rstrip().removesuffix(ending)
+        if not text.strip() and name != "input":
+            raise ValueError(f"entry without {name}: nothing stands before {ending!r}")
+        self.endings_cut += 1
+        return text
 
 
 def _hub_rows(config: HubSource) -> Iterator[Row]:
