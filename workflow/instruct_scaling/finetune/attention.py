@@ -23,7 +23,8 @@ Backend = Literal["sdpa", "flash", "flex"]
 BACKENDS: tuple[Backend, ...] = ("flash", "flex", "sdpa")  # in order of preference on a GPU
 
 
-def alibi_slopes(heads: int) -> torch.Tensor:
+@cache
+def alibi_slopes(heads: int, device: torch.device) -> torch.Tensor:
     """ALiBi's head slopes, [heads] float32 (Press et al. 2021, arXiv 2108.12409).
 
     A geometric series for a power of two; else that of the next lower power, followed by every
@@ -32,7 +33,7 @@ def alibi_slopes(heads: int) -> torch.Tensor:
     lower = 2 ** math.floor(math.log2(heads))
     slopes = [2 ** (-8 * (head + 1) / lower) for head in range(lower)]
     slopes += [2 ** (-4 * (2 * head + 1) / lower) for head in range(heads - lower)]
-    return torch.tensor(slopes, dtype=torch.float32)
+    return torch.tensor(slopes, dtype=torch.float32, device=device)
 
 
 def installed(backend: Backend, device: torch.device) -> bool:
@@ -144,14 +145,17 @@ def _attend_flash(
 
 
 @cache
-def _compiled_flex() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+def _compiled_flex() -> Callable[..., Any]:
+    """Compiled once for each shape, which is why rows are filled up to one length for flex."""
+    from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False), torch.compile(create_block_mask)
+    return torch.compile(flex_attention, dynamic=False)
 
 
 def _flex_mask(documents: Documents) -> Any:
     """The row's block mask, made once and shared by all layers."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
     stored = documents.__dict__.get("flex_mask")
     if stored is None:
         numbers = documents.numbers
@@ -159,8 +163,8 @@ def _flex_mask(documents: Documents) -> Any:
         def same_document(b: Any, h: Any, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
             return (i >= j) & (numbers[i] == numbers[j])
 
-        _, make = _compiled_flex()
-        stored = make(same_document, None, None, len(numbers), len(numbers), numbers.device)
+        size = len(numbers)
+        stored = create_block_mask(same_document, None, None, size, size, numbers.device)
         documents.__dict__["flex_mask"] = stored
     return stored
 
@@ -183,9 +187,8 @@ def _attend_flex(
     ) -> torch.Tensor:
         return score + slopes[h] * (j - i)
 
-    flex, _ = _compiled_flex()
     q, k, v = (t.transpose(0, 1)[None] for t in (query, key, value))
-    out = flex(q, k, v, score_mod=alibi, block_mask=_flex_mask(documents))
+    out = _compiled_flex()(q, k, v, score_mod=alibi, block_mask=_flex_mask(documents))
     return out[0].transpose(0, 1)
 
 

@@ -29,14 +29,25 @@ class PackedBatch:
     targets: torch.Tensor
 
 
-def packed_batch(sequences: Sequence[Sequence_], device: torch.device) -> PackedBatch:
+def packed_batch(
+    sequences: Sequence[Sequence_], device: torch.device, *, fill_to: int = 1
+) -> PackedBatch:
     """Lay documents one after the other.
+
+    Args:
+        sequences: tokens and prompt length of each document.
+        device: where the tensors go.
+        fill_to: the row's places become a multiple of this, by a document without targets;
+            for back-ends that are compiled for one shape.
 
     An empty row gets one place and no target: a rank without examples still has to take part in
     the forward and backward pass.
     """
     if not sequences:
-        sequences = [(np.zeros(2, dtype=np.int32), 2)]
+        sequences = [_unsupervised(1)]
+    missing = -sum(len(tokens) - 1 for tokens, _ in sequences) % fill_to
+    if missing:
+        sequences = [*sequences, _unsupervised(missing)]
     starts = np.cumsum([0, *(len(tokens) - 1 for tokens, _ in sequences)])
     positions = [
         np.arange(start + prompt - 1, start + len(tokens) - 1)
@@ -48,6 +59,11 @@ def packed_batch(sequences: Sequence[Sequence_], device: torch.device) -> Packed
         positions=_int64(positions, device),
         targets=_int64([tokens[prompt:] for tokens, prompt in sequences], device),
     )
+
+
+def _unsupervised(places: int) -> Sequence_:
+    """A document that fills places and trains nothing."""
+    return np.zeros(places + 1, dtype=np.int32), places + 1
 
 
 def _int64(parts: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:

@@ -36,7 +36,7 @@ class PackedBloomAttention(BloomAttention):
         """hidden_states and residual [1, places, width] -> ([1, places, width], None)."""
         fused = self.query_key_value(hidden_states)
         query, key, value = fused.view(-1, self.num_heads, 3, self.head_dim).unbind(2)
-        slopes = alibi_slopes(self.num_heads).to(fused.device)
+        slopes = alibi_slopes(self.num_heads, fused.device)
         context = attend(
             query,
             key,

@@ -76,3 +76,5 @@ def quieten() -> None:
 
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    # The newer name of gradient_checkpointing_enable is missing in some 5.x releases.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -79,7 +79,9 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     del zero3
     checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
     order = Order(examples.ids, job.order_seed, plan)
-    trainer = Trainer(engine, examples, order, job.recipe, job.execution, checkpoints)
+    trainer = Trainer(
+        engine, examples, order, job.recipe, job.execution, checkpoints, tuned.attention
+    )
     startup = time.monotonic() - began
     progress = trainer.run()
     summary = train_summary(job, rank, tuned, examples, plan, progress, startup, device)

@@ -9,13 +9,9 @@ import torch
 
 from instruct_scaling.files import sha256_file
 from instruct_scaling.finetune.examples import Examples
+from instruct_scaling.finetune.hardware import device_peak, peak_memory_bytes, training_flops
 from instruct_scaling.finetune.job import Job, Rank
-from instruct_scaling.finetune.metrics import (
-    Progress,
-    device_peak,
-    peak_memory_bytes,
-    training_flops,
-)
+from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.model import Tuned
 from instruct_scaling.finetune.order import Plan
 

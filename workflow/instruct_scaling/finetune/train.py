@@ -75,6 +75,7 @@ class Trainer:
         recipe: Recipe,
         execution: Execution,
         checkpoints: Checkpoints,
+        attention: str,
     ) -> None:
         self.engine = engine
         self.examples = examples
@@ -86,6 +87,7 @@ class Trainer:
         self.world = distributed.get_world_size()
         self.lengths = examples.lengths
         self.stop = StopRequest()
+        self.fill_to = execution.row_tokens if attention == "flex" else 1
 
     def run(self) -> Progress:
         """Train to the end of the plan, from the newest checkpoint if there is one.
@@ -170,7 +172,9 @@ class Trainer:
         )
         rows = [
             packed_batch(
-                [self.examples.sequence(batch[place]) for place in row], self.engine.device
+                [self.examples.sequence(batch[place]) for place in row],
+                self.engine.device,
+                fill_to=self.fill_to,
             )
             for row in packed[self.rank]
         ]

@@ -1,0 +1,695 @@
+"""What fine-tuning BLOOM costs on one GPU: back-ends, head, layers, then the whole 7.07 B model.
+
+    python -m benchmarks.finetune_gpu [--minutes 9] [--out FILE] [--only PHASE ...] [--small]
+
+Needs torch with CUDA, transformers and numpy. Uses flash-attn, triton (flex attention), deepspeed
+and peft where they are installed, and says at the start which are. Nothing is downloaded: weights
+are random. Every phase is written to the result file as soon as it is done, so that a run that is
+cut short leaves what it has measured. `--small` runs the same code with a toy shape on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib.util
+import json
+import platform
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow"))  # the machine may lack the package's own dependencies
+
+from instruct_scaling.finetune.attention import (  # noqa: E402
+    BACKENDS,
+    alibi_slopes,
+    attend,
+    installed,
+)
+from instruct_scaling.finetune.batch import PackedBatch, packed_batch  # noqa: E402
+from instruct_scaling.finetune.documents import Documents  # noqa: E402
+from instruct_scaling.finetune.hardware import device_peak, training_flops  # noqa: E402
+from instruct_scaling.finetune.head import SummedCrossEntropy, chunk_rows  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The model and the rows that are measured."""
+
+    hidden: int
+    layers: int
+    heads: int
+    vocabulary: int
+    row: int  # tokens of a packed row
+    longest: int  # tokens of the longest example
+    batch: int  # examples per optimiser step
+    few_layers: int  # of the layer phase
+    repeats: int
+
+    def config(self, layers: int | None = None) -> Any:
+        """transformers' configuration; BLOOM's published models have no dropout."""
+        from transformers import BloomConfig
+
+        return BloomConfig(
+            vocab_size=self.vocabulary,
+            hidden_size=self.hidden,
+            n_layer=layers or self.layers,
+            n_head=self.heads,
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+            use_cache=False,
+        )
+
+
+BLOOM_7B1 = Shape(4096, 30, 32, 250_880, 2048, 1024, 64, 4, 5)
+TOY = Shape(64, 3, 4, 1000, 256, 128, 8, 2, 2)
+
+
+# --- tools -----------------------------------------------------------------------------------
+
+
+class Bench:
+    """Device, shape, clock and result file of one run."""
+
+    def __init__(self, shape: Shape, device: torch.device, minutes: float, out: Path) -> None:
+        self.shape, self.device, self.out = shape, device, out
+        self.deadline = time.monotonic() + 60 * minutes
+        self.backends = [name for name in BACKENDS if installed(name, device)]
+        self.results: dict[str, Any] = {"environment": environment(device), "phases": {}}
+        self.peak = device_peak(torch.cuda.get_device_name(device)) if self.cuda else None
+
+    @property
+    def cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    def left(self) -> float:
+        """Seconds left."""
+        return self.deadline - time.monotonic()
+
+    def sync(self) -> None:
+        if self.cuda:
+            torch.cuda.synchronize()
+
+    def reset_memory(self) -> None:
+        gc.collect()
+        if self.cuda:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_gb(self) -> float | None:
+        """Peak device memory since the last reset, GB (1e9 bytes); None on a CPU."""
+        return torch.cuda.max_memory_allocated() / 1e9 if self.cuda else None
+
+    def seconds(self, action: Callable[[], Any], repeats: int | None = None) -> float:
+        """Median wall time of an action after one warm-up."""
+        action()
+        times = []
+        for _ in range(repeats or self.shape.repeats):
+            self.sync()
+            began = time.perf_counter()
+            action()
+            self.sync()
+            times.append(time.perf_counter() - began)
+        return float(np.median(times))
+
+    def phase(self, name: str, action: Callable[[], Any], needs_seconds: float) -> None:
+        """Run one phase, note what goes wrong, and write the file."""
+        if self.cuda and self.left() < needs_seconds:
+            self.results["phases"][name] = {"skipped": f"{self.left():.0f} s left"}
+        else:
+            began = time.monotonic()
+            try:
+                result = action()
+            except Exception as error:
+                result = {"failed": repr(error)[:500]}
+                traceback.print_exc(limit=-6)
+            result["phase_seconds"] = round(time.monotonic() - began, 1)
+            self.results["phases"][name] = result
+        self.reset_memory()
+        print(f"--- {name}: {json.dumps(self.results['phases'][name])}", flush=True)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.out.write_text(json.dumps(self.results, indent=2) + "\n", "utf-8")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Machine and packages; None for a package that is not there."""
+    versions: dict[str, str | None] = {}
+    for name in ("torch", "transformers", "triton", "flash-attn", "deepspeed", "peft", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    found = {"python": platform.python_version(), "packages": versions, "device": "CPU"}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {"device": properties.name, "memory_gb": properties.total_memory / 1e9}
+    return found
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Relative error in the Euclidean norm."""
+    wanted = wanted.double()
+    return float((found.detach().double() - wanted).norm() / wanted.norm())
+
+
+def example_lengths(shape: Shape, count: int, seed: int = 0) -> list[int]:
+    """Lengths like those of public instruction data: log-normal, median 200, cut at `longest`."""
+    rng = np.random.default_rng(seed)
+    median = 200 * shape.longest / 1024
+    return np.clip(rng.lognormal(np.log(median), 0.8, count), 8, shape.longest).astype(int).tolist()
+
+
+def sequences(shape: Shape, lengths: list[int], supervised: float) -> list[tuple[np.ndarray, int]]:
+    """Random examples; the last `supervised` share of each is trained on."""
+    rng = np.random.default_rng(1)
+    return [
+        (
+            rng.integers(0, shape.vocabulary, length).astype(np.int32),
+            max(1, round(length * (1 - supervised))),
+        )
+        for length in lengths
+    ]
+
+
+def fill_row(shape: Shape) -> list[int]:
+    """Lengths that fill one row exactly."""
+    lengths, total = [], 0
+    for length in example_lengths(shape, 1000, seed=2):
+        if total + length > shape.row:
+            break
+        lengths.append(length)
+        total += length
+    return [*lengths, shape.row - total] if total < shape.row else lengths
+
+
+# --- attention -------------------------------------------------------------------------------
+
+
+def attention_phase(bench: Bench) -> dict[str, Any]:
+    """Error against float64 and time, forward and backward, of every back-end and of stock."""
+    shape, results = bench.shape, {}
+    mixed = tuple(fill_row(shape))
+    slopes = alibi_slopes(shape.heads, bench.device)
+    for name, lengths in {"one document": (shape.row,), "mixed documents": mixed}.items():
+        documents = Documents(lengths, bench.device)
+        inputs = attention_inputs(shape, bench.device)
+        wanted = reference_attention(inputs, slopes, documents)
+        results[name] = {"documents": len(lengths), "tokens": shape.row}
+        ways: dict[str, Callable[..., torch.Tensor]] = {
+            backend: partial(attend, slopes=slopes, documents=documents, backend=backend)
+            for backend in bench.backends
+        }
+        if len(lengths) == 1:
+            ways["stock"] = lambda q, k, v: stock_attention(q, k, v, slopes)
+        for way, function in ways.items():
+            results[name][way] = measure_attention(bench, function, inputs, wanted)
+    return results
+
+
+def attention_inputs(shape: Shape, device: torch.device) -> list[torch.Tensor]:
+    """Query, key, value and the output's gradient, each [row, heads, dim] bf16."""
+    torch.manual_seed(0)
+    size = (shape.row, shape.heads, shape.hidden // shape.heads)
+    return [torch.randn(size, device=device, dtype=torch.bfloat16) for _ in range(4)]
+
+
+def measure_attention(
+    bench: Bench,
+    function: Callable[..., torch.Tensor],
+    inputs: list[torch.Tensor],
+    wanted: list[torch.Tensor],
+) -> dict[str, Any]:
+    """Errors of output and gradients; milliseconds; one back-end's failure is its own."""
+    try:
+        *qkv, upstream = inputs
+        leaves = [t.clone().requires_grad_() for t in qkv]
+
+        def both() -> list[torch.Tensor]:
+            out = function(*leaves)
+            return [out, *torch.autograd.grad(out, leaves, upstream)]
+
+        found = both()
+        errors = [distance(f, w) for f, w in zip(found, wanted, strict=True)]
+        names = ("output", "query", "key", "value")
+        with torch.no_grad():
+            forward = bench.seconds(lambda: function(*qkv))
+        return {
+            "relative_error": dict(zip(names, errors, strict=True)),
+            "forward_ms": 1e3 * forward,
+            "forward_backward_ms": 1e3 * bench.seconds(both),
+        }
+    except Exception as error:
+        return {"failed": repr(error)[:500]}
+
+
+def reference_attention(
+    inputs: list[torch.Tensor], slopes: torch.Tensor, documents: Documents
+) -> list[torch.Tensor]:
+    """Output and gradients in float64, document by document, head by head."""
+    *qkv, upstream = (t.double() for t in inputs)
+    results = [torch.empty_like(upstream) for _ in range(4)]
+    start = 0
+    for length in documents.lengths:
+        place = torch.arange(length, device=upstream.device)
+        gap = (place[None] - place[:, None]).double()
+        for head, slope in enumerate(slopes.double()):
+            part = (slice(start, start + length), head)
+            leaves = [t[part].clone().requires_grad_() for t in qkv]
+            q, k, v = leaves
+            scores = q @ k.t() / q.shape[1] ** 0.5 + slope * gap
+            out = scores.masked_fill(gap > 0, -torch.inf).softmax(1) @ v
+            grads = torch.autograd.grad(out, leaves, upstream[part])
+            for target, value in zip(results, (out.detach(), *grads), strict=True):
+                target[part] = value
+        start += length
+    return results
+
+
+def stock_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, slopes: torch.Tensor
+) -> torch.Tensor:
+    """transformers' eager BLOOM attention on one document: absolute ALiBi in the input's type."""
+    q, k, v = (t.transpose(0, 1) for t in (query, key, value))
+    length = q.shape[1]
+    place = torch.arange(length, device=q.device)
+    alibi = (slopes[:, None, None] * place).to(q.dtype)
+    scores = torch.baddbmm(
+        alibi.expand(-1, length, -1), q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5
+    )
+    mask = torch.full((length, length), torch.finfo(q.dtype).min, device=q.device, dtype=q.dtype)
+    scores = scores + mask.triu(1)
+    return (scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v).transpose(0, 1)
+
+
+# --- head ------------------------------------------------------------------------------------
+
+
+def head_phase(bench: Bench) -> dict[str, Any]:
+    """Loss head on one row of supervised tokens: fused against logits and cross_entropy."""
+    shape = bench.shape
+    torch.manual_seed(0)
+    hidden = torch.randn(shape.row, shape.hidden, device=bench.device, dtype=torch.bfloat16)
+    weight = torch.randn(shape.vocabulary, shape.hidden, device=bench.device) * 0.02
+    weight = weight.to(torch.bfloat16)
+    targets = torch.randint(shape.vocabulary, (shape.row,), device=bench.device)
+
+    def fused(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return SummedCrossEntropy.apply(h, w, targets, chunk_rows(shape.vocabulary))
+
+    def stock(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy((h @ w.t()).float(), targets, reduction="sum")
+
+    wanted = _head_gradients(stock, hidden.float(), weight.float())
+    results: dict[str, Any] = {"supervised_tokens": shape.row}
+    for name, function in (("fused", fused), ("stock", stock)):
+        bench.reset_memory()
+        before = torch.cuda.memory_allocated() / 1e9 if bench.cuda else None
+        found = _head_gradients(function, hidden, weight)
+        peak = bench.peak_gb()
+        results[name] = {
+            "relative_error": [distance(f, w) for f, w in zip(found, wanted, strict=True)],
+            "extra_memory_gb": None if peak is None else peak - before,
+        }
+        del found
+        results[name]["ms"] = 1e3 * bench.seconds(
+            lambda function=function: _head_gradients(function, hidden, weight)
+        )
+    return results
+
+
+def _head_gradients(
+    function: Callable[..., torch.Tensor], hidden: torch.Tensor, weight: torch.Tensor
+) -> list[torch.Tensor]:
+    leaves = [hidden.detach().requires_grad_(), weight.detach().requires_grad_()]
+    loss = function(*leaves)
+    return [loss.detach(), *torch.autograd.grad(loss, leaves)]
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+def random_model(bench: Bench, layers: int | None, dtype: torch.dtype) -> Any:
+    """A BLOOM with random weights, made on the device in its own type."""
+    from transformers import BloomForCausalLM
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        torch.manual_seed(0)
+        with torch.device(bench.device):
+            model = BloomForCausalLM(bench.shape.config(layers))
+    finally:
+        torch.set_default_dtype(before)
+    return model.train()
+
+
+def pack(model: Any, backend: str) -> None:
+    from instruct_scaling.finetune.bloom import pack_model
+
+    pack_model(model, backend)
+
+
+def unpack(model: Any) -> None:
+    from instruct_scaling.finetune.bloom import restore
+
+    restore(model)
+
+
+def packed_loss(model: Any, row: PackedBatch) -> torch.Tensor:
+    return model(batch=row)
+
+
+def stock_loss(model: Any, padded: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """transformers' own forward with labels; summed over the supervised tokens."""
+    ids, mask, labels = padded
+    count = (labels[:, 1:] != -100).sum()
+    return model(input_ids=ids, attention_mask=mask, labels=labels).loss * count
+
+
+def pad(examples: list[tuple[np.ndarray, int]], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Input ids, attention mask and labels [examples, longest]."""
+    longest = max(len(tokens) for tokens, _ in examples)
+    ids = torch.zeros(len(examples), longest, dtype=torch.int64)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, (tokens, prompt) in enumerate(examples):
+        whole = torch.from_numpy(tokens.astype(np.int64))
+        ids[row, : len(whole)], mask[row, : len(whole)] = whole, 1
+        labels[row, prompt : len(whole)] = whole[prompt:]
+    return ids.to(device), mask.to(device), labels.to(device)
+
+
+def gradients(model: Any) -> torch.Tensor:
+    """All gradients as one vector on the CPU, float32; they are dropped from the model."""
+    parts = [p.grad.float().flatten().cpu() for p in model.parameters() if p.grad is not None]
+    model.zero_grad(set_to_none=True)
+    return torch.cat(parts)
+
+
+def layers_phase(bench: Bench) -> dict[str, Any]:
+    """A few layers of true width: gradient error of bf16 against fp32, and time per back-end."""
+    shape = bench.shape
+    examples = sequences(shape, fill_row(shape), supervised=0.6)
+    results: dict[str, Any] = {"layers": shape.few_layers, "documents": len(examples)}
+    small = Shape(**{**asdict(shape), "vocabulary": min(shape.vocabulary, 8192)})
+    bench_small = bench.shape
+    bench.shape = small
+    try:
+        examples = sequences(small, fill_row(small), supervised=0.6)
+        model = random_model(bench, small.few_layers, torch.float32)
+        pack(model, "sdpa")
+        row = packed_batch(examples, bench.device)
+        packed_loss(model, row).backward()
+        wanted = gradients(model)
+        unpack(model)
+        model.to(torch.bfloat16)
+
+        def packed_step() -> None:
+            packed_loss(model, packed_batch(examples, bench.device)).backward()
+
+        def stock_step() -> None:
+            for example in examples:
+                stock_loss(model, pad([example], bench.device)).backward()
+
+        for backend in bench.backends:
+            pack(model, backend)
+            results[backend] = _time_and_error(bench, model, packed_step, wanted)
+            unpack(model)
+        results["stock, one by one"] = _time_and_error(bench, model, stock_step, wanted)
+    finally:
+        bench.shape = bench_small
+    return results
+
+
+def _time_and_error(
+    bench: Bench, model: Any, step: Callable[[], None], wanted: torch.Tensor
+) -> dict[str, Any]:
+    try:
+        bench.reset_memory()
+        step()
+        error = distance(gradients(model), wanted)
+        return {"gradient_error": error, "ms": 1e3 * bench.seconds(step), "gb": bench.peak_gb()}
+    except Exception as failure:
+        return {"failed": repr(failure)[:500]}
+    finally:
+        model.zero_grad(set_to_none=True)
+
+
+# --- the whole model -------------------------------------------------------------------------
+
+
+class GroupedAdamW:
+    """AdamW with fp32 master weights, one parameter after the other.
+
+    The memory of ZeRO-3 with small sub-groups on one GPU, without DeepSpeed: 2 bytes of weights,
+    2 of gradients and 12 of master weights and moments for each trainable parameter.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], rate: float) -> None:
+        self.rate, self.steps = rate, 0
+        self.states = [
+            (p, p.detach().float(), *(torch.zeros_like(p, dtype=torch.float32) for _ in range(2)))
+            for p in parameters
+        ]
+
+    @torch.no_grad()
+    def step(self, scale: float) -> None:
+        """Update with gradients multiplied by `scale`, then drop them."""
+        self.steps += 1
+        for parameter, master, first, second in self.states:
+            grad = parameter.grad.float().mul_(scale)
+            parameter.grad = None
+            torch._fused_adamw_(
+                [master], [grad], [first], [second], [], [torch.tensor(float(self.steps),
+                device=master.device)], lr=self.rate, beta1=0.9, beta2=0.999, weight_decay=0.001,
+                eps=1e-8, amsgrad=False, maximize=False,
+            )  # fmt: skip
+            parameter.copy_(master)
+
+
+class LowRank(nn.Module):
+    """A frozen linear layer with a rank-8 adapter, for machines without PEFT."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+        like = linear.weight
+        self.down = nn.Parameter(torch.randn(8, linear.in_features).to(like) * 0.02)
+        self.up = nn.Parameter(like.new_zeros(linear.out_features, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Linear layer plus low-rank update."""
+        return self.linear(x) + F.linear(F.linear(x, self.down), self.up)
+
+
+def add_low_rank(model: Any) -> None:
+    """Freeze the model and lay adapters into all linear layers of its blocks."""
+    model.requires_grad_(False)
+    for block in model.transformer.h:
+        for parent, name in (
+            (block.self_attention, "query_key_value"),
+            (block.self_attention, "dense"),
+            (block.mlp, "dense_h_to_4h"),
+            (block.mlp, "dense_4h_to_h"),
+        ):
+            setattr(parent, name, LowRank(getattr(parent, name)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement on the whole model."""
+
+    name: str
+    tuning: str  # full or lora
+    way: str  # a back-end, or stock
+    lengths: list[int]  # tokens of the examples of one optimiser step
+    supervised: float
+    recompute: bool
+
+
+def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
+    """The examples of one optimiser step, row by row (packed) or micro-batch by micro-batch."""
+    from instruct_scaling.finetune.packing import first_fit_decreasing
+
+    examples = sequences(shape, case.lengths, case.supervised)
+    if case.way != "stock":
+        rows = first_fit_decreasing(case.lengths, shape.row)
+    else:
+        # As many padded examples as a packed row has tokens, in random order: the usual collator.
+        size = max(1, shape.row // max(case.lengths))
+        rows = [
+            list(range(at, min(at + size, len(examples)))) for at in range(0, len(examples), size)
+        ]
+    return [[examples[place] for place in row] for row in rows]
+
+
+def predicted_gb(shape: Shape, parameters: int, trainable: int, recompute: bool) -> float:
+    """Peak memory by arithmetic: 2 bytes a weight, 14 more a trainable one (gradient, master,
+    two moments); 32 bytes * width a token and layer of activations (2 when recomputed, and one
+    layer's 32); the head's fp32 gradient, its bf16 copy and one chunk of logits."""
+    token = 32 * shape.hidden * shape.row
+    activations = (2 * shape.hidden * shape.row * shape.layers + token) if recompute else (
+        token * shape.layers
+    )  # fmt: skip
+    table = shape.vocabulary * shape.hidden
+    head = (6 * table if trainable > table else 0) + 8 * min(
+        shape.row, chunk_rows(shape.vocabulary)
+    ) * shape.vocabulary
+    return (2 * parameters + 14 * trainable + activations + head) / 1e9
+
+
+def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
+    """Optimiser steps on the whole model, case by case, on one set of weights and states."""
+    model = random_model(bench, None, torch.bfloat16 if bench.cuda else torch.float32)
+    if tuning == "lora":
+        add_low_rank(model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    total, trainable = (sum(p.numel() for p in ps) for ps in (model.parameters(), trained))
+    optimizer = GroupedAdamW(trained, 1e-6)
+    results: dict[str, Any] = {"parameters": total, "trainable": trainable}
+    for case in cases:
+        if bench.cuda and bench.left() < 45:
+            results[case.name] = {"skipped": f"{bench.left():.0f} s left"}
+            continue
+        try:
+            results[case.name] = run_case(bench, model, optimizer, case, total, trainable)
+        except torch.OutOfMemoryError as error:
+            results[case.name] = {"out_of_memory": str(error)[:200]}
+        except Exception as error:
+            results[case.name] = {"failed": repr(error)[:500]}
+        model.zero_grad(set_to_none=True)
+        bench.reset_memory()
+        print(f"    {case.name}: {json.dumps(results[case.name])}", flush=True)
+    return results
+
+
+def run_case(
+    bench: Bench, model: Any, optimizer: GroupedAdamW, case: Case, total: int, trainable: int
+) -> dict[str, Any]:
+    """Time optimiser steps of one case; the first warms up."""
+    shape, rows = bench.shape, rows_of(case, bench.shape)
+    stock = case.way == "stock"
+    fill_to = shape.row if case.way == "flex" else 1
+    with prepared(model, case):
+        scale = 1 / max(1, sum(len(t) - p for row in rows for t, p in row))
+
+        def step() -> None:
+            for row in rows:
+                if stock:
+                    loss = stock_loss(model, pad(row, bench.device))
+                else:
+                    loss = packed_loss(model, packed_batch(row, bench.device, fill_to=fill_to))
+                loss.backward()
+            optimizer.step(scale)
+
+        bench.reset_memory()
+        seconds = bench.seconds(step, repeats=2)
+    tokens = sum(case.lengths)
+    table = shape.vocabulary * shape.hidden
+    shared = {"layers": shape.layers, "width": shape.hidden, "tokens": tokens}
+    flops = training_flops(
+        body=total - table,
+        head=table,
+        trained=trainable / total,
+        supervised=sum(len(t) - p for row in rows for t, p in row),
+        squares=sum(length**2 for length in case.lengths),
+        **shared,
+    )
+    return {
+        "tokens_per_second": tokens / seconds,
+        "step_seconds": seconds,
+        "tokens_per_step": tokens,
+        "rows": len(rows),
+        "mfu": flops / seconds / bench.peak if bench.peak else None,
+        "recompute": case.recompute,
+        "peak_gb": bench.peak_gb(),
+        "predicted_gb": None if stock else predicted_gb(shape, total, trainable, case.recompute),
+    }
+
+
+@contextlib.contextmanager
+def prepared(model: Any, case: Case) -> Iterator[None]:
+    """Class swap and recomputation for the length of one case."""
+    if case.way != "stock":
+        pack(model, case.way)
+    if case.recompute:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        if case.tuning == "lora":
+            model.enable_input_require_grads()
+    try:
+        yield
+    finally:
+        if case.recompute:
+            model.gradient_checkpointing_disable()
+        if case.way != "stock":
+            unpack(model)
+
+
+def cases(bench: Bench, tuning: str) -> list[Case]:
+    """Rows full of one long document for MFU; a batch of real lengths for useful tokens."""
+    shape = bench.shape
+    full = [shape.row] * (8 if bench.cuda else 2)
+    real = example_lengths(shape, shape.batch)
+    found = []
+    for backend in bench.backends:
+        if backend == "sdpa" and len(bench.backends) > 1 and tuning == "lora":
+            continue
+        found += [
+            Case(f"{backend}, full rows", tuning, backend, full, 1.0, False),
+            Case(f"{backend}, real lengths", tuning, backend, real, 0.6, False),
+        ]
+    best = bench.backends[0]
+    found += [
+        Case(f"{best}, full rows, recomputing", tuning, best, full, 1.0, True),
+        Case("stock, real lengths, recomputing", tuning, "stock", real, 0.6, True),
+        Case("stock, full rows, recomputing", tuning, "stock", full, 1.0, True),
+        Case("stock, real lengths", tuning, "stock", real, 0.6, False),
+    ]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--small", action="store_true", help="toy shape, also on a CPU")
+    parser.add_argument("--minutes", type=float, default=9.0, help="stop starting phases after")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/finetune_gpu.json")
+    parser.add_argument("--only", nargs="*", default=None, help="attention head layers full lora")
+    options = parser.parse_args()
+    if not options.small and not torch.cuda.is_available():
+        raise SystemExit("no GPU here; --small runs the same code with a toy shape on the CPU")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bench = Bench(TOY if options.small else BLOOM_7B1, device, options.minutes, options.out)
+    # The newer name of gradient_checkpointing_enable is missing in some 5.x releases.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    print(json.dumps(bench.results["environment"], indent=2))
+    missing = [n for n in ("flash_attn", "triton", "deepspeed") if not importlib.util.find_spec(n)]
+    print(f"back-ends: {', '.join(bench.backends)}; not installed: {', '.join(missing) or '-'}")
+    phases: dict[str, tuple[Callable[[], Any], float]] = {
+        "attention": (lambda: attention_phase(bench), 30),
+        "head": (lambda: head_phase(bench), 20),
+        "layers": (lambda: layers_phase(bench), 30),
+        "full": (lambda: model_phase(bench, "full", cases(bench, "full")), 60),
+        "lora": (lambda: model_phase(bench, "lora", cases(bench, "lora")), 60),
+    }
+    for name in options.only or phases:
+        action, needs = phases[name]
+        bench.phase(name, action, needs)
+    print(f"written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()

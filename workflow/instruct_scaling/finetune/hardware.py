@@ -1,0 +1,67 @@
+"""What the hardware could do and what the model needs of it: peaks, operations, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+# Dense bf16 peak of the makers' data sheets, FLOP/s, by a part of torch's device name.
+DEVICE_PEAKS: dict[str, float] = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H800": 989e12,
+    "B200": 2250e12,
+    "A100": 312e12,
+    "A800": 312e12,
+    "L40S": 362e12,
+    "A40": 150e12,
+    "RTX 4090": 165e12,
+    "RTX 3090": 71e12,
+}
+
+
+def device_peak(name: str) -> float | None:
+    """Dense bf16 peak of a device in FLOP/s; None where it is not known."""
+    return next((peak for part, peak in DEVICE_PEAKS.items() if part in name), None)
+
+
+def training_flops(
+    *,
+    body: int,
+    head: int,
+    trained: float,
+    layers: int,
+    width: int,
+    tokens: int,
+    supervised: int,
+    squares: int,
+) -> float:
+    """Floating-point operations of forward and backward pass, without recomputation.
+
+    6 per weight and token (Kaplan et al. 2020, arXiv 2001.08361), of which 2 are the gradient of
+    the weight itself, not needed where it is frozen. Body weights see every token, the head only
+    supervised ones, the embedding look-up counts nothing. Causal attention adds
+    12 * layers * width * length^2 / 2 per document.
+
+    Args:
+        body: weights of the transformer blocks.
+        head: weights of the output projection.
+        trained: share of the weights that is trained.
+        layers, width: shape of the model.
+        tokens, supervised: tokens seen and tokens trained on.
+        squares: sum over documents of length^2.
+    """
+    weights = body * tokens + head * supervised
+    return (4.0 + 2.0 * trained) * weights + 6.0 * layers * width * squares
+
+
+def peak_memory_bytes() -> int:
+    """Peak of this process: device memory on a GPU, resident memory on a CPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
