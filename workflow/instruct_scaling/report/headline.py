@@ -23,6 +23,9 @@ from instruct_scaling.report.wording import (
     short,
 )
 
+FEW_ARMS = 2
+"""Up to so many arms each is told of in full; of more, counts without names."""
+MOST_NAMES = 12
 LADDER_CLAIMS = {"not shown": "no change shown"}
 
 
@@ -52,20 +55,21 @@ def headlines(
     for table in tables:
         prefix = f"Arm {table.arm}: " if len(tables) > 1 else ""
         verdict = by_arm.get(table.arm)
-        parts = [
-            *_overall(table, verdict, level, decimals),
-            *(_ends_compared(table, level) if verdict is None else _verdict_counts(verdict)),
-            *(() if verdict is None else _whole_ladder(verdict, level)),
-        ]
+        parts = [*_overall(table, level, decimals)]
+        if verdict is None:
+            parts += _ends_compared(table, level)
+        elif len(tables) > FEW_ARMS:
+            parts += _verdict_counts(verdict, most_names=0)
+        else:
+            parts += [*_verdict_counts(verdict), *_tail(verdict, level)]
+            parts += _whole_ladder(verdict, level)
         sentences += [prefix + part for part in parts]
     return sentences + list(
         _differences([row for row in differences if row.judge == judge], level, decimals)
     )
 
 
-def _overall(
-    table: CurveTable, verdicts: VerdictTable | None, level: str, decimals: int
-) -> Iterator[str]:
+def _overall(table: CurveTable, level: str, decimals: int) -> Iterator[str]:
     row = next((row for row in table.rows if row.category == OVERALL), None)
     ends = None if row is None else _ends(row)
     if ends is None:
@@ -78,7 +82,10 @@ def _overall(
         f"{number(first.mean, decimals)} {interval(first.low, first.high, decimals)} "
         f"for {start} ({level} intervals)."
     )
-    for verdict in verdicts.rows if verdicts is not None else ():
+
+
+def _tail(table: VerdictTable, level: str) -> Iterator[str]:
+    for verdict in table.rows:
         if verdict.category == OVERALL and verdict.tail.known:
             yield _slope(verdict, level)
 
@@ -86,19 +93,19 @@ def _overall(
 def _slope(verdict: VerdictRow, level: str) -> str:
     margin = "" if verdict.margin is None else f" at a margin of {short(verdict.margin)}"
     return (
-        "Over the tail of the ladder this mean changes by "
+        "Over the tail of the ladder the mean over all categories changes by "
         f"{number(verdict.tail.value, 3, sign=True)} "
         f"{interval(verdict.tail.low, verdict.tail.high, 3, sign=True)} per doubling of the data "
         f"({level} interval); verdict: {verdict.verdict}{margin}."
     )
 
 
-def _verdict_counts(table: VerdictTable) -> Iterator[str]:
+def _verdict_counts(table: VerdictTable, most_names: int = MOST_NAMES) -> Iterator[str]:
     rows = [row for row in table.rows if row.category != OVERALL]
     kinds = [*VERDICT_ORDER, *dict.fromkeys(row.verdict for row in rows)]
     parts = []
     for kind in dict.fromkeys(kinds):
-        parts += _counted([row for row in rows if row.verdict == kind], rows, kind)
+        parts += _counted([row for row in rows if row.verdict == kind], rows, kind, most_names)
     if parts:
         yield f"Verdicts on {plural(len(rows), 'category', 'categories')}: {'; '.join(parts)}."
 
@@ -117,20 +124,28 @@ def _whole_ladder(table: VerdictTable, level: str) -> Iterator[str]:
     risen = [row for row in rows if row.rise.known and row.rise.low > 0]
     known = [row for row in rows if row.rise.known]
     if known:
-        named = f" ({', '.join(category_name(row.category) for row in risen)})" if risen else ""
         yield (
             f"The {level} interval of the rise from the first scale to the tail lies above 0 in "
             f"{len(risen) or 'none'} of {plural(len(known), 'category', 'categories')}"
-            f"{' for which it is known' if len(known) < len(rows) else ''}{named}."
+            f"{' for which it is known' if len(known) < len(rows) else ''}{_named(risen)}."
         )
 
 
-def _counted(some: list[VerdictRow], rows: list[VerdictRow], claim: str) -> list[str]:
+def _counted(
+    some: list[VerdictRow], rows: list[VerdictRow], claim: str, most_names: int = MOST_NAMES
+) -> list[str]:
     if not some:
         return []
     if len(some) == len(rows) > 1:
         return [f"{claim} in all"]
-    return [f"{claim} in {len(some)} ({', '.join(category_name(row.category) for row in some)})"]
+    return [f"{claim} in {len(some)}{_named(some, most_names)}"]
+
+
+def _named(rows: list[VerdictRow], most: int = MOST_NAMES) -> str:
+    """The categories in brackets, where they are few enough to be read."""
+    if not rows or len(rows) > most:
+        return ""
+    return f" ({', '.join(category_name(row.category) for row in rows)})"
 
 
 def _ends_compared(table: CurveTable, level: str) -> Iterator[str]:

@@ -112,20 +112,20 @@ def _missing(check: JudgeCheck) -> Iterator[Limit]:
 
 
 def _undetermined(verdicts: list[VerdictTable]) -> Iterator[Limit]:
+    told = []
     for table in verdicts:
-        names = [
-            category_name(row.category)
-            for row in table.rows
-            if row.verdict == "undetermined" and row.category != OVERALL
-        ]
+        rows = [row for row in table.rows if row.category != OVERALL]
+        names = [category_name(row.category) for row in rows if row.verdict == "undetermined"]
         if names:
-            yield Limit(
-                f"No verdict for {count(len(names))} of "
-                f"{count(sum(row.category != OVERALL for row in table.rows))} categories"
-                + (f" ({table.arm}, {table.judge})" if len(verdicts) > 1 else ""),
-                f"The data do not settle the trend of {listing(names)}. Where it can be said, the "
-                "verdict table names the items and seeds that would.",
-            )
+            whose = f"arm {table.arm}, judge {table.judge}: " if len(verdicts) > 1 else ""
+            which = listing(names) if len(names) < len(rows) else "all"
+            told.append(f"{whose}{which} ({count(len(names))} of {count(len(rows))})")
+    if told:
+        yield Limit(
+            "Trends that the data do not settle",
+            f"No verdict on {'; '.join(told)}. Where it can be said, the verdict table names the "
+            "items and seeds that would settle it.",
+        )
 
 
 def _compute(study: Study) -> Iterator[Limit]:

@@ -14,6 +14,8 @@ from instruct_scaling.report.context import Report
 
 STYLES = ("base.css", "layout.css", "tables.css", "samples.css", "print.css")
 SCRIPTS = ("filter.js",)
+OPEN_TABLES = 2
+"""Tables of the same kind that stand open; further ones are folded."""
 SECTIONS = (
     ("verdicts", "Verdicts"),
     ("scores", "Mean scores"),
@@ -38,6 +40,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             sections=SECTIONS,
+            open_tables=OPEN_TABLES,
             style=Markup(style),
             script=Markup(script),
             policy=content_policy(style, script),
