@@ -23,7 +23,7 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        study=expand_study.as_json(STUDY),
+        study=lambda w: expand_study.as_json(STUDY),
         tables=lambda w, input: folder_of(input.tables),
         version=STAGE_VERSIONS["report"],
     shell:
