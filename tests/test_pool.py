@@ -301,12 +301,12 @@ def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_
     source["cut_endings"] = ["###", "<|endoftext|>"]
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "cut")
     assert audit["foreign_marks"] == {"<|endoftext|>": 1}
-    assert audit["by_source"][0]["endings_cut"] == 3
+    assert audit["by_source"][0]["endings_cut"] == 4
     kept = [(one.instruction, one.input, one.output) for one in iter_records(tmp_path / "cut")]
     assert kept == [("one", "", "1"), ("two", "", "2 <|endoftext|> 3")]
     [broken] = step(audit, "read")["reasons"]["broken"]["examples"]
     assert broken["line"] == 3
-    assert "nothing stands before '<|endoftext|>'" in broken["reason"]
+    assert "holds nothing but one of `cut_endings`" in broken["reason"]
 
 
 def test_categories_of_the_eval_set_may_occur_in_the_pool(tmp_path):

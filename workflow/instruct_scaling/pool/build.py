@@ -16,7 +16,7 @@ from instruct_scaling.pool.decontaminate import DecontaminateStep
 from instruct_scaling.pool.deduplicate import DeduplicateStep
 from instruct_scaling.pool.filters import FilterStep
 from instruct_scaling.pool.funnel import Funnel
-from instruct_scaling.pool.sources import RecordSource
+from instruct_scaling.pool.sources import RecordSource, open_source
 from instruct_scaling.pool.steps import Step
 from instruct_scaling.pool.store import data_hash, write_records
 from instruct_scaling.records import EvalItem, Record
@@ -41,7 +41,7 @@ def build_pool(config: Pool, items: Sequence[EvalItem], folder: str | Path) -> d
     """
     known = tuple(sorted({item.category for item in items}))
     filters = _with_standard_categories(config.filters, known)
-    sources = [RecordSource(source, known, filters.categories) for source in config.sources]
+    sources = [open_source(source, known, filters.categories) for source in config.sources]
     steps: list[Step] = [FilterStep(filters), DeduplicateStep(config.deduplicate)]
     if config.decontaminate.method != "none":
         steps.append(DecontaminateStep(config.decontaminate, items))
@@ -65,7 +65,9 @@ def _kept(
     sources: Sequence[RecordSource], steps: Sequence[Step], funnel: Funnel, ids: list[str]
 ) -> Iterator[Record]:
     for index, source in enumerate(sources):
-        for number, record in tqdm(source, desc=source.name, unit=" records", mininterval=1):
+        for number, record in tqdm(
+            source.records, desc=source.name, unit=" records", mininterval=1
+        ):
             funnel.usable(index)
             for step in steps:
                 removal = step(record)

@@ -109,7 +109,7 @@ class Funnel:
                 )
             ],
             "renamed_categories": [
-                row for source in self._sources for row in source.categories.renamed(source.name)
+                row for source in self._sources for row in source.renamed_categories
             ],
             "foreign_marks": dict(self._marks.most_common()),
             "characters": {

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from instruct_scaling.categories import CATEGORIES
-from instruct_scaling.category_names import CategoryNames
 from instruct_scaling.config.pools import EmbeddedSource, FileSource, HubSource
 from instruct_scaling.embedded import generate_records
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import sha256_file
+from instruct_scaling.pool.parse import RecordParser
 from instruct_scaling.records import Record
-from instruct_scaling.rows import Broken, BrokenLog, FieldReader, Row, RowFile
+from instruct_scaling.rows import Broken, BrokenLog, Row, RowFile
+
+NumberedRecords = Iterator[tuple[int, Record]]
 
 
+@dataclass(frozen=True, slots=True)
 class RecordSource:
-    """One source of a pool, ready to be read once.
+    """One source of a pool, opened, to be read once.
 
-    Iterating yields (number of the line or row, record); broken entries go to `broken`.
+    `records` yields (number of the line or row, record), notes broken entries in `broken`, and
+    raises InputError at the first of them unless the config says to skip them.
+    """
 
-    `endings_cut` counts the texts that lost one of the config's endings.
+    name: str
+    location: str
+    sha256: str | None
+    broken: BrokenLog
+    records: NumberedRecords
+    parser: RecordParser | None = None
+
+    @property
+    def endings_cut(self) -> int:
+        """Texts that lost one of the config's endings."""
+        return self.parser.endings_cut if self.parser else 0
+
+    @property
+    def renamed_categories(self) -> list[dict[str, Any]]:
+        """As `CategoryNames.renamed` says."""
+        return self.parser.categories.renamed(self.name) if self.parser else []
+
+
+def open_source(
+    config: EmbeddedSource | FileSource | HubSource,
+    known: tuple[str, ...],
+    wanted: Sequence[str] | None,
+) -> RecordSource:
+    """Open one source; nothing is read from it yet.
 
     Args:
         config: the source.
@@ -30,98 +59,53 @@ class RecordSource:
             over these alone.
 
     Raises:
-        InputError: no such file or data set; while iterating: a broken entry, unless the config
-            says to skip them.
+        InputError: no such file.
     """
+    if isinstance(config, EmbeddedSource):
+        location = f"generator, seed {config.seed}"
+        broken = BrokenLog(location, "row", "stop")
+        return RecordSource("embedded", location, None, broken, _generated(config, wanted))
+    if isinstance(config, FileSource):
+        file = RowFile(config.path)
+        parser = RecordParser(config, known, Path(config.path).name)
+        broken = BrokenLog(config.path, file.unit, config.on_error)
+        records = _parsed(file, parser, broken, config.limit)
+        return RecordSource(
+            parser.name, config.path, sha256_file(config.path), broken, records, parser
+        )
+    location = f"{config.dataset}@{config.revision}, split {config.split}"
+    parser = RecordParser(config, known, config.dataset)
+    broken = BrokenLog(location, "row", config.on_error)
+    records = _parsed(_hub_rows(config), parser, broken, config.limit)
+    return RecordSource(parser.name, location, None, broken, records, parser)
 
-    def __init__(
-        self,
-        config: EmbeddedSource | FileSource | HubSource,
-        known: tuple[str, ...],
-        wanted: list[str] | None,
-    ) -> None:
-        self._config = config
-        self._wanted = wanted
-        self.endings_cut = 0
-        mapping = {} if isinstance(config, EmbeddedSource) else config.category_names
-        self.categories = CategoryNames(mapping, known)
-        self.sha256: str | None = None
-        if isinstance(config, FileSource):
-            self._file = RowFile(config.path)
-            self.name = Path(config.path).name
-            self.location = config.path
-            self.sha256 = sha256_file(config.path)
-            self.broken = BrokenLog(config.path, self._file.unit, config.on_error)
-        elif isinstance(config, HubSource):
-            self.name = config.dataset
-            self.location = f"{config.dataset}@{config.revision}, split {config.split}"
-            self.broken = BrokenLog(self.location, "row", config.on_error)
-        else:
-            self.name = "embedded"
-            self.location = f"generator, seed {config.seed}"
-            self.broken = BrokenLog(self.location, "row", "stop")
 
-    def __iter__(self) -> Iterator[tuple[int, Record]]:
-        config = self._config
-        if isinstance(config, EmbeddedSource):
-            wanted = CATEGORIES if self._wanted is None else self._wanted
-            standard = tuple(name for name in CATEGORIES if name in wanted)
-            if not standard:
-                return iter(())
-            return enumerate(generate_records(config.records, config.seed, categories=standard), 1)
-        return self._records(
-            self._file if isinstance(config, FileSource) else _hub_rows(config), config
+def _generated(config: EmbeddedSource, wanted: Sequence[str] | None) -> NumberedRecords:
+    categories = tuple(one for one in CATEGORIES if wanted is None or one in wanted)
+    if categories:
+        yield from enumerate(
+            generate_records(config.records, config.seed, categories=categories), 1
         )
 
-    def _records(
-        self, rows: Iterable[Row | Broken], config: FileSource | HubSource
-    ) -> Iterator[tuple[int, Record]]:
-        fields = FieldReader(config.fields)
-        usable = 0
-        for row in rows:
-            if usable == config.limit:
-                break
-            if isinstance(row, Row):
-                try:
-                    record = self._record(row.value, fields, config)
-                except ValueError as error:
-                    row = Broken(row.number, str(error))
-                else:
-                    usable += 1
-                    yield row.number, record
-                    continue
-            self.broken.add(row)
-        fields.check_all_found(self.location)
 
-    def _record(
-        self, row: dict[str, Any], fields: FieldReader, config: FileSource | HubSource
-    ) -> Record:
-        category = fields.text(row, "category") or config.category
-        if category is not None:
-            category = self.categories.standard(category)
-        instruction, output = (
-            self._cut(fields.required(row, name), name, config.cut_endings)
-            for name in ("instruction", "output")
-        )
-        input_ = fields.text(row, "input") or ""
-        return Record.make(
-            instruction,
-            output,
-            input=self._cut(input_, "input", config.cut_endings) if input_ else "",
-            category=category,
-            language=fields.text(row, "language") or config.language,
-            source=self.name,
-        )
-
-    def _cut(self, text: str, name: str, endings: list[str]) -> str:
-        ending = next((one for one in endings if text.rstrip().endswith(one)), None)
-        if ending is None:
-            return text
-        text = text.rstrip().removesuffix(ending)
-        if not text.strip() and name != "input":
-            raise ValueError(f"entry without {name}: nothing stands before {ending!r}")
-        self.endings_cut += 1
-        return text
+def _parsed(
+    rows: Iterable[Row | Broken], parser: RecordParser, broken: BrokenLog, limit: int | None
+) -> NumberedRecords:
+    usable = 0
+    for row in rows:
+        if usable == limit:
+            break
+        if isinstance(row, Row):
+            try:
+                record = parser.record(row.value)
+            except ValueError as error:
+                row = Broken(row.number, str(error))
+            else:
+                usable += 1
+                yield row.number, record
+                continue
+        broken.add(row)
+    parser.fields.check_all_found(broken.where)
 
 
 def _hub_rows(config: HubSource) -> Iterator[Row]:
