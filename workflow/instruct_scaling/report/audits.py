@@ -82,7 +82,9 @@ def _examples(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _table(key: str, value: Any) -> Table | None:
     if isinstance(value, dict):
         if all(isinstance(part, dict) for part in value.values()):
-            return _rows_table(words(key), [{"name": words(k), **part} for k, part in value.items()])
+            return _rows_table(
+                words(key), [{"name": words(k), **part} for k, part in value.items()]
+            )
         return _rows_table(words(key), [{"name": words(k), "value": v} for k, v in value.items()])
     if isinstance(value, list) and all(isinstance(part, dict) for part in value):
         return _rows_table(words(key), value)
