@@ -86,6 +86,11 @@ def _curves(
     overall_note = note
     if unknown:
         overall_note = join(note, f"mean of the others; no scores in {', '.join(unknown)}")
+    still = [name for name in known if _no_noise(curves[name])]
+    if still:
+        overall_note = join(
+            overall_note, f"counted as without noise, all scores equal: {', '.join(still)}"
+        )
     if known:
         sample = average([samples[name] for name in known])
         shares = np.mean([missing[name] for name in known], axis=0)
@@ -95,6 +100,10 @@ def _curves(
             next(iter(samples.values())), np.ones_like(missing[unknown[0]]), run_sd, note
         )
     return curves
+
+
+def _no_noise(curve: Curve) -> bool:
+    return curve.covariance is not None and not curve.covariance.total.any()
 
 
 def _curve(sample: Sample, missing: np.ndarray, run_sd: float | None, note: str) -> Curve:

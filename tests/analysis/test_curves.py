@@ -251,3 +251,12 @@ def test_bad_input_ends_without_a_traceback(tmp_path, root):
 def test_a_row_with_an_unknown_column_is_a_programming_error():
     with pytest.raises(KeyError):
         frame("curves", [{"surprise": 1}])
+
+
+def test_overall_names_the_categories_that_bring_it_no_noise():
+    scores = checked(MEANS, items=10)
+    scores.loc[scores["category"] == "code", "score"] = 0.0
+    found = analyse(scores, OPTIONS)
+    for name in ("curves", "verdicts"):
+        overall = found[name].query("category == 'overall'")
+        assert overall["note"].str.contains("all scores equal: code").all()
