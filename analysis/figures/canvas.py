@@ -119,13 +119,12 @@ def freeze(figure: Figure) -> None:
 
 
 def save(figure: Figure, path: Path, suffix: str, dpi: int) -> None:
-    """Write the figure without dates or versions, so that equal input gives equal bytes."""
+    """Write a frozen figure without dates or versions: equal input gives equal bytes."""
     metadata = {
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
     }[suffix]
-    freeze(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
     path.write_bytes(buffer.getvalue())

@@ -24,7 +24,7 @@ from analysis.figures import (
     style,
     variance,
 )
-from analysis.figures.canvas import save
+from analysis.figures.canvas import freeze, save
 from analysis.figures.sources import TEXTS, NothingToDraw, Sources
 from analysis.options import FigureOptions
 
@@ -133,6 +133,7 @@ def _pictures(
     module: ModuleType, name: str, frame: pd.DataFrame, out: Path, options: FigureOptions
 ) -> list[Path]:
     figure = module.draw(frame, options)
+    freeze(figure)
     paths = []
     for suffix in dict.fromkeys(options.formats):
         path = out / f"{name}.{suffix}"

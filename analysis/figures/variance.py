@@ -95,8 +95,8 @@ def _bars(axes: Axes, shares: pd.DataFrame, width: float) -> None:
 def _totals(axes: Axes, deviations: pd.Series) -> None:
     for place, value in enumerate(deviations):
         axes.annotate(
-            f"SD {value:.2f}" if np.isfinite(value) else "not measured",
-            (1, place),
+            f"SD {value:.2f}" if value > 0 else "no variance" if value == 0 else "not measured",
+            (1 if value > 0 else 0, place),
             (4, 0),
             textcoords="offset points",
             va="center",
