@@ -7,9 +7,11 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -460,3 +462,18 @@ def test_public_files_of_four_formats(real_data, tmp_path, name, fields, n, mark
     first = next(iter(iter_records(tmp_path / "records")))
     assert first.output
     assert first.source == name
+
+
+@pytest.mark.slow
+def test_the_pool_of_the_public_study(root, real_data, tmp_path):
+    study = yaml.safe_load((root / "studies" / "real-small.yaml").read_text("utf-8"))
+    section = study["pools"]["public"]
+    for source in section["sources"]:
+        source["path"] = str(real_data / Path(source["path"]).name)
+    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
+    assert audit["read"] == 64_657
+    assert [source["broken"] for source in audit["by_source"][:3]] == [0, 0, 0]
+    assert audit["by_source"][3]["broken"] > 0
+    assert audit["foreign_marks"] == {}
+    assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
+    assert set(audit["by_language"]) == {"en", "zh"}
