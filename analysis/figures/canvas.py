@@ -12,9 +12,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import Normal
+from matplotlib.text import Text
 
 from analysis.figures.style import GREY, INK
-from analysis.figures.text import printable, text_width, wrap
+from analysis.figures.text import needs_outlines, printable, text_width, wrap
 
 
 def canvas(
@@ -116,6 +118,9 @@ def freeze(figure: Figure) -> None:
         for text in (body._supxlabel, body._supylabel):
             if text is not None:
                 text.set_position(np.round(text.get_position(), 3).tolist())
+    for text in figure.findobj(Text):
+        if needs_outlines(text.get_text()):
+            text.set_path_effects([Normal()])  # an effect has it drawn as a path, not as a font
 
 
 def save(figure: Figure, path: Path, suffix: str, dpi: int) -> None:

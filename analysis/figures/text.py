@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import matplotlib as mpl
+from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 
@@ -14,6 +15,22 @@ from matplotlib.backends.backend_agg import RendererAgg
 def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     paths = (font_manager.findfont(family, fallback_to_default=False) for family in families)
     return frozenset().union(*(font_manager.get_font(path).get_charmap() for path in paths))
+
+
+@cache
+def _is_true_type(family: str) -> bool:
+    path = font_manager.findfont(family, fallback_to_default=False)
+    with TTFont(path, fontNumber=0, lazy=True) as font:
+        return "glyf" in font
+
+
+def needs_outlines(text: str) -> bool:
+    """Whether `text` takes a glyph from a font with PostScript outlines.
+
+    Matplotlib would embed such a font in a PDF as if it were TrueType, which readers may refuse.
+    """
+    families = tuple(family for family in mpl.rcParams["font.family"] if _is_true_type(family))
+    return not {ord(c) for c in text if c != "\n"} <= _glyphs(families)
 
 
 def printable(text: str) -> str:

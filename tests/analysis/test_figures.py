@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import figure_tables
@@ -76,6 +78,18 @@ def test_pdf_fonts_are_embedded_as_true_type_and_no_date_is_written(tmp_path: Pa
     assert b"/FontFile2" in content
     assert b"/Type3" not in content
     assert b"CreationDate" not in content
+
+
+def test_chinese_names_are_drawn_in_pdf_with_a_font_that_readers_accept(tmp_path: Path):
+    """No font with PostScript outlines ("OTTO") may stand in a stream for TrueType."""
+    curves = figure_tables.curves(categories=("数学推理",), scales=(100, 200))
+    tables = figure_tables.write(tmp_path / "t", curves=curves)
+    draw_all(tables, tmp_path / "out", FigureOptions(formats=["pdf"]))
+    (path,) = (tmp_path / "out").glob("figure1*.pdf")
+    content = path.read_bytes()
+    streams = re.findall(rb"FlateDecode[^\n]*>>\nstream\n(.*?)\nendstream", content, re.DOTALL)
+    assert streams
+    assert not any(zlib.decompress(stream).startswith(b"OTTO") for stream in streams)
 
 
 def test_a_figure_without_data_is_not_drawn_and_the_index_says_why(tmp_path: Path):
