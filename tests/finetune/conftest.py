@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+
 from instruct_scaling.records import Record
 
 VOCABULARY = 320

@@ -8,8 +8,9 @@ import time
 
 import pytest
 import torch
-from instruct_scaling.files import sha256_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from instruct_scaling.files import sha256_file
 
 from .conftest import write_subset
 

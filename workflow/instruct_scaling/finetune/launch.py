@@ -41,10 +41,7 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
     """
     program = ["-m", MODULE, *arguments, "--launcher", "none"]
     if launcher == "local":
-        port = _free_port()
-        commands = [
-            ([sys.executable, *program], _environment(rank, ranks, port)) for rank in range(ranks)
-        ]
+        commands = [([sys.executable, *program], env) for env in rank_environments(ranks)]
     else:
         commands = [(_external(launcher, program, ranks), dict(os.environ))]
     with _forwarded_signals() as processes:
@@ -69,18 +66,20 @@ def _external(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
     return ["srun", "--ntasks", str(ranks), sys.executable, *program]
 
 
-def _environment(rank: int, ranks: int, port: int) -> dict[str, str]:
-    threads = max(1, (os.cpu_count() or 1) // ranks)
-    return {
-        "OMP_NUM_THREADS": str(threads),
+def rank_environments(ranks: int) -> list[dict[str, str]]:
+    """The environment of each rank on this machine, as torchrun would set it.
+
+    The cores are shared out among the ranks, unless OMP_NUM_THREADS already says otherwise.
+    """
+    shared = {
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks)),
         **os.environ,
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(_free_port()),
         PARENT_VARIABLE: str(os.getpid()),
     }
+    return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
 
 
 def _free_port() -> int:

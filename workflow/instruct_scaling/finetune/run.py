@@ -64,7 +64,7 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     examples = _shared_examples(job)
     plan = Plan.make(len(examples), job.recipe)
     settings = deepspeed_config(job.recipe, rank.world_size, count_parameters(config))
-    zero3 = _announce_zero3(settings)
+    zero3 = announce_zero3(settings)
     checkpointing = job.execution.checkpointing
     tuned = prepare_model(
         job.base,
@@ -112,7 +112,7 @@ def _shared_examples(job: Job) -> Examples:
     return load_examples(folder)
 
 
-def _announce_zero3(settings: dict[str, Any]) -> Any:
+def announce_zero3(settings: dict[str, Any]) -> Any:
     """Tell transformers to partition weights as it loads them; alive while the object is."""
     if settings["zero_optimization"]["stage"] != 3:
         return None

@@ -136,18 +136,10 @@ class Trainer:
             Mean loss per supervised token of the global batch, and whether any rank was asked
             to stop.
         """
-        step = self._rows(progress.step)
+        step = self.rows(progress.step)
         self._set_learning_rate(progress.step)
-        # DeepSpeed averages gradients over ranks; the factor turns that mean into the sum.
-        scale = self.world / step.supervised
-        total = torch.zeros(2, dtype=torch.float64)
-        for place, row in enumerate(step.rows, 1):
-            self.engine.set_gradient_accumulation_boundary(place == len(step.rows))
-            loss = self.engine(batch=row)
-            self.engine.backward(loss * scale)
-            total[0] += float(loss.detach())
-        total[1] = float(self.stop.asked)
-        summed = self._sum(total)
+        local = self.accumulate(step)
+        summed = self._sum(torch.tensor([local, float(self.stop.asked)], dtype=torch.float64))
         mean = float(summed[0]) / step.supervised
         self._check_finite(mean, "loss", step, progress.step)
         self.engine.step()
@@ -162,7 +154,27 @@ class Trainer:
         progress.rows += step.row_count
         return mean, bool(summed[1] > 0)
 
-    def _rows(self, step: int) -> StepRows:
+    def accumulate(self, step: StepRows) -> float:
+        """Forward and backward pass over this rank's rows.
+
+        The gradient that the ranks then share is that of the mean loss over all supervised
+        tokens of the global batch, however they are spread over rows and ranks.
+
+        Returns:
+            This rank's summed loss.
+        """
+        # DeepSpeed averages gradients over ranks; the factor turns that mean into the sum.
+        scale = self.world / step.supervised
+        total = 0.0
+        for place, row in enumerate(step.rows, 1):
+            self.engine.set_gradient_accumulation_boundary(place == len(step.rows))
+            loss = self.engine(batch=row)
+            self.engine.backward(loss * scale)
+            total += float(loss.detach())
+        return total
+
+    def rows(self, step: int) -> StepRows:
+        """This rank's share of step `step` (from 0), packed."""
         batch = self.order.batch(step)
         lengths = [int(self.lengths[position]) for position in batch]
         packed = pack(

@@ -1,0 +1,28 @@
+"""The GPU benchmark runs from start to end with a toy shape, also without a GPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_every_phase_measures_something(tmp_path):
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, "-m", "benchmarks.finetune_gpu", "--small", "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=500)
+    phases = json.loads(out.read_text("utf-8"))["phases"]
+    assert not [name for name, phase in phases.items() if "failed" in phase]
+    for row in ("one document", "mixed documents"):
+        assert max(phases["attention"][row]["sdpa"]["relative_error"].values()) < 0.005
+    assert max(phases["head"]["fused"]["relative_error"]) < 0.005
+    assert phases["layers"]["sdpa"]["gradient_error"] < 0.02
+    for tuning in ("full", "lora"):
+        for way in ("sdpa, real lengths", "stock, real lengths"):
+            assert phases[tuning][way]["tokens_per_second"] > 0
