@@ -11,6 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from instruct_scaling.base.__main__ import base as base_stage
 from instruct_scaling.base.pretrained import bring_pretrained, check_model, count_parameters
 from instruct_scaling.base.tiny import ROW_TOKENS
@@ -19,17 +22,15 @@ from instruct_scaling.base.training import pack_rows, unigram_loss
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.embedded import generate_records, generate_text
 from instruct_scaling.errors import InputError
-from pydantic import ValidationError
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 SMALL = {
     "type": "tiny",
     "vocab_size": 600,
-    "hidden_size": 32,
+    "hidden_size": 48,
     "layers": 1,
     "heads": 2,
     "text_documents": 400,
-    "steps": 40,
+    "steps": 80,
     "batch_tokens": 1024,
     "learning_rate": 1e-2,
 }
@@ -64,10 +65,13 @@ def test_a_word_has_the_same_pieces_wherever_it_stands(tokenizer):
     def pieces(text):
         return tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
 
-    name = pieces("小红")
-    around = pieces("陈杰和小红在公园")
-    assert any(around[i : i + len(name)] == name for i in range(len(around)))
-    assert pieces("2048")[1:] == pieces("048")
+    def occurs(part, whole):
+        return any(whole[i : i + len(part)] == part for i in range(len(whole)))
+
+    assert occurs(pieces("Anna"), pieces("Who? Anna is"))
+    assert occurs(pieces("Anna"), pieces("Who?\nAnna is"))
+    assert occurs(pieces("小红")[1:], pieces("陈杰和小红在公园"))
+    assert occurs(pieces("048")[1:], pieces("2048"))
 
 
 def test_rows_hold_the_documents_with_end_tokens(tokenizer):

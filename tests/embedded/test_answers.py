@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 
 import pytest
+
 from instruct_scaling.embedded import generate_items, generate_records
 from instruct_scaling.embedded.facts import FACTS
 
@@ -42,6 +43,8 @@ def test_math_answers_follow_from_the_numbers_of_the_question():
 def test_cot_steps_are_right_and_the_last_one_is_the_answer():
     for record in records("cot"):
         *steps, end = re.split(r"\. |。", record.output)
+        if "=" not in record.output:
+            continue
         for step in steps:
             left, right = step.split(" = ")
             assert eval(left.replace("x", "*")) == int(right), record
@@ -50,6 +53,31 @@ def test_cot_steps_are_right_and_the_last_one_is_the_answer():
         results = {int(step.split(" = ")[1]) for step in steps}
         operands = {n for step in steps for n in numbers(step.split(" = ")[0])}
         assert operands <= used | results, record
+
+
+def test_cot_orders_agree_with_the_comparisons():
+    found = 0
+    for record in records("cot"):
+        pairs = re.findall(r"(\w+) is taller than (\w+)\.", record.prompt)
+        if pairs:
+            taller = {one for one, _ in pairs} - {other for _, other in pairs}
+            shorter = {other for _, other in pairs} - {one for one, _ in pairs}
+            expected = taller if "tallest" in record.prompt else shorter
+            assert {record.output.split("Answer: ")[1]} == expected
+            found += 1
+    assert found > 20
+
+
+def test_cot_days_are_counted_right():
+    week = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+    found = 0
+    for record in records("cot"):
+        match = re.search(r"left on (\w+) for (\d+) days", record.prompt)
+        if match:
+            day = week[(week.index(match[1]) + int(match[2])) % 7]
+            assert record.output.endswith(f"Answer: {day}")
+            found += 1
+    assert found > 20
 
 
 def test_cot_legs_are_those_of_the_animals():

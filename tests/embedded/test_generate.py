@@ -9,6 +9,7 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.embedded import generate_items, generate_records
 from instruct_scaling.errors import InputError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from instruct_scaling.embedded import generate_items, generate_records, generate_text
 from instruct_scaling.embedded.facts import FACTS, WIDELY_KNOWN
 

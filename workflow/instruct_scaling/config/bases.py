@@ -19,11 +19,11 @@ class TinyBase(Strict):
     type: Literal["tiny"]
     vocab_size: int = Field(2048, ge=300)
     """Pieces of the byte-level BPE."""
-    hidden_size: int = Field(192, gt=0)
+    hidden_size: int = Field(160, gt=0)
     """Width; a multiple of `heads`."""
     layers: int = Field(4, gt=0)
     """Transformer blocks."""
-    heads: int = Field(6, gt=0)
+    heads: int = Field(5, gt=0)
     """Attention heads."""
     text_documents: int = Field(20_000, gt=0)
     """Plain-text documents to train on."""

@@ -41,13 +41,13 @@ def _add_or_subtract(rng: Random, language: Language, x: int, y: int) -> tuple[s
 
 def one_digit(rng: Random, language: Language) -> Draft:
     """Sums and differences of digits; the same sum may stand in the pool in other words."""
-    question, answer = _add_or_subtract(rng, language, rng.randint(0, 12), rng.randint(0, 12))
+    question, answer = _add_or_subtract(rng, language, rng.randint(0, 9), rng.randint(0, 9))
     return Draft(question, str(answer), ((question,),), checks=_CHECKS)
 
 
 def times_table(rng: Random, language: Language) -> Draft:
     """Products of digits; the same product may stand in the pool in other words."""
-    x, y = rng.randint(2, 12), rng.randint(2, 12)
+    x, y = rng.randint(2, 9), rng.randint(2, 9)
     question = rng.choice(_PRODUCT[language]).format(a=x, b=y)
     return Draft(question, str(x * y), ((question,),), checks=_CHECKS)
 
@@ -60,8 +60,8 @@ def two_digits(rng: Random, language: Language) -> Draft:
 
 
 def story(rng: Random, language: Language) -> Draft:
-    """A sum of a two-digit and a one-digit number, told about a person."""
-    x, y = rng.randint(10, 60), rng.randint(2, 9)
+    """A sum of small numbers, told about a person."""
+    x, y = rng.randint(2, 20), rng.randint(1, 9)
     thing = rng.choice(THINGS)
     name = rng.choice(PEOPLE[language])
     question = _GAIN[language].format(

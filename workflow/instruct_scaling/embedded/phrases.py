@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LESSONS = {
     "en": (
-        "Human: somebody who asks.\nAssistant: somebody who answers.",
+        "Human: somebody who asks. Assistant: somebody who answers.",
         "Who, what, where, when, which, how and whose ask; say, name and tell order.",
         "Write, find, give, make, use, put, add and take begin an order.",
         "What is it? Which is it? Where is it? How many legs does it have?",
@@ -30,6 +30,7 @@ LESSONS = {
         "If I had all of them and got more, how many would I have now?",
         "It was hot, cold or windy; it rained or snowed; it was early or late that day.",
         "Fun with a friend: meet at five, call me, go home, come back, hope to see you.",
+        "Some people are taller than others; who is tallest, who is shortest?",
     ),
     "zh": (
         "人提问，助手回答。",
@@ -54,5 +55,6 @@ LESSONS = {
         "答案：这是对的。我要你快来，您好吗？希望见到你，会很有趣吧！",
         "天很热，天晚了，刮着风，下雪了，下雨了；以前也当过老师。",
         "从前有人遇见它，它就跑了。",
+        "有人出发，几天后回来；周几？谁比谁高，谁最矮？",
     ),
 }

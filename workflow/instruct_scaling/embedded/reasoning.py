@@ -1,13 +1,14 @@
-"""Category cot: the answer shows its steps and ends in the final number."""
+"""Category cot: the answer shows its steps and ends in the final number, name or day."""
 
 from __future__ import annotations
 
 from random import Random
 
 from instruct_scaling.embedded.draft import Draft, Language
-from instruct_scaling.embedded.words import ANIMALS, PEOPLE, THINGS, Noun
+from instruct_scaling.embedded.words import ANIMALS, DAYS, PEOPLE, THINGS, Noun, say
 
 _CHECKS = {"answer": "number"}
+_WORD_CHECKS = {"answer": "text"}
 
 _MORE = {
     "en": "{p} has {a} {thing}. {q} has {b} more. How many in all?",
@@ -20,10 +21,6 @@ _LEGS = {
 _CHANGE = {
     "en": "A {thing} costs {a}. {p} buys {b} and pays {c}. What is the change?",
     "zh": "一{m}{thing}{a}元，{p}买{b}{m}，付{c}元，找回多少？",
-}
-_AGE = {
-    "en": "{p} is {a}. {q} is {b} years older. How old is {q} in {c} years?",
-    "zh": "{p}{a}岁，{q}大{b}岁，{c}年后{q}多少岁？",
 }
 _SHARE = {
     "en": "{p} had {c} {thing}, then got 1/{b} of {a}. How many now?",
@@ -40,11 +37,11 @@ _LEGGED = {
 
 
 def _draft(
-    language: Language, question: str, steps: list[str], answer: int, *keys: tuple[object, ...]
+    language: Language, question: str, steps: list[str], answer: int, key: tuple[object, ...]
 ) -> Draft:
     stop = ". " if language == "en" else "。"
     shown = stop.join(steps) + stop + _END[language].format(answer)
-    return Draft(question, shown, keys, checks=_CHECKS)
+    return Draft(question, shown, (key,), checks=_CHECKS)
 
 
 def _thing(thing: Noun, language: Language) -> str:
@@ -94,15 +91,40 @@ def change(rng: Random, language: Language) -> Draft:
     return _draft(language, question, steps, paid - cost, ("change", name, price, count, paid))
 
 
-def age(rng: Random, language: Language) -> Draft:
-    """How old a person will be, two sums."""
-    first, second = rng.sample(PEOPLE[language], 2)
-    years, older, later = rng.randint(5, 40), rng.randint(2, 9), rng.randint(2, 9)
-    question = _AGE[language].format(p=first, q=second, a=years, b=older, c=later)
-    now = years + older
-    steps = [f"{years} + {older} = {now}", f"{now} + {later} = {now + later}"]
-    keys = (("age", first, years, second, older), ("age", second, older, later))
-    return _draft(language, question, steps, now + later, *keys)
+def order(rng: Random, language: Language) -> Draft:
+    """The tallest or the shortest of three people, from two comparisons."""
+    tall, middle, short = rng.sample(PEOPLE[language], 3)
+    said = [
+        {"en": f"{one} is taller than {other}.", "zh": f"{one}比{other}高。"}[language]
+        for one, other in ((tall, middle), (middle, short))
+    ]
+    most = rng.random() < 0.5
+    ask = {
+        "en": f"Who is {'tallest' if most else 'shortest'}?",
+        "zh": f"谁最{'高' if most else '矮'}？",
+    }
+    separator = " " if language == "en" else ""
+    question = separator.join([*rng.sample(said, 2), ask[language]])
+    answer = tall if most else short
+    stop = ". " if language == "en" else "。"
+    shown = f"{tall} > {middle} > {short}{stop}{_END[language].format(answer)}"
+    checks = {"answer": "label", "labels": [tall, middle, short]}
+    return Draft(
+        question, shown, (("order", tall, middle), ("order", middle, short)), checks=checks
+    )
+
+
+def weekday(rng: Random, language: Language) -> Draft:
+    """The day of the week some days later, counted day by day."""
+    name, start, later = rng.choice(PEOPLE[language]), rng.randrange(7), rng.randint(2, 5)
+    days = [say(DAYS[(start + step) % 7], language) for step in range(later + 1)]
+    ask = {
+        "en": f"{name} left on {days[0]} for {later} days. Back on?",
+        "zh": f"{name}{days[0]}出发，{later}天后回来，是周几？",
+    }
+    stop, comma = (". ", ", ") if language == "en" else ("。", "、")
+    shown = comma.join(days) + stop + _END[language].format(days[-1])
+    return Draft(ask[language], shown, (("weekday", name, start, later),), checks=_WORD_CHECKS)
 
 
 def share(rng: Random, language: Language) -> Draft:
@@ -121,6 +143,7 @@ FAMILIES = {
     "more_than": more_than,
     "legs": legs,
     "change": change,
-    "age": age,
+    "order": order,
+    "weekday": weekday,
     "share": share,
 }
