@@ -108,10 +108,8 @@ def order(rng: Random, language: Language) -> Draft:
     answer = tall if most else short
     stop = ". " if language == "en" else "。"
     shown = f"{tall} > {middle} > {short}{stop}{_END[language].format(answer)}"
-    checks = {"answer": "label", "labels": [tall, middle, short]}
-    return Draft(
-        question, shown, (("order", tall, middle), ("order", middle, short)), checks=checks
-    )
+    keys = (("order", tall, middle), ("order", middle, short))
+    return Draft(question, shown, keys, checks=_WORD_CHECKS)
 
 
 def weekday(rng: Random, language: Language) -> Draft:
