@@ -22,9 +22,9 @@ from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.finetune.checkpoint import Checkpoints
 from instruct_scaling.finetune.deepspeed_config import deepspeed_config
 from instruct_scaling.finetune.examples import Encoded, load_examples, write_examples
-from instruct_scaling.finetune.job import Execution, Rank
+from instruct_scaling.finetune.job import Rank
+from instruct_scaling.finetune.memory import Setup
 from instruct_scaling.finetune.model import (
-    add_adapters,
     load_weights,
     prepare_model,
     restore,
@@ -33,7 +33,8 @@ from instruct_scaling.finetune.model import (
 from instruct_scaling.finetune.order import Order, Plan
 from instruct_scaling.finetune.peers import join_peers, leave_peers, quieten
 from instruct_scaling.finetune.run import announce_zero3
-from instruct_scaling.finetune.train import Trainer
+from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
+from instruct_scaling.finetune.tuning import apply_tuning
 
 LORA = {"method": "lora", "rank": 4, "targets": ["query_key_value", "dense_h_to_4h"]}
 FULL = {"method": "full"}
@@ -71,7 +72,7 @@ def wanted(base: Path, tuning: dict, examples: object, batch: list[int]) -> dict
     """Gradients by stock transformers in float64, example by example, over the token count."""
     module = load_weights(base, torch.float64)
     if tuning["method"] == "lora":
-        add_adapters(module, Recipe(tuning=tuning).tuning)
+        apply_tuning(module, Recipe(tuning=tuning))
         fixed_adapters(module)
     total, count = 0.0, 0
     for position in batch:
@@ -88,22 +89,22 @@ def wanted(base: Path, tuning: dict, examples: object, batch: list[int]) -> dict
 def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples, out: Path) -> dict:
     """Loss of this rank and full gradients of one combination."""
     world = torch.distributed.get_world_size()
-    settings = deepspeed_config(recipe, world, 100_000)
+    setup = Setup(recipe.zero_stage, ROW_TOKENS[world, rows], checkpointing)
+    settings = deepspeed_config(recipe, setup, world, 100_000)
     zero3 = announce_zero3(settings)
     tuned = prepare_model(base, recipe, torch.device("cpu"), None, checkpointing)
     del zero3
     fixed_adapters(tuned.module)
     engine = start_engine(tuned, recipe, settings)
-    execution = Execution(ROW_TOKENS[world, rows], None, checkpointing, 99.0, None)
     order = Order(examples.ids, 5, Plan.make(len(examples), recipe))
     trainer = Trainer(
         engine,
         examples,
         order,
         recipe,
-        execution,
+        RowShape(setup.row_tokens),
+        SaveEvery(minutes=99.0),
         Checkpoints(out / "unused", frozen=False),
-        "sdpa",
     )
     step = trainer.rows(0)
     assert len(step.rows) == rows, (len(step.rows), rows)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from instruct_scaling.finetune.batch import packed_batch
-from instruct_scaling.finetune.bloom import pack_model, restore
+from instruct_scaling.finetune.bloom import neftune_noise, pack_model, restore
 from instruct_scaling.finetune.padded import pad_model
 from instruct_scaling.finetune.padded import restore as unpad
 
@@ -133,3 +133,16 @@ def test_other_architectures_are_padded_with_the_same_gradients():
     assert error(packed(model, sequences), wanted) < 1e-5
     unpad(model)
     assert type(model) is LlamaForCausalLM
+
+
+def test_neftune_noise_is_bounded_by_each_documents_length_and_only_in_training():
+    row = packed_batch(documents((50, 1), (5, 1)), CPU)
+    embedded = torch.zeros(1, row.documents.total, 48)
+    noise = neftune_noise(embedded, row.documents, 5.0)[0]
+    for part, length in ((noise[:49], 49), (noise[49:], 4)):
+        bound = 5.0 / (length * 48) ** 0.5
+        assert 0.8 * bound < part.abs().max() <= bound
+    model = tiny_model(hidden_dropout=0.0, attention_dropout=0.0)
+    pack_model(model, "sdpa", neftune_alpha=5.0)
+    assert model.train()(batch=row).item() != model(batch=row).item()
+    assert model.eval()(batch=row).item() == model(batch=row).item()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,7 +29,22 @@ class LoraTuning(Strict):
     """Names of the linear layers that get an adapter."""
 
 
-Tuning = Annotated[FullTuning | LoraTuning, Field(discriminator="method")]
+class FrozenEmbeddingTuning(Strict):
+    """Everything but the token embedding, which is also the output layer, is trained."""
+
+    method: Literal["frozen_embedding"]
+
+
+class EmbeddingTuning(Strict):
+    """Only the token embedding, which is also the output layer, is trained."""
+
+    method: Literal["embedding"]
+
+
+Tuning = Annotated[
+    FullTuning | LoraTuning | FrozenEmbeddingTuning | EmbeddingTuning,
+    Field(discriminator="method"),
+]
 
 
 class Recipe(Strict):
@@ -57,13 +72,19 @@ class Recipe(Strict):
     """AdamW epsilon."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradient clipping; 0 turns it off."""
-    precision: Literal["fp32", "bf16"] = "bf16"
-    """Arithmetic of the forward and backward pass; master weights are fp32 in both."""
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    """Arithmetic of the forward and backward pass; master weights are fp32 in all of them. fp16
+    scales the loss and skips the steps that overflow."""
+    neftune_alpha: float = Field(0.0, ge=0)
+    """Strength of NEFTune's noise on the embeddings while training; 0 turns it off."""
     max_length: int = Field(1024, gt=1)
     """Longest prompt plus answer in tokens; the prompt is cut from its left, then the answer
     from its right."""
-    zero_stage: Literal[0, 1, 2, 3] = 2
-    """DeepSpeed ZeRO stage."""
+    zero_stage: Literal["auto", 0, 1, 2, 3] = "auto"
+    """DeepSpeed ZeRO stage; `auto` takes the fastest set-up that fits the GPUs (2 on a CPU)."""
+    deepspeed: dict[str, Any] | None = None
+    """Your own DeepSpeed configuration, taken as it is, in place of `zero_stage`. Batch size and
+    accumulation in it are set from this recipe."""
 
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:

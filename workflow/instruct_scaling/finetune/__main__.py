@@ -31,10 +31,12 @@ def finetune(
     identity_json: Annotated[str, typer.Option(help="Identity of the run as JSON.")] = "{}",
     ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
-    row_tokens: Annotated[int, typer.Option(help="Token budget of a packed row.")] = 4096,
+    row_tokens: Annotated[
+        int | None, typer.Option(help="Token budget of a packed row; default by memory.")
+    ] = None,
     attention: Annotated[str | None, typer.Option(help="Force sdpa, flash or flex.")] = None,
     checkpointing: Annotated[
-        bool | None, typer.Option(help="Recompute activations; default on GPUs only.")
+        bool | None, typer.Option(help="Recompute activations; default by memory.")
     ] = None,
     save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 10.0,
     save_steps: Annotated[int | None, typer.Option(help="Also save every so many steps.")] = None,

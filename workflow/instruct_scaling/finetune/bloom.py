@@ -62,9 +62,14 @@ class FusedBloomGelu(BloomGelu):
 class PackedBloomModel(BloomModel):
     """Runs one packed row."""
 
+    neftune_alpha: float
+
     def forward(self, input_ids: torch.Tensor, documents: Documents) -> torch.Tensor:
         """input_ids [1, places] -> hidden states [1, places, width] after the last layer norm."""
-        hidden = self.word_embeddings_layernorm(self.word_embeddings(input_ids))
+        embedded = self.word_embeddings(input_ids)
+        if self.training and self.neftune_alpha:
+            embedded = embedded + neftune_noise(embedded, documents, self.neftune_alpha)
+        hidden = self.word_embeddings_layernorm(embedded)
         for block in self.h:
             hidden, _ = block(hidden, alibi=documents, attention_mask=None)
         return self.ln_f(hidden)
@@ -79,10 +84,20 @@ class PackedBloomForCausalLM(BloomForCausalLM):
         return self.lm_head(hidden[0].index_select(0, batch.positions), batch.targets)
 
 
-def pack_model(model: BloomForCausalLM, backend: Backend) -> None:
+def neftune_noise(embedded: torch.Tensor, documents: Documents, alpha: float) -> torch.Tensor:
+    """Uniform noise in +-alpha / sqrt(length * width), the length being the document's own
+    (Jain et al. 2023, arXiv 2310.05914); shape and type of `embedded` [1, places, width]."""
+    lengths = torch.tensor(documents.lengths, device=embedded.device)[documents.numbers.long()]
+    bound = alpha / (lengths * embedded.shape[-1]).float().sqrt()
+    noise = torch.empty_like(embedded, dtype=torch.float32).uniform_(-1, 1)
+    return (noise * bound[None, :, None]).to(embedded.dtype)
+
+
+def pack_model(model: BloomForCausalLM, backend: Backend, neftune_alpha: float = 0.0) -> None:
     """Swap the classes of a loaded BLOOM (also with LoRA layers inside it), in place."""
     model.__class__ = PackedBloomForCausalLM
     model.transformer.__class__ = PackedBloomModel
+    model.transformer.neftune_alpha = neftune_alpha
     model.lm_head.__class__ = FusedHead
     for block in model.transformer.h:
         block.self_attention.__class__ = PackedBloomAttention
@@ -94,6 +109,7 @@ def restore(model: BloomForCausalLM) -> None:
     """Undo `pack_model`."""
     model.__class__ = BloomForCausalLM
     model.transformer.__class__ = BloomModel
+    del model.transformer.neftune_alpha
     model.lm_head.__class__ = nn.Linear
     for block in model.transformer.h:
         block.self_attention.__class__ = BloomAttention

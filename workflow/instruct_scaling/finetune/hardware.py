@@ -59,6 +59,13 @@ def training_flops(
     return (4.0 + 2.0 * trained) * weights + 6.0 * layers * width * squares
 
 
+def gpu_memory() -> float | None:
+    """Bytes of this process's GPU; None without a GPU."""
+    if not torch.cuda.is_available():
+        return None
+    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+
+
 def peak_memory_bytes() -> int:
     """Peak of this process: device memory on a GPU, resident memory on a CPU."""
     if torch.cuda.is_available():

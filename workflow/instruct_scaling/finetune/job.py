@@ -17,9 +17,9 @@ from instruct_scaling.provenance import identity_hash
 class Execution:
     """How the run is carried out; none of it belongs to the run's identity."""
 
-    row_tokens: int  # token budget of a packed row
+    row_tokens: int | None  # token budget of a packed row; None decides by memory
     attention: str | None  # forced attention back-end
-    checkpointing: bool | None  # recompute activations; None decides by device
+    checkpointing: bool | None  # recompute activations; None decides by memory
     save_minutes: float
     save_steps: int | None
 

@@ -18,6 +18,7 @@ class Progress:
     supervised: int = 0
     squares: int = 0
     rows: int = 0
+    skipped: int = 0  # steps that fp16 left out
     seconds: float = 0.0
     starts: int = 1
     losses: list[float] = field(default_factory=list)  # mean loss per supervised token, per step

@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.errors import InputError
 from instruct_scaling.finetune.attention import choose_backend
 from instruct_scaling.finetune.schedule import parameter_groups
+from instruct_scaling.finetune.tuning import apply_tuning
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -73,43 +74,24 @@ def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
         raise InputError(f"the model cannot be loaded: {error}", where=base) from error
 
 
-def add_adapters(module: nn.Module, tuning: LoraTuning) -> Any:
-    """Lay LoRA layers into `module` and freeze the rest; returns PEFT's wrapper.
-
-    Raises:
-        InputError: the model has no layer of a target's name.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=tuning.rank,
-        lora_alpha=tuning.alpha,
-        lora_dropout=tuning.dropout,
-        target_modules=list(tuning.targets),
-    )
-    try:
-        return get_peft_model(module, config)
-    except ValueError as error:
-        raise InputError(
-            str(error), where="recipe.tuning.targets", fix="name linear layers of the base"
-        ) from error
-
-
 def prepare_model(
     base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
 ) -> Tuned:
     """Load the base, add adapters, switch to packed rows where the architecture allows it."""
     module = load_weights(base, DTYPES[recipe.precision])
-    adapter = None
-    if isinstance(recipe.tuning, LoraTuning):
-        adapter = add_adapters(module, recipe.tuning)
+    adapter = apply_tuning(module, recipe)
     if module.config.model_type == "bloom":
         from instruct_scaling.finetune.bloom import pack_model
 
         backend: str = choose_backend(device, attention)
-        pack_model(module, backend)
+        pack_model(module, backend, recipe.neftune_alpha)
     else:
+        if recipe.neftune_alpha:
+            raise InputError(
+                "NEFTune is only available for BLOOM",
+                where="recipe.neftune_alpha",
+                fix="set it to 0",
+            )
         from instruct_scaling.finetune.padded import pad_model
 
         log.warning(
@@ -137,21 +119,27 @@ def restore(module: nn.Module) -> None:
     (bloom if module.config.model_type == "bloom" else padded).restore(module)
 
 
-def count_parameters(config: Any) -> int:
-    """Parameters of a model, from its configuration, without memory for them."""
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
-
-
 def start_engine(tuned: Tuned, recipe: Recipe, config: dict[str, Any]) -> Any:
     """A DeepSpeed engine with AdamW around the tuned model."""
     import deepspeed
 
     groups = parameter_groups(tuned.module.named_parameters(), recipe.weight_decay)
-    optimizer = torch.optim.AdamW(
-        groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon
+    offload = "offload_optimizer" in config.get("zero_optimization", {})
+    engine, *_ = deepspeed.initialize(
+        model=tuned.module, optimizer=adamw(groups, recipe, offload=offload), config=config
     )
-    engine, *_ = deepspeed.initialize(model=tuned.module, optimizer=optimizer, config=config)
     return engine
+
+
+def adamw(groups: list[dict[str, Any]], recipe: Recipe, *, offload: bool) -> torch.optim.Optimizer:
+    """AdamW: DeepSpeed's fused or CPU kernel on a GPU machine that can build it, else torch's."""
+    settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "eps": recipe.epsilon}
+    if torch.cuda.is_available():
+        from deepspeed.ops.adam import DeepSpeedCPUAdam, FusedAdam
+
+        kernel, name = (DeepSpeedCPUAdam, "adamw_mode") if offload else (FusedAdam, "adam_w_mode")
+        try:
+            return kernel(groups, **settings, **{name: True})
+        except Exception as error:  # whatever the compiler says, torch's own gives the same result
+            log.warning("%s cannot be built, using torch's AdamW (%s)", kernel.__name__, error)
+    return torch.optim.AdamW(groups, **settings)

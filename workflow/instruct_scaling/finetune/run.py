@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 
+from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
-from instruct_scaling.finetune.deepspeed_config import deepspeed_config
+from instruct_scaling.finetune.deepspeed_config import deepspeed_config, zero_stage
 from instruct_scaling.finetune.examples import (
     Examples,
     encode_records,
@@ -27,10 +31,18 @@ from instruct_scaling.finetune.export import (
     probe_loss,
     write_model,
 )
+from instruct_scaling.finetune.hardware import gpu_memory
 from instruct_scaling.finetune.job import Job, Rank
+from instruct_scaling.finetune.memory import (
+    CPU_ROW_TOKENS,
+    Machine,
+    Setup,
+    Sizes,
+    choose,
+    predict,
+)
 from instruct_scaling.finetune.model import (
     Tuned,
-    count_parameters,
     prepare_model,
     read_config,
     read_tokenizer,
@@ -39,8 +51,11 @@ from instruct_scaling.finetune.model import (
 from instruct_scaling.finetune.order import Order, Plan
 from instruct_scaling.finetune.peers import join_peers, leave_peers, on_first_rank, quieten
 from instruct_scaling.finetune.summary import train_summary
-from instruct_scaling.finetune.train import Trainer
+from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
+from instruct_scaling.finetune.tuning import measure
 from instruct_scaling.provenance import provenance
+
+log = logging.getLogger(__name__)
 
 
 def run_rank(job: Job, rank: Rank) -> None:
@@ -60,18 +75,19 @@ def run_rank(job: Job, rank: Rank) -> None:
 def _run(job: Job, rank: Rank, began: float) -> None:
     config = read_config(job.base)
     device = join_peers(rank)
+    if job.recipe.precision == "fp16" and device.type == "cpu":
+        raise InputError(
+            "fp16 needs a GPU", where="recipe.precision", fix="use bf16 or fp32 on a CPU"
+        )
     _seed_everything(job.init_seed)
     examples = _shared_examples(job)
     plan = Plan.make(len(examples), job.recipe)
-    settings = deepspeed_config(job.recipe, rank.world_size, count_parameters(config))
+    sizes = measure(config, job.recipe)
+    setup = choose_setup(job, sizes, rank.world_size, examples.counts.longest)
+    settings = deepspeed_config(job.recipe, setup, rank.world_size, sizes.parameters)
     zero3 = announce_zero3(settings)
-    checkpointing = job.execution.checkpointing
     tuned = prepare_model(
-        job.base,
-        job.recipe,
-        device,
-        job.execution.attention,
-        device.type == "cuda" if checkpointing is None else checkpointing,
+        job.base, job.recipe, device, job.execution.attention, setup.checkpointing
     )
     # Adapters start alike on all ranks; dropout then differs.
     _seed_everything(job.init_seed + rank.rank)
@@ -80,12 +96,53 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
     order = Order(examples.ids, job.order_seed, plan)
     trainer = Trainer(
-        engine, examples, order, job.recipe, job.execution, checkpoints, tuned.attention
+        engine,
+        examples,
+        order,
+        job.recipe,
+        RowShape(setup.row_tokens, fixed=tuned.attention == "flex"),
+        SaveEvery(job.execution.save_minutes, job.execution.save_steps),
+        checkpoints,
     )
     startup = time.monotonic() - began
     progress = trainer.run()
+    prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
     summary = train_summary(job, rank, tuned, examples, plan, progress, startup, device)
+    summary["execution"] |= {
+        "setup": str(setup),
+        "deepspeed": settings,
+        "predicted_memory_bytes": prediction if gpu_memory() else None,
+    }
     _export(job, engine, tuned, examples, summary)
+
+
+def choose_setup(job: Job, sizes: Sizes, ranks: int, longest: int) -> Setup:
+    """The set-up by memory, with what the execution options or the user's own DeepSpeed
+    configuration fix.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    recipe, options = job.recipe, job.execution
+    stage = None if recipe.zero_stage == "auto" else recipe.zero_stage
+    machine = Machine(ranks, gpu_memory())
+    if recipe.deepspeed is not None:
+        setup = Setup(zero_stage(recipe.deepspeed), max(CPU_ROW_TOKENS, longest))
+    else:
+        setup = choose(sizes, machine, stage=stage, longest=longest)
+    if options.row_tokens is not None:
+        setup = replace(setup, row_tokens=options.row_tokens)
+    if options.checkpointing is not None:
+        setup = replace(setup, checkpointing=options.checkpointing)
+    if distributed.get_rank() == 0:
+        log.info("set-up: %s", setup)
+        if machine.gpu_bytes is not None:
+            parts = predict(sizes, machine, setup)
+            log.info(
+                "predicted memory of each GPU: %s",
+                ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in parts.items()),
+            )
+    return setup
 
 
 def _seed_everything(seed: int) -> None:
@@ -114,7 +171,7 @@ def _shared_examples(job: Job) -> Examples:
 
 def announce_zero3(settings: dict[str, Any]) -> Any:
     """Tell transformers to partition weights as it loads them; alive while the object is."""
-    if settings["zero_optimization"]["stage"] != 3:
+    if zero_stage(settings) != 3:
         return None
     from transformers.integrations import HfDeepSpeedConfig
 

@@ -20,7 +20,6 @@ from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.finetune.batch import PackedBatch, packed_batch
 from instruct_scaling.finetune.checkpoint import Checkpoints
 from instruct_scaling.finetune.examples import Examples
-from instruct_scaling.finetune.job import Execution
 from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.order import Order
 from instruct_scaling.finetune.packing import pack
@@ -52,6 +51,22 @@ class StopRequest:
         self.asked = True
 
 
+@dataclass(frozen=True)
+class RowShape:
+    """Token budget of a row; `fixed` fills every row up to it (for compiled attention)."""
+
+    tokens: int
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class SaveEvery:
+    """When checkpoints are due: after so many minutes, and at multiples of so many steps."""
+
+    minutes: float
+    steps: int | None = None
+
+
 @dataclass
 class StepRows:
     """This rank's rows of one global batch, and figures of the whole batch."""
@@ -73,21 +88,21 @@ class Trainer:
         examples: Examples,
         order: Order,
         recipe: Recipe,
-        execution: Execution,
+        shape: RowShape,
+        save: SaveEvery,
         checkpoints: Checkpoints,
-        attention: str,
     ) -> None:
         self.engine = engine
         self.examples = examples
         self.order = order
         self.recipe = recipe
-        self.execution = execution
+        self.shape = shape
+        self.save = save
         self.checkpoints = checkpoints
         self.rank = distributed.get_rank()
         self.world = distributed.get_world_size()
         self.lengths = examples.lengths
         self.stop = StopRequest()
-        self.fill_to = execution.row_tokens if attention == "flex" else 1
 
     def run(self) -> Progress:
         """Train to the end of the plan, from the newest checkpoint if there is one.
@@ -143,9 +158,12 @@ class Trainer:
         mean = float(summed[0]) / step.supervised
         self._check_finite(mean, "loss", step, progress.step)
         self.engine.step()
-        norm = self.engine.get_global_grad_norm()
-        if norm is not None:
-            self._check_finite(float(norm), "gradient norm", step, progress.step)
+        if self.engine.was_step_applied():
+            norm = self.engine.get_global_grad_norm()
+            if norm is not None:
+                self._check_finite(float(norm), "gradient norm", step, progress.step)
+        else:  # fp16: the scaled gradient overflowed, and the scale was lowered
+            progress.skipped += 1
         progress.step += 1
         progress.examples += len(step.batch)
         progress.tokens += step.tokens
@@ -180,13 +198,13 @@ class Trainer:
         packed = pack(
             [length - 1 for length in lengths],
             ranks=self.world,
-            row_tokens=self.execution.row_tokens,
+            row_tokens=self.shape.tokens,
         )
         rows = [
             packed_batch(
                 [self.examples.sequence(batch[place]) for place in row],
                 self.engine.device,
-                fill_to=self.fill_to,
+                fill_to=self.shape.tokens if self.shape.fixed else 1,
             )
             for row in packed[self.rank]
         ]
@@ -216,13 +234,13 @@ class Trainer:
         return progress
 
     def _save_due(self, step: int, saved: float) -> bool:
-        every = self.execution.save_steps
+        every = self.save.steps
         if every is not None and step % every == 0:
             return True
         waited = time.monotonic() - saved
         if step == self.order.plan.steps:  # the export may be stopped too
             return waited >= FINAL_SAVE_SECONDS
-        return waited >= 60 * self.execution.save_minutes
+        return waited >= 60 * self.save.minutes
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
         values = values.to(self.engine.device)
