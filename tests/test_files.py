@@ -11,6 +11,7 @@ from instruct_scaling.files import (
     atomic_path,
     read_json,
     read_jsonl,
+    require_writable,
     sha256_file,
     write_json,
     write_jsonl,
@@ -68,8 +69,21 @@ def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path):
         write_json(tmp_path / "file" / "below.json", {})
 
 
+def test_a_file_where_the_folder_should_be_is_an_input_error(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(InputError, match="not a folder"):
+        require_writable(tmp_path / "results" / "study")
+
+
+def test_a_folder_that_does_not_exist_yet_is_writable(tmp_path):
+    require_writable(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_an_input_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot write here"):
         write_json(tmp_path / "value.json", {})
+    with pytest.raises(InputError, match="cannot be written"):
+        require_writable(tmp_path / "results")

@@ -133,7 +133,7 @@ def test_an_empty_folder_is_an_input_error(items_file, tmp_path):
 
 def test_an_eval_set_without_items_is_an_input_error(model_folder, tmp_path):
     (tmp_path / "items.jsonl").write_text("", "utf-8")
-    with pytest.raises(InputError, match="no items"):
+    with pytest.raises(InputError, match="no rows"):
         run(model_folder, tmp_path / "items.jsonl", tmp_path / "responses.jsonl")
 
 

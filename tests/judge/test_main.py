@@ -12,9 +12,11 @@ import time
 import pytest
 import werkzeug
 
+from instruct_scaling.config.judges import Judge
+from instruct_scaling.config.section import parse_section
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, read_jsonl
-from instruct_scaling.judge.__main__ import main, parse_judge
+from instruct_scaling.judge.__main__ import main
 from instruct_scaling.records import EvalItem
 
 PAIRS = [
@@ -87,12 +89,12 @@ def test_no_key_is_one_clear_message(write_study):
 )
 def test_a_bad_section_is_refused(text):
     with pytest.raises(InputError, match="--judge"):
-        parse_judge(text)
+        parse_section(Judge, text, "--judge")
 
 
 def test_an_unknown_scorer_is_named_with_the_nearest():
     with pytest.raises(InputError) as caught:
-        parse_judge('{"type": "metric", "scorers": {"math": "rougeL"}}')
+        parse_section(Judge, '{"type": "metric", "scorers": {"math": "rougeL"}}', "--judge")
     assert "unknown scorer `rougeL`: did you mean `rouge_l`?" in str(caught.value)
 
 

@@ -17,8 +17,8 @@ from instruct_scaling.cli import run_stage
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
-from instruct_scaling.errors import InputError
 from instruct_scaling.files import read_json, read_jsonl
 from instruct_scaling.study import Run, all_runs, tuned_runs
 
@@ -168,10 +168,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Results folder of the study.")],
 ) -> None:
     """Print what a study will cost and which figures are only assumed."""
-    try:
-        study = Study.model_validate_json(study_config)
-    except ValueError as error:
-        raise InputError(f"not a valid study: {error}") from None
+    study = parse_section(Study, study_config, "--study-config")
     print(as_text(study, plan(study, results)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +43,25 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def require_writable(folder: str | Path) -> None:
+    """Check, without making anything, that files can be made in `folder`.
+
+    Raises:
+        InputError: it, or the nearest parent that exists, is no folder or may not be written.
+    """
+    folder = Path(folder).absolute()
+    while not folder.exists() and not folder.is_symlink():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError("not a folder", where=folder, fix="move it away, or run elsewhere")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            "this folder cannot be written",
+            where=folder,
+            fix="mend its permissions, or run elsewhere with --directory",
+        )
 
 
 def write_json(path: str | Path, value: Any) -> None:

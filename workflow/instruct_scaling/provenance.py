@@ -30,12 +30,14 @@ PACKAGES = (
     "pyarrow",
     "scipy",
     "sacrebleu",
+    "regex",
     "rouge-score",
     "math-verify",
     "openai",
     "matplotlib",
     "seaborn",
     "snakemake",
+    "sympy",
 )
 
 

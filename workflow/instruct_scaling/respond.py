@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from instruct_scaling.cli import run_stage
 from instruct_scaling.config.respond import Respond
+from instruct_scaling.config.section import parse_section
+from instruct_scaling.contracts import read_items
 from instruct_scaling.errors import InputError
-from instruct_scaling.files import read_jsonl, sha256_file, write_json, write_jsonl
+from instruct_scaling.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.provenance import identity_hash, provenance
 from instruct_scaling.records import EvalItem, Response, content_id
 
@@ -93,18 +95,6 @@ def generate(
         text = tokenizer.decode(row[:length], skip_special_tokens=True).strip()
         answers.append(Answer(text, prompt_tokens, length, "stop" if stopped else "length"))
     return answers
-
-
-def read_items(path: Path) -> list[EvalItem]:
-    """The eval items of `items.jsonl`.
-
-    Raises:
-        InputError: the file is missing, broken or empty.
-    """
-    items = [EvalItem(**row) for _, row in read_jsonl(path)]
-    if not items:
-        raise InputError("the eval set has no items", where=path)
-    return items
 
 
 def read_partial(path: Path) -> dict[str, Response]:
@@ -207,8 +197,8 @@ def main(
     out: Annotated[Path, typer.Option(help="Responses to write (responses.jsonl).")],
 ) -> None:
     """Let a model answer every eval item."""
-    options = Respond.model_validate_json(respond)
-    questions = read_items(items)
+    options = parse_section(Respond, respond, "--respond")
+    questions = list(read_items(items).values())
     inputs = {"model": sha256_file(model), "items": sha256_file(items)}
     identity = {
         "arm": arm,

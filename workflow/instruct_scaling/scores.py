@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import typer
 
 from instruct_scaling.cli import run_stage
+from instruct_scaling.contracts import read_items, read_responses, read_rows
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
-from instruct_scaling.judge.inputs import read_items, read_responses, read_rows
 from instruct_scaling.provenance import provenance
 from instruct_scaling.records import EvalItem, Judgement, Response
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from instruct_scaling.errors import InputError
 
 Section = TypeVar("Section", bound=BaseModel)
 
 
-def parse_section(model: type[Section], text: str, option: str) -> Section:
+def parse_section(model: type[Section] | Any, text: str, option: str) -> Section:
     """Validate a section given as JSON.
 
     Args:
-        model: the config model of the section.
+        model: the config model of the section, or a union of such models.
         text: the section as JSON.
         option: the command line option it came by, for the error.
 
@@ -23,7 +23,7 @@ def parse_section(model: type[Section], text: str, option: str) -> Section:
         InputError: the text is not JSON or not such a section, one line for each mistake.
     """
     try:
-        return model.model_validate_json(text)
+        return TypeAdapter(model).validate_json(text)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, detail['loc'])) or 'the whole'}: {detail['msg']}"

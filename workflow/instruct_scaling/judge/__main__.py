@@ -10,28 +10,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from instruct_scaling.cli import run_stage
 from instruct_scaling.config.judges import Judge, LlmJudge, MetricJudge
-from instruct_scaling.errors import InputError
+from instruct_scaling.config.section import parse_section
+from instruct_scaling.contracts import read_items, read_responses
 from instruct_scaling.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.judge import llm, metric
 from instruct_scaling.judge.endpoint import Endpoint
-from instruct_scaling.judge.inputs import first_problem, read_items, read_responses
 from instruct_scaling.provenance import provenance
-
-
-def parse_judge(text: str) -> MetricJudge | LlmJudge:
-    """The judge's config section from its JSON.
-
-    Raises:
-        InputError: it is not JSON or does not validate.
-    """
-    try:
-        return TypeAdapter(Judge).validate_json(text)
-    except ValidationError as error:
-        raise InputError(first_problem(error), where="--judge") from error
 
 
 def main(
@@ -50,7 +37,7 @@ def main(
     max_retries: Annotated[int, typer.Option(min=0, help="Retries of a request (llm).")] = 5,
 ) -> None:
     """Judge the responses of one run."""
-    section = parse_judge(judge)
+    section: MetricJudge | LlmJudge = parse_section(Judge, judge, "--judge")
     questions = read_items(items)
     answers = read_responses(responses, questions)
     inputs = {"items": sha256_file(items), "responses": sha256_file(responses)}

@@ -10,8 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from instruct_scaling.config.judges import MetricJudge
+from instruct_scaling.contracts import checks_of
 from instruct_scaling.errors import InputError
-from instruct_scaling.judge.inputs import checks_of
 from instruct_scaling.judge.outcome import Outcome, missing
 from instruct_scaling.judge.sandbox import Sandbox
 from instruct_scaling.judge.scorers import Scorer, choose_scorers, lacking, score

@@ -1,4 +1,4 @@
-"""Reading what the stages judge and scores are given, checked row by row."""
+"""Read the rows that stages hand each other, every one checked, with file and line in errors."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from instruct_scaling.contracts import read_items, read_responses, read_rows
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import write_jsonl
-from instruct_scaling.judge.inputs import read_items, read_responses, read_rows
 from instruct_scaling.records import EvalItem, Judgement
 from tests.judge.conftest import answer
 
