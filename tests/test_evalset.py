@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 
 import pytest
+
 from instruct_scaling.categories import CATEGORIES
 from instruct_scaling.config.evalset import EvalSet
 from instruct_scaling.errors import InputError

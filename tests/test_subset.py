@@ -8,6 +8,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from instruct_scaling.pool.store import data_hash, write_records
 from instruct_scaling.records import Record
 from instruct_scaling.seeds import rank_key
