@@ -17,7 +17,7 @@ STAGES = {
     "data": ["evalset", "pool", "subset"],
     "train": ["base", "finetune", "respond"],
     "judge": ["judge", "scores"],
-    "analysis": ["report", "budget", "analysis.curves", "analysis.figures"],
+    "analysis": ["costs", "report", "budget", "analysis.curves", "analysis.figures"],
 }
 COMMON = ROOT / "workflow" / "rules" / "common.smk"  # no rule in it
 # Needed beside what is imported by name.

@@ -20,6 +20,7 @@ from tests.studies import PROFILE, ROOT, planned_jobs, snakemake, tiny_study
 pytestmark = pytest.mark.slow
 
 AGGREGATES = {"scores": 1, "curves": 1, "figures": 1, "report": 1}
+COSTS = {"costs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +55,23 @@ EDITS = {
     "a scale is added": (
         "ladder.scales",
         [16, 32, 64],
-        {"subset": 2, "finetune": 2, "respond": 2, "judge": 2} | AGGREGATES,
+        {"subset": 2, "finetune": 2, "respond": 2, "judge": 2} | AGGREGATES | COSTS,
     ),
-    "a scale is removed": ("ladder.scales", [16], AGGREGATES),
+    "a scale is removed": ("ladder.scales", [16], AGGREGATES | COSTS),
     "a seed is added": (
         "seeds.replicates",
         [1, 2],
-        {"subset": 4, "finetune": 4, "respond": 4, "judge": 4} | AGGREGATES,
+        {"subset": 4, "finetune": 4, "respond": 4, "judge": 4} | AGGREGATES | COSTS,
     ),
     "one arm's learning rate": (
         "arms.lora.recipe.learning_rate",
         2e-3,
-        {"finetune": 2, "respond": 2, "judge": 2} | AGGREGATES,
+        {"finetune": 2, "respond": 2, "judge": 2} | AGGREGATES | COSTS,
     ),
     "one arm's template": (
         "arms.lora.template",
         "Q: {prompt} A: ",
-        {"finetune": 2, "respond": 3, "judge": 3} | AGGREGATES,
+        {"finetune": 2, "respond": 3, "judge": 3} | AGGREGATES | COSTS,
     ),
     "the answers' length": (
         "respond.max_new_tokens",

@@ -13,6 +13,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "respond": 1,
     "judge": 1,
     "scores": 1,
+    "costs": 1,
     "curves": 1,
     "figures": 1,
     "report": 1,

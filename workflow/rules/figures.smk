@@ -1,6 +1,7 @@
 rule figures:
     input:
         tables=rules.curves.output.tables,
+        costs=rules.costs.output.costs,
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:

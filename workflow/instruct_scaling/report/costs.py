@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from instruct_scaling.errors import InputError
+from instruct_scaling.costs import Training, training_of
 from instruct_scaling.report.context import Costs, Table
 from instruct_scaling.report.runs import JudgementSurvey, ResponseSurvey
 from instruct_scaling.report.wording import count, duration, number, percent, scale_name
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """The figures of one run's train.json that the page shows; None where the run has none."""
-
-    arm: str
-    scale: int
-    steps: int
-    examples: int
-    tokens: int
-    seconds: float
-    tokens_per_second: float
-    gpu_hours: float | None
-    core_hours: float | None
-    mfu: float | None
-    last_loss: float
-    peak_bytes: int
-    trainable: int
-    device: str
-    ranks: int
 
 
 def costs(
@@ -61,39 +39,6 @@ def costs(
         judging=_judging_table(judged, judges),
         notes=_notes(runs),
     )
-
-
-def training_of(document: dict[str, Any], path: str) -> Training:
-    """The figures of one train.json.
-
-    Raises:
-        InputError: one of them is missing.
-    """
-    try:
-        identity = document["provenance"]["identity"]
-        return Training(
-            arm=identity["arm"],
-            scale=identity["scale"],
-            steps=document["steps"],
-            examples=document["examples_seen"],
-            tokens=document["tokens"]["total"],
-            seconds=document["seconds"]["training"],
-            tokens_per_second=document["tokens_per_second"],
-            gpu_hours=document["gpu_hours"],
-            core_hours=document["cpu_core_hours"],
-            mfu=document["mfu"],
-            last_loss=document["loss"]["last"],
-            peak_bytes=document["peak_memory_bytes"]["sum"],
-            trainable=document["parameters"]["trainable"],
-            device=document["execution"]["device"],
-            ranks=document["execution"]["ranks"],
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"not the train.json of a run: {error} is missing",
-            where=path,
-            fix="train the run again with this version",
-        ) from error
 
 
 def _training_table(runs: list[Training], arms: list[str]) -> Table:
