@@ -11,15 +11,21 @@ import pandas as pd
 from instruct_scaling.categories import CATEGORIES
 
 
-def check(results: Path) -> None:
-    """Raise AssertionError, saying what is wrong, unless the study is whole."""
-    scores = pd.read_parquet(results / "tables" / "scores.parquet")
+def check_scores(scores: pd.DataFrame) -> None:
+    """Raise AssertionError unless every run answered the same items and scores are honest."""
     answered = scores.groupby(["arm", "scale", "seed", "judge"]).item.nunique()
     assert answered.nunique() == 1, f"runs differ in the items they answered:\n{answered}"
-    assert set(scores.category) == set(CATEGORIES), "a category has no score"
     judged = scores[scores.status == "ok"]
     assert judged.score.between(0, 1).all(), "a score lies outside [0, 1]"
     assert scores[scores.status != "ok"].score.isna().all(), "a failed judgement has a score"
+
+
+def check(results: Path) -> None:
+    """Raise AssertionError, saying what is wrong, unless the study is whole."""
+    scores = pd.read_parquet(results / "tables" / "scores.parquet")
+    check_scores(scores)
+    assert set(scores.category) == set(CATEGORIES), "a category has no score"
+    judged = scores[scores.status == "ok"]
     assert len(judged) > 0.9 * len(scores), "more than a tenth of the judgements failed"
 
     curves = pd.read_csv(results / "tables" / "curves.csv")

@@ -54,7 +54,11 @@ def tiny_study() -> dict[str, Any]:
 
 
 def snakemake(
-    folder: Path, config: dict[str, Any] | None, *arguments: str, check: bool = True
+    folder: Path,
+    config: dict[str, Any] | None,
+    *arguments: str,
+    check: bool = True,
+    timeout: float = 540,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake with `config` in `folder` and return what it printed."""
     command = [sys.executable, "-m", "snakemake", "--workflow-profile", str(PROFILE)]
@@ -64,7 +68,7 @@ def snakemake(
         path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), "utf-8")
         command += ["--configfile", str(path)]
     done = subprocess.run(
-        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=540
+        [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout
     )
     if check and done.returncode:
         raise AssertionError(f"snakemake failed:\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}")

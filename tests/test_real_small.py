@@ -1,0 +1,74 @@
+"""Real public data, four formats and a flawed eval file, through every stage."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.check_outputs import check_scores
+from tests.studies import ROOT, snakemake
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def results(real_data, tmp_path_factory):
+    """Results of studies/real-small.yaml, run beside the data as its paths expect."""
+    top = tmp_path_factory.mktemp("real")
+    (top / "shared").mkdir()
+    (top / "shared" / "data").symlink_to(real_data)
+    (top / "run").mkdir()
+    study = top / "run" / "real-small.yaml"
+    shutil.copy(ROOT / "studies" / "real-small.yaml", study)
+    snakemake(top / "run", None, "--configfile", str(study), timeout=1100)
+    return top / "run" / "results" / "real-small"
+
+
+def audit(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_what_is_broken_in_the_eval_file_is_reported(results):
+    found = audit(results / "evalset" / "audit.json")
+    text = json.dumps(found)
+    assert all(f'"number": {line}' in text for line in (156, 714, 1111))
+    assert "closed<U+00A0>QA" in text
+    items = [
+        json.loads(line)
+        for line in (results / "evalset" / "items.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert len({item["category"] for item in items}) == 11
+
+
+def test_the_pool_says_what_was_removed_and_why(results):
+    found = audit(results / "pools" / "public" / "audit.json")
+    removed = sum(step["removed"] for step in found["steps"])
+    assert found["read"] - removed == found["kept"] > 10_000
+    assert len(found["by_source"]) == 4
+    assert set(found["by_language"]) == {"zh", "en"}
+
+
+def test_every_run_is_judged_on_every_item(results):
+    scores = pd.read_parquet(results / "tables" / "scores.parquet")
+    check_scores(scores)
+    assert scores.category.nunique() == 11
+    missing = scores[scores.status != "ok"]
+    assert set(missing.status) <= {"no_reference", "no_tests"}
+
+
+def test_the_loss_falls_with_scale(results):
+    """The held-back signal of a model too small for these tasks: it fits the data better."""
+    last = {}
+    for path in results.glob("runs/*/n*/s*/train.json"):
+        train = audit(path)
+        last[train["provenance"]["identity"]["scale"]] = train["loss"]["last"]
+    assert last[max(last)] < last[min(last)]
+
+
+def test_the_report_shows_the_study(results):
+    page = (results / "report.html").read_text("utf-8")
+    assert "real-small" in page
+    assert (results / "figures" / "index.json").exists()
