@@ -45,6 +45,7 @@ from instruct_scaling.finetune.batch import PackedBatch, packed_batch  # noqa: E
 from instruct_scaling.finetune.documents import Documents  # noqa: E402
 from instruct_scaling.finetune.hardware import device_peak, training_flops  # noqa: E402
 from instruct_scaling.finetune.head import SummedCrossEntropy, chunk_rows  # noqa: E402
+from instruct_scaling.finetune.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,7 @@ def head_phase(bench: Bench) -> dict[str, Any]:
     targets = torch.randint(shape.vocabulary, (shape.row,), device=bench.device)
 
     def fused(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return SummedCrossEntropy.apply(h, w, targets, chunk_rows(shape.vocabulary))
+        return SummedCrossEntropy.apply(h, w, targets, chunk_rows(shape.vocabulary, h.device))
 
     def stock(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy((h @ w.t()).float(), targets, reduction="sum")
@@ -537,19 +538,13 @@ def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
     return [[examples[place] for place in row] for row in rows]
 
 
-def predicted_gb(shape: Shape, parameters: int, trainable: int, recompute: bool) -> float:
-    """Peak memory by arithmetic: 2 bytes a weight, 14 more a trainable one (gradient, master,
-    two moments); 32 bytes * width a token and layer of activations (2 when recomputed, and one
-    layer's 32); the head's fp32 gradient, its bf16 copy and one chunk of logits."""
-    token = 32 * shape.hidden * shape.row
-    activations = (2 * shape.hidden * shape.row * shape.layers + token) if recompute else (
-        token * shape.layers
-    )  # fmt: skip
-    table = shape.vocabulary * shape.hidden
-    head = (6 * table if trainable > table else 0) + 8 * min(
-        shape.row, chunk_rows(shape.vocabulary)
-    ) * shape.vocabulary
-    return (2 * parameters + 14 * trainable + activations + head) / 1e9
+def predicted_gb(shape: Shape, total: int, trainable: int, recompute: bool) -> float:
+    """Peak memory by the stage's own arithmetic; `GroupedAdamW` keeps what ZeRO-3 does on one
+    GPU with small sub-groups."""
+    full = trainable == total
+    sizes = Sizes(total, trainable, shape.layers, shape.hidden, shape.vocabulary, full)
+    setup = Setup(3, shape.row, checkpointing=recompute, sub_groups=True)
+    return predict(sizes, Machine(1, None), setup)["total"] / 1e9
 
 
 def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
@@ -583,7 +578,6 @@ def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     from instruct_scaling.finetune.deepspeed_config import deepspeed_config
     from instruct_scaling.finetune.hardware import gpu_memory
     from instruct_scaling.finetune.job import Rank
-    from instruct_scaling.finetune.memory import Machine, choose, predict
     from instruct_scaling.finetune.model import Tuned, start_engine
     from instruct_scaling.finetune.peers import join_peers, leave_peers
     from instruct_scaling.finetune.tuning import measure

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from instruct_scaling.errors import InputError
-from instruct_scaling.finetune.head import CHUNK_BYTES
+from instruct_scaling.finetune.head import GPU_CHUNK_BYTES
 
 SUB_GROUP_ELEMENTS = 100_000_000
 CPU_ROW_TOKENS = 4096
@@ -86,7 +86,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
         "weights": weights,
         **_optimiser(sizes.trainable, setup, share),
         "activations": saved if setup.checkpointing else block * sizes.layers,
-        "head": 8.0 * largest * sizes.head_trained + 2.0 * CHUNK_BYTES,
+        "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
     peak = parts["weights"] + parts["states"]
     peak += max(parts["step"], parts["activations"] + parts["head"])
