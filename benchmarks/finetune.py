@@ -143,9 +143,11 @@ def packed(case: Case, folder: Path) -> Steps:
 
     from instruct_scaling.config.recipe import Recipe
     from instruct_scaling.finetune.bloom import pack_model
+    from instruct_scaling.finetune.board import Board
     from instruct_scaling.finetune.checkpoint import Checkpoints
     from instruct_scaling.finetune.deepspeed_config import deepspeed_config
     from instruct_scaling.finetune.examples import load_examples
+    from instruct_scaling.finetune.hardware import Costs
     from instruct_scaling.finetune.job import Rank
     from instruct_scaling.finetune.launch import rank_environments
     from instruct_scaling.finetune.memory import Setup
@@ -164,6 +166,7 @@ def packed(case: Case, folder: Path) -> Steps:
     settings = deepspeed_config(recipe, Setup(2, 4096), 1, size)
     engine = start_engine(Tuned(model, None, "sdpa", size, size), recipe, settings)
     examples = load_examples(folder)
+    costs = Costs.of(model.config, size, size, torch.device("cpu"))
     trainer = Trainer(
         engine,
         examples,
@@ -172,6 +175,7 @@ def packed(case: Case, folder: Path) -> Steps:
         RowShape(4096),
         SaveEvery(minutes=1e9),
         Checkpoints(folder / "unused", frozen=False),
+        Board(folder / "unused", steps=1, ranks=1, costs=costs, silent=True),
     )
     progress = Progress()
     assert torch.get_num_threads() == 1

@@ -19,9 +19,11 @@ import torch
 from deepspeed.utils import safe_get_full_grad
 
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.finetune.board import Board
 from instruct_scaling.finetune.checkpoint import Checkpoints
 from instruct_scaling.finetune.deepspeed_config import deepspeed_config
 from instruct_scaling.finetune.examples import Encoded, load_examples, write_examples
+from instruct_scaling.finetune.hardware import Costs
 from instruct_scaling.finetune.job import Rank
 from instruct_scaling.finetune.memory import Setup
 from instruct_scaling.finetune.model import (
@@ -105,6 +107,7 @@ def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples, 
         RowShape(setup.row_tokens),
         SaveEvery(minutes=99.0),
         Checkpoints(out / "unused", frozen=False),
+        silent_board(engine.module.config, out),
     )
     step = trainer.rows(0)
     assert len(step.rows) == rows, (len(step.rows), rows)
@@ -118,6 +121,11 @@ def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples, 
     engine.destroy()
     restore(tuned.module)
     return {"loss": loss.item(), "grads": grads, "batch": step.batch}
+
+
+def silent_board(config, out: Path) -> Board:
+    costs = Costs.of(config, 1, 1, torch.device("cpu"))
+    return Board(out / "board", steps=1, ranks=1, costs=costs, silent=True)
 
 
 def main(base: Path, out: Path) -> None:

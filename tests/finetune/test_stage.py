@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -169,3 +172,15 @@ def test_unknown_id_is_refused_once(stage):
     assert stderr.count("error:") == 1
     assert "not in the pool" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])
+def test_other_launchers_start_the_same_run(stage, launcher, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    own = {"zero_optimization": {"stage": 1}, "zero_allow_untested_optimizer": True}
+    code, stderr = stage.run("run", "--launcher", launcher, epochs=1, deepspeed=own)
+    assert code == 0, stderr
+    train = stage.train("run")
+    assert train["execution"]["ranks"] == 2
+    assert train["execution"]["setup"].startswith("ZeRO-1")
+    assert list((stage.folder / "run" / "tensorboard").glob("events.*"))

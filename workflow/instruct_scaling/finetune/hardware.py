@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+
+from instruct_scaling.finetune.metrics import Progress
 
 # Dense bf16 peak of the makers' data sheets, FLOP/s, by a part of torch's device name.
 DEVICE_PEAKS: dict[str, float] = {
@@ -72,3 +76,48 @@ def peak_memory_bytes() -> int:
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one run needs of its devices, and what each could do (None where not known)."""
+
+    body: int
+    head: int
+    trained: float
+    layers: int
+    width: int
+    peak: float | None
+
+    @classmethod
+    def of(cls, config: Any, parameters: int, trainable: int, device: torch.device) -> Costs:
+        """For a transformers configuration, its parameters, and the device of this rank."""
+        head = config.vocab_size * config.hidden_size
+        known = device.type == "cuda"
+        return cls(
+            body=parameters - head,
+            head=head,
+            trained=trainable / parameters,
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            peak=device_peak(torch.cuda.get_device_name(device)) if known else None,
+        )
+
+    def flops(self, progress: Progress) -> float:
+        """Operations of all steps so far."""
+        return training_flops(
+            body=self.body,
+            head=self.head,
+            trained=self.trained,
+            layers=self.layers,
+            width=self.width,
+            tokens=progress.tokens,
+            supervised=progress.supervised,
+            squares=progress.squares,
+        )
+
+    def mfu(self, progress: Progress, ranks: int) -> float | None:
+        """Share of the devices' peak, all steps so far; None where no peak is known."""
+        if self.peak is None:
+            return None
+        return self.flops(progress) / (progress.seconds * ranks * self.peak)

@@ -62,7 +62,7 @@ def _external(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
     if launcher == "torchrun":
         return ["torchrun", "--nproc-per-node", str(ranks), *program]
     if launcher == "deepspeed":
-        return ["deepspeed", "--num_gpus", str(ranks), "--module", *program[1:]]
+        return ["deepspeed", "--num_gpus", str(ranks), "--no_local_rank", "--module", *program[1:]]
     return ["srun", "--ntasks", str(ranks), sys.executable, *program]
 
 

@@ -15,6 +15,7 @@ from torch import distributed
 
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
+from instruct_scaling.finetune.board import Board
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
 from instruct_scaling.finetune.deepspeed_config import deepspeed_config, zero_stage
@@ -31,7 +32,7 @@ from instruct_scaling.finetune.export import (
     probe_loss,
     write_model,
 )
-from instruct_scaling.finetune.hardware import gpu_memory
+from instruct_scaling.finetune.hardware import Costs, gpu_memory
 from instruct_scaling.finetune.job import Job, Rank
 from instruct_scaling.finetune.memory import (
     CPU_ROW_TOKENS,
@@ -95,6 +96,14 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     del zero3
     checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
     order = Order(examples.ids, job.order_seed, plan)
+    costs = Costs.of(config, tuned.parameters, tuned.trainable, device)
+    board = Board(
+        job.out_train.parent / "tensorboard",
+        steps=plan.steps,
+        ranks=rank.world_size,
+        costs=costs,
+        silent=not rank.is_first,
+    )
     trainer = Trainer(
         engine,
         examples,
@@ -103,11 +112,12 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         RowShape(setup.row_tokens, fixed=tuned.attention == "flex"),
         SaveEvery(job.execution.save_minutes, job.execution.save_steps),
         checkpoints,
+        board,
     )
     startup = time.monotonic() - began
     progress = trainer.run()
     prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
-    summary = train_summary(job, rank, tuned, examples, plan, progress, startup, device)
+    summary = train_summary(job, rank, tuned, examples, plan, progress, costs, startup, device)
     summary["execution"] |= {
         "setup": str(setup),
         "deepspeed": settings,

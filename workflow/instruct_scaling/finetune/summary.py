@@ -9,7 +9,7 @@ import torch
 
 from instruct_scaling.files import sha256_file
 from instruct_scaling.finetune.examples import Examples
-from instruct_scaling.finetune.hardware import device_peak, peak_memory_bytes, training_flops
+from instruct_scaling.finetune.hardware import Costs, peak_memory_bytes
 from instruct_scaling.finetune.job import Job, Rank
 from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.model import Tuned
@@ -23,24 +23,13 @@ def train_summary(
     examples: Examples,
     plan: Plan,
     progress: Progress,
+    costs: Costs,
     startup_seconds: float,
     device: torch.device,
 ) -> dict[str, Any]:
     """The content of train.json but for export and provenance; all ranks call it together."""
     memory: list[Any] = [None] * rank.world_size
     torch.distributed.all_gather_object(memory, peak_memory_bytes())
-    config = tuned.module.config
-    head = config.vocab_size * config.hidden_size
-    flops = training_flops(
-        body=tuned.parameters - head,
-        head=head,
-        trained=tuned.trainable / tuned.parameters,
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        tokens=progress.tokens,
-        supervised=progress.supervised,
-        squares=progress.squares,
-    )
     weights = job.base / "model.safetensors"
     return {
         "base": {
@@ -74,22 +63,22 @@ def train_summary(
             "attention": tuned.attention,
             "starts": progress.starts,
         },
-        **_cost(rank, progress, flops, device),
+        **_cost(rank, progress, costs, device),
     }
 
 
-def _cost(rank: Rank, progress: Progress, flops: float, device: torch.device) -> dict[str, Any]:
+def _cost(rank: Rank, progress: Progress, costs: Costs, device: torch.device) -> dict[str, Any]:
     """FLOPs, MFU and device hours; MFU is null, with the reason, where no peak is known."""
     hours = progress.seconds * rank.world_size / 3600
     gpu = device.type == "cuda"
-    peak = device_peak(torch.cuda.get_device_name(device)) if gpu else None
-    known = peak is not None
-    reason = None if known else f"no bf16 peak is known for {_device_name(device)}"
+    if costs.peak is None:
+        note = f"no bf16 peak is known for {_device_name(device)}"
+    else:
+        note = f"of {costs.peak / 1e12:g} TFLOP/s dense bf16; head counted on supervised tokens"
     return {
-        "training_flops": flops,
-        "mfu": flops / (progress.seconds * rank.world_size * peak) if known else None,
-        "mfu_note": reason
-        or f"against {peak / 1e12:g} TFLOP/s dense bf16; head counted on supervised tokens only",
+        "training_flops": costs.flops(progress),
+        "mfu": costs.mfu(progress, rank.world_size),
+        "mfu_note": note,
         "gpu_hours": hours if gpu else None,
         "cpu_core_hours": None if gpu else hours * torch.get_num_threads(),
     }

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from torch import distributed
-from tqdm import tqdm
 
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.finetune.batch import PackedBatch, packed_batch
+from instruct_scaling.finetune.board import Board
 from instruct_scaling.finetune.checkpoint import Checkpoints
 from instruct_scaling.finetune.examples import Examples
 from instruct_scaling.finetune.metrics import Progress
@@ -91,6 +91,7 @@ class Trainer:
         shape: RowShape,
         save: SaveEvery,
         checkpoints: Checkpoints,
+        board: Board,
     ) -> None:
         self.engine = engine
         self.examples = examples
@@ -99,6 +100,7 @@ class Trainer:
         self.shape = shape
         self.save = save
         self.checkpoints = checkpoints
+        self.board = board
         self.rank = distributed.get_rank()
         self.world = distributed.get_world_size()
         self.lengths = examples.lengths
@@ -114,63 +116,52 @@ class Trainer:
         progress = self._resume()
         steps = self.order.plan.steps
         saved = time.monotonic()
-        with (
-            self.stop.listening(),
-            tqdm(
-                total=steps,
-                initial=progress.step,
-                desc="finetune",
-                unit="step",
-                disable=self.rank != 0,
-                mininterval=0.5,
-            ) as bar,
-        ):
-            while progress.step < steps:
-                began = time.monotonic()
-                loss, stop = self.step(progress)
-                progress.losses.append(loss)
-                progress.seconds += time.monotonic() - began
-                bar.set_postfix(
-                    loss=f"{loss:.3f}",
-                    tok_s=f"{progress.tokens / progress.seconds:.0f}",
-                    refresh=False,
-                )
-                bar.update()
-                due = self._all(stop or self._save_due(progress.step, saved))
-                if due:
-                    self.checkpoints.save(self.engine, progress.step, asdict(progress))
-                    saved = time.monotonic()
-                if stop:
-                    raise Interrupted(f"stopped after step {progress.step} of {steps}, saved")
+        with self.stop.listening():
+            self.board.open(progress.step)
+            try:
+                while progress.step < steps:
+                    stop = self.step(progress)
+                    if self._all(stop or self._save_due(progress.step, saved)):
+                        self.checkpoints.save(self.engine, progress.step, asdict(progress))
+                        saved = time.monotonic()
+                    if stop:
+                        raise Interrupted(f"stopped after step {progress.step} of {steps}, saved")
+            finally:
+                self.board.close()
         return progress
 
-    def step(self, progress: Progress) -> tuple[float, bool]:
-        """One optimiser step.
-
-        Returns:
-            Mean loss per supervised token of the global batch, and whether any rank was asked
-            to stop.
-        """
+    def step(self, progress: Progress) -> bool:
+        """One optimiser step; returns whether any rank was asked to stop."""
+        began = time.monotonic()
         step = self.rows(progress.step)
-        self._set_learning_rate(progress.step)
+        rate = self._set_learning_rate(progress.step)
         local = self.accumulate(step)
         summed = self._sum(torch.tensor([local, float(self.stop.asked)], dtype=torch.float64))
         mean = float(summed[0]) / step.supervised
         self._check_finite(mean, "loss", step, progress.step)
-        self.engine.step()
-        if self.engine.was_step_applied():
-            norm = self.engine.get_global_grad_norm()
-            if norm is not None:
-                self._check_finite(float(norm), "gradient norm", step, progress.step)
-        else:  # fp16: the scaled gradient overflowed, and the scale was lowered
-            progress.skipped += 1
+        norm = self._update(step, progress)
         progress.step += 1
         progress.examples += len(step.batch)
         progress.tokens += step.tokens
         progress.supervised += step.supervised
         progress.squares += step.squares
         progress.rows += step.row_count
-        return mean, bool(summed[1] > 0)
+        progress.losses.append(mean)
+        progress.seconds += time.monotonic() - began
+        self.board.show(progress, rate, norm)
+        return bool(summed[1] > 0)
+
+    def _update(self, step: StepRows, progress: Progress) -> float | None:
+        """Let the optimiser step; returns the gradient's norm where DeepSpeed computes it."""
+        self.engine.step()
+        if not self.engine.was_step_applied():  # fp16 overflowed, and the scale was lowered
+            progress.skipped += 1
+            return None
+        norm = self.engine.get_global_grad_norm()
+        if norm is not None:
+            self._check_finite(float(norm), "gradient norm", step, progress.step)
+            norm = float(norm)
+        return norm
 
     def accumulate(self, step: StepRows) -> float:
         """Forward and backward pass over this rank's rows.
@@ -218,10 +209,11 @@ class Trainer:
             row_count=len(packed[0]) * self.world,
         )
 
-    def _set_learning_rate(self, step: int) -> None:
+    def _set_learning_rate(self, step: int) -> float:
         rate = learning_rate(self.recipe, step, self.order.plan.steps)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
+        return rate
 
     def _resume(self) -> Progress:
         state = self.checkpoints.load(self.engine)
