@@ -111,7 +111,7 @@ def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples, 
     )
     step = trainer.rows(0)
     assert len(step.rows) == rows, (len(step.rows), rows)
-    loss = torch.tensor(trainer.accumulate(step), dtype=torch.float64)
+    loss = trainer.accumulate(step)
     torch.distributed.all_reduce(loss)
     grads = {
         name: safe_get_full_grad(parameter).clone()

@@ -71,7 +71,7 @@ class PackedBloomModel(BloomModel):
             embedded = embedded + neftune_noise(embedded, documents, self.neftune_alpha)
         hidden = self.word_embeddings_layernorm(embedded)
         for block in self.h:
-            hidden, _ = block(hidden, alibi=documents, attention_mask=None)
+            hidden = block(hidden, alibi=documents, attention_mask=None)[0]
         return self.ln_f(hidden)
 
 

@@ -14,6 +14,8 @@ from torch import nn
 # Of fp32 logits held at once. A GPU wants larger products; beyond these sizes none gets faster.
 CPU_CHUNK_BYTES = 2**27
 GPU_CHUNK_BYTES = 2**30
+SLICE_ROWS = 32_768  # of the weight's gradient, while a chunk is added to it
+MIXED_MATMUL = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
 
 
 def chunk_rows(vocabulary: int, device: torch.device) -> int:
@@ -26,9 +28,19 @@ def _matmul_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left @ right with an fp32 result, without rounding to bf16 where the device can do so."""
     if left.dtype == torch.float32:
         return left @ right
-    if left.is_cuda:
+    if left.is_cuda and MIXED_MATMUL:
         return torch.mm(left, right, out_dtype=torch.float32)
     return left.float() @ right.float()
+
+
+def _add_product(total: torch.Tensor, grad: torch.Tensor, chunk: torch.Tensor) -> None:
+    """total += grad.T @ chunk in fp32, slice by slice where the product needs room of its own."""
+    if grad.dtype == torch.float32:
+        total.addmm_(grad.t(), chunk)
+        return
+    for first in range(0, len(total), SLICE_ROWS):
+        part = slice(first, first + SLICE_ROWS)
+        total[part] += _matmul_fp32(grad[:, part].t(), chunk)
 
 
 class SummedCrossEntropy(torch.autograd.Function):
@@ -42,7 +54,10 @@ class SummedCrossEntropy(torch.autograd.Function):
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
+        # A single chunk accumulates inside its one product; more of them need an fp32 sum.
+        several = len(hidden) > rows
+        grad_type = torch.float32 if several else weight.dtype
+        grad_weight = torch.zeros_like(weight, dtype=grad_type) if needs_weight else None
         for first in range(0, len(hidden), rows):
             part = slice(first, first + rows)
             chunk, wanted = hidden[part], targets[part, None]
@@ -56,8 +71,10 @@ class SummedCrossEntropy(torch.autograd.Function):
             grad = grad.to(hidden.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = grad @ weight
-            if grad_weight is not None:
-                grad_weight += _matmul_fp32(grad.t(), chunk)
+            if grad_weight is not None and several:
+                _add_product(grad_weight, grad, chunk)
+            elif grad_weight is not None:
+                torch.mm(grad.t(), chunk, out=grad_weight)
         ctx.save_for_backward(
             grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
         )

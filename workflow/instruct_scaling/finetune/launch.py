@@ -43,7 +43,8 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
     if launcher == "local":
         commands = [([sys.executable, *program], env) for env in rank_environments(ranks)]
     else:
-        commands = [(_external(launcher, program, ranks), dict(os.environ))]
+        meeting = slurm_environment() if launcher == "srun" else {}
+        commands = [(external_command(launcher, program, ranks), {**os.environ, **meeting})]
     with _forwarded_signals() as processes:
         for command, environment in commands:
             try:
@@ -52,18 +53,41 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
                 raise InputError(
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
                 ) from error
-        code = _wait(processes)
+        code = wait_for_all(processes)
     if code != 0:
         sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
-def _external(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
-    """The command of another launcher; nodes and addresses come from its own environment."""
+def external_command(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
+    """The command line of another launcher that starts `ranks` processes of `program`."""
     if launcher == "torchrun":
         return ["torchrun", "--nproc-per-node", str(ranks), *program]
     if launcher == "deepspeed":
-        return ["deepspeed", "--num_gpus", str(ranks), "--no_local_rank", "--module", *program[1:]]
+        return [
+            *("deepspeed", "--num_gpus", str(ranks), "--no_local_rank", "--module"),
+            *program[1:],
+        ]
     return ["srun", "--ntasks", str(ranks), sys.executable, *program]
+
+
+def slurm_environment() -> dict[str, str]:
+    """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
+
+    Raises:
+        InputError: this is no SLURM job.
+    """
+    nodes, job = os.environ.get("SLURM_JOB_NODELIST"), os.environ.get("SLURM_JOB_ID")
+    if nodes is None or job is None:
+        raise InputError(
+            "srun needs a SLURM allocation, and there is none here",
+            where="--launcher",
+            fix="submit the job with the workflow's slurm profile, or use --launcher local",
+        )
+    listing = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    )
+    port = 20_000 + int(job) % 20_000
+    return {"MASTER_ADDR": listing.stdout.split()[0], "MASTER_PORT": str(port)}
 
 
 def rank_environments(ranks: int) -> list[dict[str, str]]:
@@ -111,7 +135,7 @@ def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
             signal.signal(number, handler)
 
 
-def _wait(processes: list[subprocess.Popen]) -> int:
+def wait_for_all(processes: list[subprocess.Popen]) -> int:
     """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
     deadline: float | None = None
     first_failure = 0

@@ -36,15 +36,18 @@ def join_peers(rank: Rank) -> torch.device:
     if not gpu:
         deepspeed.init_distributed("gloo", verbose=False)
         return torch.device("cpu")
-    if rank.local_rank >= torch.cuda.device_count():
+    visible = torch.cuda.device_count()
+    # SLURM may show each task its own GPU alone.
+    index = 0 if visible == 1 and "SLURM_LOCALID" in os.environ else rank.local_rank
+    if index >= visible:
         raise InputError(
-            f"rank {rank.rank} has no GPU: this machine has {torch.cuda.device_count()}",
+            f"rank {rank.rank} has no GPU: this machine has {visible}",
             where="--ranks",
             fix="start one rank per GPU (--ranks 0 does)",
         )
-    torch.cuda.set_device(rank.local_rank)
+    torch.cuda.set_device(index)
     deepspeed.init_distributed("nccl", verbose=False)
-    return torch.device("cuda", rank.local_rank)
+    return torch.device("cuda", index)
 
 
 def leave_peers() -> None:

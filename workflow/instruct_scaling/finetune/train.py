@@ -136,7 +136,7 @@ class Trainer:
         step = self.rows(progress.step)
         rate = self._set_learning_rate(progress.step)
         local = self.accumulate(step)
-        summed = self._sum(torch.tensor([local, float(self.stop.asked)], dtype=torch.float64))
+        summed = self._sum(torch.stack([local, torch.full_like(local, self.stop.asked)]))
         mean = float(summed[0]) / step.supervised
         self._check_finite(mean, "loss", step, progress.step)
         norm = self._update(step, progress)
@@ -163,23 +163,23 @@ class Trainer:
             norm = float(norm)
         return norm
 
-    def accumulate(self, step: StepRows) -> float:
+    def accumulate(self, step: StepRows) -> torch.Tensor:
         """Forward and backward pass over this rank's rows.
 
         The gradient that the ranks then share is that of the mean loss over all supervised
         tokens of the global batch, however they are spread over rows and ranks.
 
         Returns:
-            This rank's summed loss.
+            This rank's summed loss, a float64 scalar on its device.
         """
         # DeepSpeed averages gradients over ranks; the factor turns that mean into the sum.
         scale = self.world / step.supervised
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.engine.device)
         for place, row in enumerate(step.rows, 1):
             self.engine.set_gradient_accumulation_boundary(place == len(step.rows))
             loss = self.engine(batch=row)
             self.engine.backward(loss * scale)
-            total += float(loss.detach())
+            total += loss.detach()
         return total
 
     def rows(self, step: int) -> StepRows:
@@ -235,7 +235,6 @@ class Trainer:
         return waited >= 60 * self.save.minutes
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
-        values = values.to(self.engine.device)
         distributed.all_reduce(values)
         return values.cpu()
 
