@@ -23,12 +23,15 @@ PROGRAM = ["-m", "package", "--option", "1"]
 
 def test_ranks_share_an_address_and_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("instruct_scaling.finetune.launch.usable_cores", lambda: 8)
     environments = rank_environments(2)
     assert [env["RANK"] for env in environments] == ["0", "1"]
     assert {env["WORLD_SIZE"] for env in environments} == {"2"}
     assert {env["OMP_NUM_THREADS"] for env in environments} == {"4"}
     assert len({env["MASTER_PORT"] for env in environments}) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as Snakemake does for a rule with two threads
+    assert {env["OMP_NUM_THREADS"] for env in rank_environments(2)} == {"1"}
+    assert {env["OMP_NUM_THREADS"] for env in rank_environments(4)} == {"1"}
 
 
 def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):

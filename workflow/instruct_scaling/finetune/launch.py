@@ -93,17 +93,26 @@ def slurm_environment() -> dict[str, str]:
 def rank_environments(ranks: int) -> list[dict[str, str]]:
     """The environment of each rank on this machine, as torchrun would set it.
 
-    The cores are shared out among the ranks, unless OMP_NUM_THREADS already says otherwise.
+    The threads are shared out among the ranks: those of OMP_NUM_THREADS, which Snakemake sets to
+    a rule's threads, or all cores that this process may use.
     """
+    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
     shared = {
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks)),
         **os.environ,
+        "OMP_NUM_THREADS": str(max(1, threads // ranks)),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         PARENT_VARIABLE: str(os.getpid()),
     }
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on (a cluster job owns a part of its node)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _free_port() -> int:
