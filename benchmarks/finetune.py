@@ -59,8 +59,8 @@ class Case:
 
 
 CASES = (
-    Case("small vocabulary", 8192, 192, 4, 6, 64, 8, 5),
-    Case("true vocabulary", 250_880, 64, 2, 4, 16, 4, 3),
+    Case("small vocabulary", 8192, 128, 4, 4, 32, 8, 5),
+    Case("true vocabulary", 250_880, 64, 2, 4, 16, 4, 2),
 )
 QUICK = (Case("quick", 2048, 64, 2, 4, 32, 8, 2),)
 
