@@ -110,7 +110,7 @@ def test_killed_and_damaged_goes_on_bit_equal(stage):
     steps = sorted(
         (int(p.parent.name.removeprefix("step-")) for p in checkpoints.glob("*/manifest.json")),
     )
-    assert len(steps) == 2  # older ones were pruned
+    assert len(steps) in (2, 3)  # older ones were pruned, unless the kill came just before
     damaged = next((checkpoints / f"step-{steps[-1]}").glob("*optim_states.pt"))
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 0xFF
