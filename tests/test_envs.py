@@ -127,6 +127,16 @@ def test_every_dependency_of_the_project_is_pinned():
     assert names - set(constraints()) == set()
 
 
+def test_what_the_stages_import_is_declared():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {folded(re.match(r"[\w.\-]+", line)[0]) for line in project["dependencies"]}
+    used = set().union(*(third_party(stage) for all_ in STAGES.values() for stage in all_))
+    assert used - declared - OPTIONAL == set()
+    assert IMPLIED - declared == set()
+
+
 def test_every_rule_names_one_of_the_environments():
     for rule in set((ROOT / "workflow" / "rules").glob("*.smk")) - {COMMON}:
         named = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', rule.read_text("utf-8"))
