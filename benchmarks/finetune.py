@@ -59,8 +59,8 @@ class Case:
 
 
 CASES = (
-    Case("small vocabulary", 8192, 128, 4, 4, 32, 8, 5),
-    Case("true vocabulary", 250_880, 64, 2, 4, 16, 4, 2),
+    Case("small vocabulary", 8192, 128, 4, 4, 32, 8, 4),
+    Case("true vocabulary", 250_880, 64, 2, 4, 8, 2, 3),
 )
 QUICK = (Case("quick", 2048, 64, 2, 4, 32, 8, 2),)
 
@@ -506,15 +506,15 @@ def main() -> None:
         "versions": versions(),
         "cases": [],
     }
+    results["head"] = measure_head(256 if options.quick else 2048)
     for case in QUICK if options.quick else CASES:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "examples"
             results["data"] = write_examples_of(folder, case.vocabulary)
             results["cases"].append(measure(case, folder))
-    results["head"] = measure_head(256 if options.quick else 2048)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     print(table(results))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
