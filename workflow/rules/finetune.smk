@@ -14,7 +14,7 @@ rule finetune:
         "../../envs/train.yaml"
     threads: 2
     resources:
-        ranks=2,
+        ranks=0, # one for each GPU; two on a CPU
         nodes=1,
         mem_mb=8000,
         runtime=1440,
@@ -26,7 +26,7 @@ rule finetune:
         identity=lambda w: expand_study.run_identity(
             STUDY, expand_study.Run(w.arm, int(w.scale), int(w.seed))
         ),
-        work=f"{RESULTS}/work/finetune/{{arm}}-n{{scale}}-s{{seed}}",
+        work=f"{RESULTS}/.work/finetune/{{arm}}-n{{scale}}-s{{seed}}",
         version=STAGE_VERSIONS["finetune"],
     shell:
         "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"

@@ -15,7 +15,7 @@ rule judge:
     params:
         judge=lambda w: expand_study.as_json(STUDY.judges[w.judge]),
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "judge"),
-        work=f"{RESULTS}/work/judge/{{arm}}-n{{scale}}-s{{seed}}-{{judge}}",
+        work=f"{RESULTS}/.work/judge/{{arm}}-n{{scale}}-s{{seed}}-{{judge}}",
         version=STAGE_VERSIONS["judge"],
     shell:
         "python -m instruct_scaling.judge --judge {params.judge:q} --name {wildcards.judge}"
