@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,14 @@ def test_no_text_makes_validation_fail_otherwise_than_with_an_input_error(text):
     if isinstance(config, dict):
         with pytest.raises(InputError):
             validate_study(config)
+
+
+def test_the_lora_arm_is_one_edit_of_the_default_study_away(root, tmp_path):
+    text = (root / "config.yaml").read_text("utf-8")
+    commented = re.compile(r"^  # (lora:|  .*)$", re.MULTILINE)
+    assert len(commented.findall(text)) >= 4
+    (tmp_path / "config.yaml").write_text(commented.sub(r"  \1", text), "utf-8")
+    study = load_study(tmp_path / "config.yaml")
+    full, lora = study.arms["full"].recipe, study.arms["lora"].recipe
+    assert (full.tuning.method, lora.tuning.method) == ("full", "lora")
+    assert lora.batch_size == full.batch_size
