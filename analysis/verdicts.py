@@ -153,6 +153,12 @@ def _row(
         "noise": curve.covariance.noise,
     }
     needed, remark = _design(curve.covariance, evidence, panel.cube.scales, options)
+    if verdict == UNDETERMINED and p_holm["tail"] >= level > row["p_value"]:
+        remark = join(
+            f"rises by itself (p = {row['p_value']:.3f}), not after the correction over the claims "
+            f"of all categories (p = {row['p_holm']:.2f}): more seeds would help most",
+            remark,
+        )
     if verdict != UNDETERMINED:
         remark = ""
         needed = {"detectable": needed["detectable"]}

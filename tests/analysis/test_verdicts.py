@@ -125,3 +125,14 @@ def test_a_plateau_whose_tail_still_creeps_up_says_so():
     found = verdicts({"math": [0.3, 0.42, 0.50, 0.51, 0.52]}, items=300, noise=0.02, run_sd=0.001)
     assert found.loc["math", "verdict"] == "plateaued"
     assert "still moves" in found.loc["math", "note"]
+
+
+def test_a_rise_that_only_the_correction_hides_is_said_to_be_one():
+    level = {f"c{number}": [0.5] * 5 for number in range(11)}
+    curves = {"math": [0.40, 0.42, 0.44, 0.47, 0.51], **level}
+    found = verdicts(curves, items=40, noise=0.15).loc["math"]
+    assert found["tail_low"] > 0
+    assert found["p_value"] < 0.05 < found["p_holm"]
+    assert found["verdict"] == "undetermined"
+    assert "rises by itself" in found["note"]
+    assert "correction over the claims of all categories" in found["note"]
