@@ -14,7 +14,7 @@ rule finetune:
         "../../envs/train.yaml"
     threads: 2
     resources:
-        ranks=0, # one for each GPU; two on a CPU
+        ranks=0,  # one for each GPU; two on a CPU
         nodes=1,
         mem_mb=8000,
         runtime=1440,
