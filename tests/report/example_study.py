@@ -210,6 +210,7 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
         "tokens_per_second": scale * 120 / seconds,
         "peak_memory_bytes": {"per_rank": [6e8, 6e8], "sum": 1.2e9},
         "execution": {"ranks": 2, "device": "CPU (2 cores)"},
+        "training_flops": 1e12,
         "mfu": None,
         "gpu_hours": None,
         "cpu_core_hours": 2 * seconds / 3600,
