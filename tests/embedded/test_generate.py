@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instruct_scaling.categories import CATEGORIES
@@ -109,6 +109,7 @@ def test_prompts_and_answers_are_short(pool):
 
 @few
 @given(SEEDS)
+@example(34)  # asks for insects but not "fly", and the reference names a butterfly
 def test_every_reference_scores_full_marks(seed):
     """Unit tests of programs are run in tests/embedded/test_code.py."""
     for item in generate_items(20, seed):

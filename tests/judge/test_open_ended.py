@@ -37,6 +37,9 @@ def test_items_of_a_list(text, items):
     [
         ({"must_include": ["Sea", "boat"]}, "the sea is calm", 0.5),
         ({"must_exclude": ["red", "blue"]}, "a red door", 0.5),
+        ({"must_exclude": ["fly"]}, "mosquito, butterfly", 1.0),
+        ({"must_exclude": ["house fly"]}, "bee, House  fly", 0.0),
+        ({"must_exclude": ["刀"]}, "锤子、刀", 0.0),
         ({"allowed_items": ["fig", "date"]}, "fig, stone", 0.5),
         ({"allowed_items": ["fig"]}, ", ,", 0.0),
         ({"min_items": 4}, "a, b", 0.5),

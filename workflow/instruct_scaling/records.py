@@ -72,7 +72,7 @@ class Checks(BaseModel):
     labels: list[str] | None = None  # all allowed labels, the reference being one of them
     tests: str | None = None  # Python asserts, run after the program in the answer
     must_include: list[str] | None = None  # each must occur in the answer (case-folded)
-    must_exclude: list[str] | None = None  # none may occur
+    must_exclude: list[str] | None = None  # none may occur as whole words
     allowed_items: list[str] | None = None  # every listed item must be one of these
     min_items: int | None = None  # items of the answer's list (lines or separated by commas)
     max_items: int | None = None

@@ -11,7 +11,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "base": 1,
     "finetune": 1,
     "respond": 1,
-    "judge": 1,
+    "judge": 2,
     "scores": 1,
     "costs": 1,
     "curves": 1,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import regex
 
 from instruct_scaling.judge.outcome import Outcome, scored
-from instruct_scaling.judge.scorers.text import fold, tokenize
+from instruct_scaling.judge.scorers.text import fold, has_words, tokenize
 from instruct_scaling.records import Checks, EvalItem
 
 NGRAM = 3
@@ -76,7 +76,10 @@ def constraints_kept(checks: Checks, text: str) -> float:
     characters = len("".join(text.split()))
     measures: list[tuple[object, Callable[[], float]]] = [
         (checks.must_include, lambda: _share(checks.must_include, lambda x: fold(x) in folded)),
-        (checks.must_exclude, lambda: _share(checks.must_exclude, lambda x: fold(x) not in folded)),
+        (
+            checks.must_exclude,
+            lambda: _share(checks.must_exclude, lambda x: not has_words(text, x)),
+        ),
         (checks.allowed_items, lambda: _allowed_share(items, checks.allowed_items or [])),
         (checks.min_items, lambda: _at_least(len(items), checks.min_items)),
         (checks.max_items, lambda: _at_most(len(items), checks.max_items)),

@@ -24,6 +24,18 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(fold(text))
 
 
+def has_words(text: str, words: str) -> bool:
+    """Whether `words` occur in `text` as whole words, in a row: "butterfly" has no "fly" in it.
+
+    Without a letter or digit in `words`, whether they occur as they stand.
+    """
+    wanted, tokens = tokenize(words), tokenize(text)
+    if not wanted:
+        return fold(words) in fold(text)
+    starts = range(len(tokens) - len(wanted) + 1)
+    return any(tokens[start : start + len(wanted)] == wanted for start in starts)
+
+
 class MixedTokenizer(Tokenizer):
     """`tokenize` in the form that rouge-score takes; its own drops everything but a-z and 0-9."""
 
