@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from transformers import BloomConfig, BloomForCausalLM
 
-from instruct_scaling.budget import as_text, base_parameters, device_hours, examples_seen, plan
+from instruct_scaling.budget import as_text, base_parameters, device_hours, plan, tokens_seen
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.recipe import Recipe
@@ -53,8 +53,10 @@ def test_what_is_unknown_is_said_to_be(paper, tmp_path):
 
 def test_fixed_steps_see_the_same_examples_at_every_scale():
     recipe = Recipe(epochs=None, steps=10, batch_size=8)
-    assert examples_seen(recipe, 100) == examples_seen(recipe, 1000) == 80
-    assert examples_seen(Recipe(epochs=3), 100) == 300
+    assert tokens_seen(recipe, 100, 10) == tokens_seen(recipe, 1000, 10) == 800
+    assert tokens_seen(Recipe(epochs=3), 100, 10) == 3000
+    of_tokens = Recipe(epochs=None, steps=10, batch_size=None, batch_tokens=500)
+    assert tokens_seen(of_tokens, 100, 10) == tokens_seen(of_tokens, 100, 20) == 5000
 
 
 def test_device_hours():

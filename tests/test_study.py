@@ -6,10 +6,18 @@ import json
 
 import pytest
 
-from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.study import Study
 from instruct_scaling.seeds import PURPOSES
-from instruct_scaling.study import Run, all_runs, as_json, base_runs, seed_for, tuned_runs
+from instruct_scaling.study import (
+    Run,
+    all_runs,
+    as_json,
+    base_runs,
+    run_identity,
+    seed_for,
+    tuned_runs,
+)
 
 
 @pytest.fixture
@@ -51,6 +59,27 @@ def test_a_section_survives_its_json(study):
 
 def test_a_changed_value_changes_the_identity():
     assert json.loads(as_json(Recipe(learning_rate=1e-5))) == {"learning_rate": 1e-5}
+
+
+def test_learning_rate_and_batch_follow_their_law():
+    law = ByScale(reference=1000, learning_rate_exponent=-0.5, batch_exponent=1)
+    recipe = Recipe(learning_rate=1e-3, batch_size=8)
+    assert law.apply(recipe, 1000) == recipe
+    larger = law.apply(recipe, 4000)
+    assert (larger.learning_rate, larger.batch_size) == (5e-4, 32)
+    smaller = law.apply(recipe, 10)
+    assert (smaller.learning_rate, smaller.batch_size) == (1e-2, 1)
+    of_tokens = law.apply(Recipe(batch_size=None, batch_tokens=100), 2000)
+    assert (of_tokens.batch_size, of_tokens.batch_tokens) == (None, 200)
+
+
+def test_a_law_leaves_the_identity_of_its_reference_alone(study):
+    plain = Study(**study)
+    study["arms"]["full"]["by_scale"] = {"reference": 10, "learning_rate_exponent": -0.5}
+    lawful = Study(**study)
+    at = {scale: Run("full", scale, 1) for scale in (10, 20)}
+    assert run_identity(lawful, at[10]) == run_identity(plain, at[10])
+    assert run_identity(lawful, at[20]) != run_identity(plain, at[20])
 
 
 def test_only_the_seeds_that_vary_differ_between_replicates(study):

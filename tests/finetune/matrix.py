@@ -32,7 +32,7 @@ from instruct_scaling.finetune.model import (
     restore,
     start_engine,
 )
-from instruct_scaling.finetune.order import Order, Plan
+from instruct_scaling.finetune.order import Order
 from instruct_scaling.finetune.peers import join_peers, leave_peers, quieten
 from instruct_scaling.finetune.run import announce_zero3
 from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
@@ -98,7 +98,7 @@ def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples, 
     del zero3
     fixed_adapters(tuned.module)
     engine = start_engine(tuned, recipe, settings)
-    order = Order(examples.ids, 5, Plan.make(len(examples), recipe))
+    order = Order.make(examples.ids, examples.lengths, 5, recipe)
     trainer = Trainer(
         engine,
         examples,

@@ -165,6 +165,26 @@ def test_nan_stops_with_step_examples_and_advice(stage):
     assert not (stage.folder / "nan" / "model").exists()
 
 
+def test_a_finite_explosion_stops_too(stage):
+    code, stderr = stage.run("exploded", learning_rate=3.0, max_grad_norm=0)
+    assert code == 2
+    assert "the loss has exploded" in stderr
+    assert "lower recipe.learning_rate" in stderr
+
+
+def test_a_batch_of_tokens_is_the_same_run_on_one_rank_and_two(stage):
+    recipe = {"batch_size": None, "batch_tokens": 150, "epochs": 1}
+    found = {}
+    for ranks in (1, 2):
+        stage.ranks = ranks
+        code, stderr = stage.run(f"ranks{ranks}", **recipe)
+        assert code == 0, stderr
+        found[ranks] = stage.train(f"ranks{ranks}")
+    assert found[1]["steps"] == found[2]["steps"] >= found[1]["tokens"]["total"] / 150
+    assert found[1]["tokens"] == found[2]["tokens"]
+    assert found[1]["loss"]["first"] == pytest.approx(found[2]["loss"]["first"], rel=0.05)
+
+
 def test_unknown_id_is_refused_once(stage):
     write_subset(stage.folder / "subset.parquet", ["no such id"])
     code, stderr = stage.run("bad")

@@ -43,12 +43,15 @@ def base_parameters(base: TinyBase | PretrainedBase) -> float | None:
     return base.vocab_size * width + 4 * width + base.layers * (12 * width**2 + 13 * width)
 
 
-def examples_seen(recipe: Recipe, scale: int) -> float:
-    """Examples that one run trains on, repeats counted."""
-    if recipe.steps is not None:
-        return recipe.steps * recipe.batch_size
-    assert recipe.epochs is not None
-    return recipe.epochs * scale
+def tokens_seen(recipe: Recipe, scale: int, per_example: float) -> float:
+    """Tokens that one run trains on, repeats counted; `per_example` tokens an example."""
+    if recipe.epochs is not None:
+        return recipe.epochs * scale * per_example
+    assert recipe.steps is not None
+    if recipe.batch_tokens is not None:
+        return recipe.steps * recipe.batch_tokens
+    assert recipe.batch_size is not None
+    return recipe.steps * recipe.batch_size * per_example
 
 
 def device_hours(flops: float, peak_tflops: float, mfu: float) -> float:
@@ -104,7 +107,7 @@ def _training_lines(study: Study, tuned: list[Run], results: Path) -> list[Line]
     unknown = set()
     for run in tuned:
         arm = study.arms[run.arm]
-        seen = examples_seen(arm.recipe, run.scale) * per_example
+        seen = tokens_seen(arm.recipe_at(run.scale), run.scale, per_example)
         tokens += seen
         parameters = base_parameters(study.bases[arm.base])
         if parameters is None:

@@ -85,7 +85,7 @@ def run_identity(study: Study, run: Run) -> str:
         "base": arm.base,
         "pool": arm.pool,
         "template": arm.template,
-        "recipe": json.loads(as_json(arm.recipe)),
+        "recipe": json.loads(as_json(arm.recipe_at(run.scale))),
     }
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 

@@ -19,7 +19,7 @@ rule finetune:
         mem_mb=8000,
         runtime=1440,
     params:
-        recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe),
+        recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe_at(int(w.scale))),
         template=lambda w: STUDY.arms[w.arm].template,
         order_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "order"),
         init_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "init"),

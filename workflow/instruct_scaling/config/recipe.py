@@ -52,8 +52,12 @@ class Recipe(Strict):
 
     tuning: Tuning = FullTuning(method="full")
     """What is trained."""
-    batch_size: int = Field(64, gt=0)
-    """Examples per optimiser step, over all ranks and accumulation steps together."""
+    batch_size: int | None = Field(64, gt=0)
+    """Examples per optimiser step, over all ranks and accumulation steps together. Set it to null
+    to count `batch_tokens`."""
+    batch_tokens: int | None = Field(None, gt=0)
+    """Tokens per optimiser step, in place of `batch_size`: a step takes the next examples of the
+    order while their tokens (prompt, answer and end token) stay within it, at least one."""
     epochs: float | None = Field(2, gt=0)
     """Passes over the subset: compute grows with scale. Set it to null to hold `steps` fixed."""
     steps: int | None = Field(None, gt=0)
@@ -81,13 +85,40 @@ class Recipe(Strict):
     """Longest prompt plus answer in tokens; the prompt is cut from its left, then the answer
     from its right."""
     zero_stage: Literal["auto", 0, 1, 2, 3] = "auto"
-    """DeepSpeed ZeRO stage; `auto` takes the fastest set-up that fits the GPUs (2 on a CPU)."""
-    deepspeed: dict[str, Any] | None = None
-    """Your own DeepSpeed configuration, taken as it is, in place of `zero_stage`. Batch size and
-    accumulation in it are set from this recipe."""
+    """DeepSpeed ZeRO stage, where `deepspeed` is `auto`; `auto` leaves it free."""
+    deepspeed: Literal["auto"] | dict[str, Any] = "auto"
+    """`auto` takes the fastest set-up that fits the GPUs: stage, sub-groups, offload, recomputed
+    activations, tokens of a row (ZeRO-2 on a CPU). Or your own DeepSpeed configuration, taken as
+    it is; batch size and accumulation in it are set from this recipe."""
 
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either `epochs` or `steps` (set the other to null)")
         return self
+
+    @model_validator(mode="after")
+    def _examples_or_tokens(self) -> Recipe:
+        if (self.batch_size is None) == (self.batch_tokens is None):
+            raise ValueError("give either `batch_size` or `batch_tokens` (set the other to null)")
+        return self
+
+
+class ByScale(Strict):
+    """Learning rate and batch as powers of the scale n, so that a study can control for what is
+    best at each scale: value x (n / reference) ** exponent."""
+
+    reference: int = Field(gt=0)
+    """The scale at which the recipe's own values hold."""
+    learning_rate_exponent: float = 0.0
+    """Exponent of `learning_rate`; 0 holds it fixed over the ladder."""
+    batch_exponent: float = 0.0
+    """Exponent of `batch_size` or `batch_tokens`, the result being rounded; 0 holds it fixed."""
+
+    def apply(self, recipe: Recipe, scale: int) -> Recipe:
+        """The recipe of one scale. Six digits of the rate are kept, the same on any machine."""
+        ratio = scale / self.reference
+        rate = recipe.learning_rate * ratio**self.learning_rate_exponent
+        unit = "batch_tokens" if recipe.batch_size is None else "batch_size"
+        batch = max(1, round(getattr(recipe, unit) * ratio**self.batch_exponent))
+        return recipe.model_copy(update={"learning_rate": float(f"{rate:.6g}"), unit: batch})

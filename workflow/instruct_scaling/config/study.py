@@ -11,7 +11,7 @@ from instruct_scaling.config.evalset import EvalSet
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.pools import Pool
-from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.respond import Respond
 from instruct_scaling.config.strict import Name, Strict
 from instruct_scaling.seeds import PURPOSES, Purpose
@@ -29,6 +29,12 @@ class Arm(Strict):
     instruction with its input on the next line. The answer and the end token follow it."""
     recipe: Recipe = Recipe()
     """How the base is tuned."""
+    by_scale: ByScale | None = None
+    """Learning rate and batch as functions of the scale; null holds them fixed over the ladder."""
+
+    def recipe_at(self, scale: int) -> Recipe:
+        """The recipe of the runs at one scale."""
+        return self.recipe if self.by_scale is None else self.by_scale.apply(self.recipe, scale)
 
 
 class Seeds(Strict):

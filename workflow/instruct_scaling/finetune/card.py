@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.finetune.job import Job
 
 
@@ -30,7 +31,7 @@ One run of an instruction-data scaling study.
 |---|---|
 | base | `{train["base"]["name"]}`, model.safetensors SHA-256 `{train["base"]["weights_sha256"]}` |
 | subset | {data["examples"]} records, SHA-256 `{data["subset_sha256"]}` |
-| steps | {train["steps"]} of {job.recipe.batch_size} examples ({train["epochs"]:g} epochs) |
+| steps | {train["steps"]} of {_batch(job.recipe)} ({train["epochs"]:g} epochs) |
 | tokens | {train["tokens"]["total"]} seen, {train["tokens"]["supervised"]} of them trained on |
 | final loss | {train["loss"]["last"]:.4f} {train["loss"]["unit"]} |
 | study identity | `{provenance["identity_hash"]}` |
@@ -54,3 +55,9 @@ Prompts are put into this template before the model continues them:
 {identity}
 ```
 """
+
+
+def _batch(recipe: Recipe) -> str:
+    if recipe.batch_size is not None:
+        return f"{recipe.batch_size} examples"
+    return f"at most {recipe.batch_tokens} tokens"

@@ -27,7 +27,7 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, parameters: int) 
         "gradient_accumulation_steps": 1,
         "train_batch_size": ranks,
     }
-    if recipe.deepspeed is not None:
+    if recipe.deepspeed != "auto":
         return {**recipe.deepspeed, **batch}
     config: dict[str, Any] = {
         **batch,

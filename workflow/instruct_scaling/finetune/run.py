@@ -49,7 +49,7 @@ from instruct_scaling.finetune.model import (
     read_tokenizer,
     start_engine,
 )
-from instruct_scaling.finetune.order import Order, Plan
+from instruct_scaling.finetune.order import Order
 from instruct_scaling.finetune.peers import join_peers, leave_peers, on_first_rank, quieten
 from instruct_scaling.finetune.summary import train_summary
 from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
@@ -82,7 +82,6 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         )
     _seed_everything(job.init_seed)
     examples = _shared_examples(job)
-    plan = Plan.make(len(examples), job.recipe)
     sizes = measure(config, job.recipe)
     setup = choose_setup(job, sizes, rank.world_size, examples.counts.longest)
     settings = deepspeed_config(job.recipe, setup, rank.world_size, sizes.parameters)
@@ -95,11 +94,11 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     engine = start_engine(tuned, job.recipe, settings)
     del zero3
     checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
-    order = Order(examples.ids, job.order_seed, plan)
+    order = Order.make(examples.ids, examples.lengths, job.order_seed, job.recipe)
     costs = Costs.of(config, tuned.parameters, tuned.trainable, device)
     board = Board(
         job.out_train.parent / "tensorboard",
-        steps=plan.steps,
+        steps=order.steps,
         ranks=rank.world_size,
         costs=costs,
         silent=not rank.is_first,
@@ -117,7 +116,7 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     startup = time.monotonic() - began
     progress = trainer.run()
     prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
-    summary = train_summary(job, rank, tuned, examples, plan, progress, costs, startup, device)
+    summary = train_summary(job, rank, tuned, examples, order, progress, costs, startup, device)
     summary["execution"] |= {
         "setup": str(setup),
         "deepspeed": settings,
@@ -136,7 +135,7 @@ def choose_setup(job: Job, sizes: Sizes, ranks: int, longest: int) -> Setup:
     recipe, options = job.recipe, job.execution
     stage = None if recipe.zero_stage == "auto" else recipe.zero_stage
     machine = Machine(ranks, gpu_memory())
-    if recipe.deepspeed is not None:
+    if recipe.deepspeed != "auto":
         setup = Setup(zero_stage(recipe.deepspeed), max(CPU_ROW_TOKENS, longest))
     else:
         setup = choose(sizes, machine, stage=stage, longest=longest)

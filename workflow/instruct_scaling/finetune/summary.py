@@ -13,7 +13,7 @@ from instruct_scaling.finetune.hardware import Costs, peak_memory_bytes
 from instruct_scaling.finetune.job import Job, Rank
 from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.model import Tuned
-from instruct_scaling.finetune.order import Plan
+from instruct_scaling.finetune.order import Order
 
 
 def train_summary(
@@ -21,7 +21,7 @@ def train_summary(
     rank: Rank,
     tuned: Tuned,
     examples: Examples,
-    plan: Plan,
+    order: Order,
     progress: Progress,
     costs: Costs,
     startup_seconds: float,
@@ -47,7 +47,7 @@ def train_summary(
         },
         "steps": progress.step,
         "skipped_steps": progress.skipped,
-        "epochs": plan.epochs,
+        "epochs": order.epochs,
         "examples_seen": progress.examples,
         "tokens": {"total": progress.tokens, "supervised": progress.supervised},
         "loss": progress.summary(),

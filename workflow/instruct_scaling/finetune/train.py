@@ -26,6 +26,7 @@ from instruct_scaling.finetune.packing import pack
 from instruct_scaling.finetune.schedule import learning_rate
 
 FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
+EXPLOSION_STEPS = 10  # one odd batch is no explosion
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,12 @@ class StepRows:
     row_count: int
 
 
+def explosion_limit(first: float, vocabulary: int) -> float:
+    """Mean loss in nats above which a run is lost: the first step's, and half of what guessing
+    among all tokens costs (ln of the vocabulary)."""
+    return first + math.log(vocabulary) / 2
+
+
 class Trainer:
     """Drives a DeepSpeed engine through a plan of steps."""
 
@@ -114,7 +121,7 @@ class Trainer:
             InputError: the loss or the gradient is not finite.
         """
         progress = self._resume()
-        steps = self.order.plan.steps
+        steps = self.order.steps
         saved = time.monotonic()
         with self.stop.listening():
             self.board.open(progress.step)
@@ -147,6 +154,7 @@ class Trainer:
         progress.squares += step.squares
         progress.rows += step.row_count
         progress.losses.append(mean)
+        self._check_explosion(progress.losses, step)
         progress.seconds += time.monotonic() - began
         self.board.show(progress, rate, norm)
         return bool(summed[1] > 0)
@@ -210,7 +218,7 @@ class Trainer:
         )
 
     def _set_learning_rate(self, step: int) -> float:
-        rate = learning_rate(self.recipe, step, self.order.plan.steps)
+        rate = learning_rate(self.recipe, step, self.order.steps)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -230,7 +238,7 @@ class Trainer:
         if every is not None and step % every == 0:
             return True
         waited = time.monotonic() - saved
-        if step == self.order.plan.steps:  # the export may be stopped too
+        if step == self.order.steps:  # the export may be stopped too
             return waited >= FINAL_SAVE_SECONDS
         return waited >= 60 * self.save.minutes
 
@@ -245,13 +253,25 @@ class Trainer:
         return bool(flag.item())
 
     def _check_finite(self, value: float, name: str, rows: StepRows, step: int) -> None:
-        if math.isfinite(value):
-            return
+        if not math.isfinite(value):
+            raise self._unstable(f"the {name} is {value} at step {step + 1}", rows)
+
+    def _check_explosion(self, losses: list[float], rows: StepRows) -> None:
+        limit = explosion_limit(losses[0], self.engine.module.config.vocab_size)
+        recent = losses[-EXPLOSION_STEPS:]
+        mean = sum(recent) / len(recent)
+        if len(losses) > EXPLOSION_STEPS and mean > limit:
+            raise self._unstable(
+                f"the loss has exploded: {mean:.1f} over the last {EXPLOSION_STEPS} steps up to "
+                f"step {len(losses)}, {losses[0]:.1f} at the first",
+                rows,
+            )
+
+    def _unstable(self, what: str, rows: StepRows) -> InputError:
         ids = [self.examples.ids[position] for position in rows.batch[:8]]
         more = f" and {len(rows.batch) - 8} more" if len(rows.batch) > 8 else ""
-        raise InputError(
-            f"the {name} is {value} at step {step + 1}; examples of the batch: "
-            f"{', '.join(ids)}{more}",
+        return InputError(
+            f"{what}; examples of the batch: {', '.join(ids)}{more}",
             where="recipe",
             fix="lower recipe.learning_rate, add recipe.warmup_ratio, set recipe.max_grad_norm, "
             "use precision bf16 or fp32, or look at these examples",

@@ -6,7 +6,7 @@ from typing import Any
 
 from instruct_scaling.config.bases import Base, TinyBase
 from instruct_scaling.config.judges import Judge, LlmJudge
-from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.config.recipe import ByScale, LoraTuning, Recipe
 from instruct_scaling.config.study import Study
 from instruct_scaling.report.context import Table
 from instruct_scaling.report.results import VerdictTable
@@ -67,17 +67,41 @@ def _tuning(name: str, study: Study) -> str:
     recipe = arm.recipe
     return (
         f"Arm “{name}”: {base_name(study.bases[arm.base])} was tuned on pool “{arm.pool}” with "
-        f"{_what_is_tuned(recipe)}, loss on the answer only; batch {count(recipe.batch_size)} "
-        f"examples, {_amount(recipe)}, AdamW with learning rate {recipe.learning_rate:g} "
+        f"{_what_is_tuned(recipe)}, loss on the answer only; {_batch(recipe)}, "
+        f"{_amount(recipe)}, AdamW with learning rate {recipe.learning_rate:g} "
         f"({recipe.schedule}, warm-up {recipe.warmup_ratio:g} of the steps), weight decay "
         f"{recipe.weight_decay:g}, {recipe.precision}, at most {count(recipe.max_length)} tokens."
+        f"{_by_scale(arm.by_scale)}"
+    )
+
+
+def _batch(recipe: Recipe) -> str:
+    if recipe.batch_size is not None:
+        return f"batch {count(recipe.batch_size)} examples"
+    return f"batch at most {count(recipe.batch_tokens)} tokens"
+
+
+def _by_scale(law: ByScale | None) -> str:
+    """What changes with the scale beside the data."""
+    if law is None:
+        return ""
+    exponents = {"learning rate": law.learning_rate_exponent, "batch": law.batch_exponent}
+    moving = [f"the {name} goes as n^{power:g}" for name, power in exponents.items() if power]
+    if not moving:
+        return ""
+    return (
+        f" Over the ladder {listing(moving)}; the values stated hold at n = {count(law.reference)}."
     )
 
 
 def _what_is_tuned(recipe: Recipe) -> str:
     if isinstance(recipe.tuning, LoraTuning):
         return f"LoRA of rank {recipe.tuning.rank} (alpha {recipe.tuning.alpha:g})"
-    return "all weights trained"
+    return {
+        "full": "all weights trained",
+        "frozen_embedding": "all weights trained but the token embedding",
+        "embedding": "only the token embedding trained",
+    }[recipe.tuning.method]
 
 
 def _amount(recipe: Recipe) -> str:

@@ -1,0 +1,36 @@
+"""What the report says of how a study was made."""
+
+from __future__ import annotations
+
+import pytest
+
+from instruct_scaling.config.study import Study
+from instruct_scaling.report.method import method
+
+
+def told(config, **recipe):
+    config["arms"]["full"]["recipe"].update(recipe)
+    return " ".join(method(Study(**config), []))
+
+
+def test_the_unit_of_the_batch_is_stated(default_config):
+    assert "batch 32 examples" in told(default_config)
+    tokens = told(default_config, batch_size=None, batch_tokens=4096)
+    assert "batch at most 4,096 tokens" in tokens
+
+
+def test_a_law_over_the_ladder_is_stated(default_config):
+    assert "Over the ladder" not in told(default_config)
+    law = {"reference": 600, "learning_rate_exponent": -0.5}
+    default_config["arms"]["full"]["by_scale"] = law
+    text = told(default_config)
+    assert "Over the ladder the learning rate goes as n^-0.5;" in text
+    assert "hold at n = 600" in text
+
+
+@pytest.mark.parametrize(
+    ("method_name", "words"),
+    [("embedding", "only the token embedding"), ("frozen_embedding", "all weights trained but")],
+)
+def test_what_is_tuned_is_stated(default_config, method_name, words):
+    assert words in told(default_config, tuning={"method": method_name})
