@@ -68,6 +68,11 @@ EDITS = {
         2e-3,
         {"finetune": 2, "respond": 2, "judge": 2} | AGGREGATES | COSTS,
     ),
+    "a law of the scale": (
+        "arms.lora.by_scale",
+        {"reference": 16, "learning_rate_exponent": -0.5},
+        {"finetune": 1, "respond": 1, "judge": 1} | AGGREGATES | COSTS,
+    ),
     "one arm's template": (
         "arms.lora.template",
         "Q: {prompt} A: ",
@@ -89,6 +94,7 @@ EDITS = {
         {"curves": 1, "figures": 1, "report": 1},
     ),
     "a figure option": ("figures.formats", ["png"], {"figures": 1, "report": 1}),
+    "an experiment tracker": ("tracking", {"tool": "wandb"}, {}),
     "a default written out": ("respond.temperature", 0.0, {}),
     "a number written otherwise": ("arms.full.recipe.epochs", 1.0, {}),
 }

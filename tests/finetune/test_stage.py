@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instruct_scaling.files import sha256_file
+from instruct_scaling.finetune.launch import rank_environments
 
 from .conftest import write_subset
 
@@ -192,6 +194,26 @@ def test_unknown_id_is_refused_once(stage):
     assert stderr.count("error:") == 1
     assert "not in the pool" in stderr
     assert "Traceback" not in stderr
+
+
+def test_two_nodes_meet_by_their_environment(stage):
+    """One rank on each of two nodes, started by hand as a cluster's own tools would."""
+    code, stderr = stage.run("one", epochs=1)
+    assert code == 0, stderr
+    first_of_its_node = {"OMP_NUM_THREADS": "1", "LOCAL_RANK": "0"}
+    nodes = [
+        subprocess.Popen(
+            stage.command("two", "--launcher", "none", epochs=1),
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment, **first_of_its_node},
+        )
+        for environment in rank_environments(2)
+    ]
+    for node in nodes:
+        _, stderr = node.communicate(timeout=120)
+        assert node.returncode == 0, stderr
+    assert weights(stage, "two") == weights(stage, "one")
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "deepspeed"])

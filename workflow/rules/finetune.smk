@@ -18,6 +18,9 @@ rule finetune:
         nodes=1,
         mem_mb=8000,
         runtime=1440,
+        # Resources, for they may change without training anew.
+        tracker=STUDY.tracking.tool if STUDY.tracking else "none",
+        tracker_project=STUDY.tracking.project if STUDY.tracking else "none",
     params:
         recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe_at(int(w.scale))),
         template=lambda w: STUDY.arms[w.arm].template,
@@ -33,4 +36,5 @@ rule finetune:
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
         " --identity-json {params.identity:q} --work {params.work:q} --ranks {resources.ranks}"
+        " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
         " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"

@@ -23,7 +23,10 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
-        study=lambda w: expand_study.as_json(STUDY),
+        # Where else training figures went is nothing that the page tells.
+        study=lambda w: expand_study.as_json(
+            STUDY.model_copy(update={"tracking": None})
+        ),
         tables=lambda w, input: folder_of(input.tables),
         version=STAGE_VERSIONS["report"],
     shell:

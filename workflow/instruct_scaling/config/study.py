@@ -14,6 +14,7 @@ from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.respond import Respond
 from instruct_scaling.config.strict import Name, Strict
+from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.seeds import PURPOSES, Purpose
 
 
@@ -76,3 +77,5 @@ class Study(Strict):
     """What the figures show."""
     budget: Budget = Budget()
     """What the plan assumes; no result depends on it."""
+    tracking: Tracking | None = None
+    """Where the figures of training runs also go; no result depends on it."""

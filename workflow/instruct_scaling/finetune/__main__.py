@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 import typer
 
 from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY, run_stage
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.finetune.job import Execution, Job, Rank
 from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
+
+Tracked = Literal["none", "wandb", "trackio"]
 
 
 def finetune(
@@ -40,10 +43,14 @@ def finetune(
     ] = None,
     save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 10.0,
     save_steps: Annotated[int | None, typer.Option(help="Also save every so many steps.")] = None,
+    tracker: Annotated[Tracked, typer.Option(help="Where the figures also go.")] = "none",
+    tracker_project: Annotated[
+        str, typer.Option(help="Project of the run in the tracker.")
+    ] = "instruct-scaling",
 ) -> None:
     """Fine-tune a base model on a subset; stops and goes on without losing exactness.
 
-    The last nine options never change the result, only how it is reached.
+    The last eleven options never change the result, only how it is reached.
     """
     job = Job(
         base=base,
@@ -57,7 +64,14 @@ def finetune(
         work_root=work,
         out_model=out_model,
         out_train=out_train,
-        execution=Execution(row_tokens, attention, checkpointing, save_minutes, save_steps),
+        execution=Execution(
+            row_tokens,
+            attention,
+            checkpointing,
+            save_minutes,
+            save_steps,
+            None if tracker == "none" else Tracking(tool=tracker, project=tracker_project),
+        ),
     )
     _check_paths(job)
     if launcher != "none":

@@ -1,7 +1,8 @@
-"""The figures of a run while it goes on: progress bar and TensorBoard."""
+"""The figures of a run while it goes on: progress bar, TensorBoard, and a tracker if asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,22 @@ from tqdm import tqdm
 
 from instruct_scaling.finetune.hardware import Costs, gpu_memory, peak_memory_bytes
 from instruct_scaling.finetune.metrics import Progress
+from instruct_scaling.finetune.tracker import Tracker
 
 
 class Board:
     """Shows each step; only rank 0's writes anything."""
 
-    def __init__(self, folder: Path, *, steps: int, ranks: int, costs: Costs, silent: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        steps: int,
+        ranks: int,
+        costs: Costs,
+        silent: bool,
+        tracker: Callable[[], Tracker] | None = None,
+    ) -> None:
         """Name what is shown.
 
         Args:
@@ -23,11 +34,14 @@ class Board:
             ranks: how many share the tokens.
             costs: operations of a token and the device's peak.
             silent: show and write nothing.
+            tracker: opens the tracker, if the figures go to one.
         """
         self.folder, self.steps, self.ranks = folder, steps, ranks
         self.costs, self.silent = costs, silent
+        self._open_tracker = tracker
         self._bar: Any = None
         self._writer: Any = None
+        self._tracker: Tracker | None = None
 
     def open(self, done: int) -> None:
         """Begin at step `done`; events that an interrupted start wrote beyond it are dropped."""
@@ -43,6 +57,8 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.folder), purge_step=done, flush_secs=30)
+            if self._open_tracker is not None:
+                self._tracker = self._open_tracker()
 
     def show(self, progress: Progress, rate: float, norm: float | None) -> None:
         """One finished step: mean loss, tokens/s, on a known GPU the MFU, on any its memory."""
@@ -59,10 +75,15 @@ class Board:
         if gpu_memory() is not None:
             figures["peak_memory_gb"] = peak_memory_bytes() / 1e9
             shown["mem"] = f"{figures['peak_memory_gb']:.0f}GB"
-        for name, value in figures.items():
-            self._writer.add_scalar(f"train/{name}", value, progress.step)
+        self._log({f"train/{name}": value for name, value in figures.items()}, progress.step)
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
+
+    def _log(self, figures: dict[str, float], step: int) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step)
+        if self._tracker is not None:
+            self._tracker.log(figures, step)
 
     def close(self) -> None:
         """End the bar and flush the events."""
@@ -70,3 +91,5 @@ class Board:
             self._bar.close()
         if self._writer is not None:
             self._writer.close()
+        if self._tracker is not None:
+            self._tracker.close()

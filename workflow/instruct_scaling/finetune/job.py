@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.files import sha256_file
 from instruct_scaling.provenance import identity_hash
 
@@ -22,6 +23,7 @@ class Execution:
     checkpointing: bool | None  # recompute activations; None decides by memory
     save_minutes: float
     save_steps: int | None
+    tracking: Tracking | None = None
 
 
 @dataclass(frozen=True)

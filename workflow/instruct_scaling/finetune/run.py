@@ -7,6 +7,7 @@ import random
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ from instruct_scaling.finetune.model import (
 from instruct_scaling.finetune.order import Order
 from instruct_scaling.finetune.peers import join_peers, leave_peers, on_first_rank, quieten
 from instruct_scaling.finetune.summary import train_summary
+from instruct_scaling.finetune.tracker import Tracker
 from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
 from instruct_scaling.finetune.tuning import measure
 from instruct_scaling.provenance import provenance
@@ -102,6 +104,7 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         ranks=rank.world_size,
         costs=costs,
         silent=not rank.is_first,
+        tracker=partial(open_tracker, job) if job.execution.tracking else None,
     )
     trainer = Trainer(
         engine,
@@ -123,6 +126,20 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         "predicted_memory_bytes": prediction if gpu_memory() else None,
     }
     _export(job, engine, tuned, examples, summary)
+
+
+def open_tracker(job: Job) -> Tracker:
+    """The run in the study's tracker, under its place in the study."""
+    assert job.execution.tracking is not None
+    keys = ("study", "arm", "scale", "seed")
+    place = "-".join(str(job.identity[key]) for key in keys if key in job.identity)
+    return Tracker(
+        job.execution.tracking,
+        name=place or job.out_train.parent.name,
+        key=job.key,
+        config=job.recipe.model_dump(mode="json"),
+        folder=job.out_train.parent,
+    )
 
 
 def choose_setup(job: Job, sizes: Sizes, ranks: int, longest: int) -> Setup:

@@ -1,0 +1,20 @@
+"""Where the figures of a training run also go; no result depends on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from instruct_scaling.config.strict import Strict
+
+
+class Tracking(Strict):
+    """An experiment tracker, beside the TensorBoard events that are always written. It is an
+    extra of the installation (`pip install wandb`, `pip install trackio`); keys and hosts come
+    from its own environment variables."""
+
+    tool: Literal["wandb", "trackio"]
+    """Which tracker."""
+    project: str = Field("instruct-scaling", min_length=1)
+    """Project under which the runs appear."""
