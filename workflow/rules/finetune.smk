@@ -15,6 +15,7 @@ rule finetune:
     threads: 2
     resources:
         ranks=0,  # one for each GPU; two on a CPU
+        launcher="local",  # srun for more than one node
         nodes=1,
         mem_mb=8000,
         runtime=1440,
@@ -36,5 +37,6 @@ rule finetune:
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
         " --identity-json {params.identity:q} --work {params.work:q} --ranks {resources.ranks}"
+        " --launcher {resources.launcher}"
         " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
         " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"
