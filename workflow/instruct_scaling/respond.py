@@ -112,7 +112,8 @@ def read_partial(path: Path) -> dict[str, Response]:
 
 
 def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (on a GPU if there is one) and tokenizer of a folder; safetensors only.
+    """Model (on a GPU if there is one) and tokenizer of a folder; safetensors only. A BLOOM gets
+    the attention of its training (`generation.quicken`).
 
     Raises:
         InputError: the folder holds no model that transformers can load.
@@ -120,6 +121,8 @@ def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as hf_logging
+
+    from instruct_scaling.generation import quicken
 
     hf_logging.disable_progress_bar()
     try:
@@ -129,7 +132,9 @@ def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise InputError(f"no model can be loaded from here ({error})", where=path) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    quicken(model)
+    return model, tokenizer
 
 
 def answer_all(

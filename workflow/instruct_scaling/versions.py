@@ -10,7 +10,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "subset": 1,
     "base": 1,
     "finetune": 1,
-    "respond": 1,
+    "respond": 2,
     "judge": 2,
     "scores": 1,
     "costs": 1,

@@ -23,6 +23,7 @@ from instruct_scaling.finetune.attention import Backend, alibi_slopes, attend
 from instruct_scaling.finetune.batch import PackedBatch
 from instruct_scaling.finetune.documents import Documents
 from instruct_scaling.finetune.head import FusedHead
+from instruct_scaling.finetune.linear import restore_linears, swap_linears
 
 
 class PackedBloomAttention(BloomAttention):
@@ -99,6 +100,7 @@ def pack_model(model: BloomForCausalLM, backend: Backend, neftune_alpha: float =
     model.transformer.__class__ = PackedBloomModel
     model.transformer.neftune_alpha = neftune_alpha
     model.lm_head.__class__ = FusedHead
+    swap_linears(model)
     for block in model.transformer.h:
         block.self_attention.__class__ = PackedBloomAttention
         block.self_attention.backend = backend
@@ -111,6 +113,7 @@ def restore(model: BloomForCausalLM) -> None:
     model.transformer.__class__ = BloomModel
     del model.transformer.neftune_alpha
     model.lm_head.__class__ = nn.Linear
+    restore_linears(model)
     for block in model.transformer.h:
         block.self_attention.__class__ = BloomAttention
         del block.self_attention.backend

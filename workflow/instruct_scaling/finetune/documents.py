@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -52,11 +53,12 @@ class Documents:
 
     @cached_property
     def buckets(self) -> list[Bucket]:
-        """Documents grouped so that padding to the longest of a group stays below a half."""
+        """Documents grouped so that padding to the longest of a group stays below 30%: lengths
+        between two powers of the square root of 2 go together."""
         starts = self.offsets.tolist()
         groups: dict[int, list[int]] = {}
         for place, length in enumerate(self.lengths):
-            groups.setdefault((length - 1).bit_length(), []).append(place)
+            groups.setdefault(math.ceil(2 * math.log2(length)), []).append(place)
         buckets = []
         for _, places in sorted(groups.items()):
             lengths = torch.tensor([self.lengths[place] for place in places])

@@ -11,23 +11,27 @@ from typing import Any
 import torch
 from torch import nn
 
+from instruct_scaling.finetune.linear import fits_onednn, product
+
 # Of fp32 logits held at once. A GPU wants larger products; beyond these sizes none gets faster.
 CPU_CHUNK_BYTES = 2**27
 GPU_CHUNK_BYTES = 2**30
+CPU_CHUNK_ROWS = 1024  # with few pieces a smaller chunk stays nearer to the CPU's caches
 SLICE_ROWS = 32_768  # of the weight's gradient, while a chunk is added to it
 MIXED_MATMUL = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
 
 
 def chunk_rows(vocabulary: int, device: torch.device) -> int:
     """Tokens per chunk, so that its fp32 logits stay within the device's chunk size."""
-    size = GPU_CHUNK_BYTES if device.type == "cuda" else CPU_CHUNK_BYTES
-    return max(16, size // (4 * vocabulary))
+    if device.type == "cuda":
+        return max(16, GPU_CHUNK_BYTES // (4 * vocabulary))
+    return max(16, min(CPU_CHUNK_ROWS, CPU_CHUNK_BYTES // (4 * vocabulary)))
 
 
 def _matmul_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left @ right with an fp32 result, without rounding to bf16 where the device can do so."""
     if left.dtype == torch.float32:
-        return left @ right
+        return product(left, right.t())
     if left.is_cuda and MIXED_MATMUL:
         return torch.mm(left, right, out_dtype=torch.float32)
     return left.float() @ right.float()
@@ -35,7 +39,7 @@ def _matmul_fp32(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 def _add_product(total: torch.Tensor, grad: torch.Tensor, chunk: torch.Tensor) -> None:
     """total += grad.T @ chunk in fp32, slice by slice where the product needs room of its own."""
-    if grad.dtype == torch.float32:
+    if grad.dtype == torch.float32 and not fits_onednn(grad):
         total.addmm_(grad.t(), chunk)
         return
     for first in range(0, len(total), SLICE_ROWS):
@@ -62,19 +66,23 @@ class SummedCrossEntropy(torch.autograd.Function):
             part = slice(first, first + rows)
             chunk, wanted = hidden[part], targets[part, None]
             logits = _matmul_fp32(chunk, weight.t())
-            normaliser = logits.logsumexp(1, keepdim=True)
-            total += (normaliser - logits.gather(1, wanted)).sum()
+            largest = logits.amax(1, keepdim=True)
+            chosen = logits.gather(1, wanted) - largest
+            # In place and once: exp serves the loss and the gradient.
+            grad = logits.sub_(largest).exp_()
+            normaliser = grad.sum(1, keepdim=True)
+            total += (normaliser.log() - chosen).sum()
             if grad_hidden is None and grad_weight is None:
                 continue
-            grad = logits.sub_(normaliser).exp_()
+            grad.div_(normaliser)
             grad.scatter_add_(1, wanted, grad.new_full(wanted.shape, -1.0))
             grad = grad.to(hidden.dtype)
             if grad_hidden is not None:
-                grad_hidden[part] = grad @ weight
+                grad_hidden[part] = product(grad, weight.t())
             if grad_weight is not None and several:
                 _add_product(grad_weight, grad, chunk)
             elif grad_weight is not None:
-                torch.mm(grad.t(), chunk, out=grad_weight)
+                grad_weight = product(grad.t(), chunk.t())
         ctx.save_for_backward(
             grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
         )

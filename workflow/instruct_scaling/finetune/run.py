@@ -16,6 +16,7 @@ from torch import distributed
 
 from instruct_scaling.errors import InputError
 from instruct_scaling.files import atomic_path, sha256_file, write_json
+from instruct_scaling.finetune.allocator import keep_freed_memory
 from instruct_scaling.finetune.board import Board
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
@@ -78,6 +79,8 @@ def run_rank(job: Job, rank: Rank) -> None:
 def _run(job: Job, rank: Rank, began: float) -> None:
     config = read_config(job.base)
     device = join_peers(rank)
+    if device.type == "cpu":
+        keep_freed_memory()
     if job.recipe.precision == "fp16" and device.type == "cpu":
         raise InputError(
             "fp16 needs a GPU", where="recipe.precision", fix="use bf16 or fp32 on a CPU"
