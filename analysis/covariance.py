@@ -63,6 +63,15 @@ class Estimate:
             return 0.0 if self.value > threshold else 1.0
         return float(stdtr(self.df, (threshold - self.value) / self.se))
 
+    def p_within(self, margin: float) -> float:
+        """p value of the null that the truth is not inside plus or minus the margin.
+
+        The larger of two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15, 1987): below
+        (1 - coverage) / 2 exactly when the interval of that coverage lies inside the margin.
+        """
+        mirrored = Estimate(-self.value, self.se, self.df)
+        return max(self.p_above(-margin), mirrored.p_above(-margin))
+
 
 class Covariance:
     """Item and run variance of the scale means of one sample.

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 
 from analysis.contrasts import drop_weights, pairs, rise_weights, slope_weights, tail_scales
 from analysis.covariance import Covariance, Estimate
+from analysis.flatness import range_p_value
 from analysis.options import CurveOptions
 
 
@@ -35,7 +36,8 @@ class Evidence:
 
     Attributes:
         rise: None when the first scale belongs to the tail.
-        same_range: every pair of means is shown to lie within the range margin.
+        p_level: p value of a tail slope outside the margin.
+        p_flat: p value of a tail slope or a range of the means outside its margin.
         last_step: mean at the last scale minus the one before.
     """
 
@@ -43,7 +45,8 @@ class Evidence:
     rise: Estimate | None
     ladder: Estimate
     drop: Drop
-    same_range: bool
+    p_level: float
+    p_flat: float
     last_step: float
 
 
@@ -52,24 +55,17 @@ def weigh(covariance: Covariance, scales: np.ndarray, options: CurveOptions) -> 
     n = len(scales)
     rise = rise_weights(scales)
     differences = [covariance.contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
+    tail = covariance.contrast(slope_weights(scales, tail_scales(scales)))
+    p_level = tail.p_within(options.tail_margin)
     return Evidence(
-        tail=covariance.contrast(slope_weights(scales, tail_scales(scales))),
+        tail=tail,
         rise=None if rise is None else covariance.contrast(rise),
         ladder=covariance.contrast(slope_weights(scales, np.ones(n, bool))),
         drop=_clearest_drop(differences, n, options),
-        same_range=all(inside(d, options.range_margin, options.interval) for d in differences),
+        p_level=p_level,
+        p_flat=max(p_level, range_p_value(covariance, differences, options.range_margin)),
         last_step=float(covariance.means[-1] - covariance.means[-2]),
     )
-
-
-def inside(estimate: Estimate, margin: float, coverage: float) -> bool:
-    """Two one-sided tests: the interval lies inside plus or minus the margin.
-
-    With one-sided level (1 - coverage) / 2 this is the test of Schuirmann (J. Pharmacokin.
-    Biopharm. 15, 1987). Requiring it of several contrasts at once needs no correction.
-    """
-    low, high = estimate.interval(coverage)
-    return -margin < low and high < margin
 
 
 def _clearest_drop(differences: list[Estimate], n: int, options: CurveOptions) -> Drop:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.covariance import Estimate
+from analysis.intervals import share_interval
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
 
@@ -38,7 +40,7 @@ def judge_rows(
             if judge < other:
                 pairs.append(_pair_key(judge, other, OVERALL, 0, "no response judged by both"))
             continue
-        bins += _bins(judge, other, both)
+        bins += _bins(judge, other, both, options.interval)
         if judge < other:
             pairs += [
                 _pair(judge, other, category, rows, options)
@@ -109,17 +111,28 @@ def _kappa(right: np.ndarray, agreement: float) -> float:
     return (agreement - chance) / (1 - chance) if chance < 1 else np.nan
 
 
-def _bins(judge: str, other: str, both: pd.DataFrame) -> list[dict[str, Any]]:
+def _bins(judge: str, other: str, both: pd.DataFrame, coverage: float) -> list[dict[str, Any]]:
     index = np.minimum((both["judge"] * _BINS).astype(int), _BINS - 1)
     return [
-        {
-            "judge": judge,
-            "other": other,
-            "bin_low": b / _BINS,
-            "bin_high": (b + 1) / _BINS,
-            "n": len(rows),
-            "mean_judge": float(rows["judge"].mean()),
-            "mean_other": float(rows["other"].mean()),
-        }
+        {"judge": judge, "other": other, "bin_low": b / _BINS, "bin_high": (b + 1) / _BINS}
+        | _bin(rows, coverage)
         for b, rows in both.groupby(index.to_numpy(), sort=True)
     ]
+
+
+def _bin(rows: pd.DataFrame, coverage: float) -> dict[str, Any]:
+    """One tenth of the judge's scale: both means, and the interval of the other judge's."""
+    mean = float(rows["other"].mean())
+    influence = (rows["other"] - mean).groupby(rows["cluster"]).sum().to_numpy() / len(rows)
+    g = len(influence)
+    low, high = np.nan, np.nan
+    if g > 1:
+        se = float(np.sqrt(g / (g - 1) * (influence**2).sum()))
+        low, high, _ = share_interval(Estimate(mean, se, g - 1), g, coverage)
+    return {
+        "n": len(rows),
+        "mean_judge": float(rows["judge"].mean()),
+        "mean_other": mean,
+        "low": low,
+        "high": high,
+    }

@@ -29,6 +29,9 @@ class CurveOptions(Options):
     """A tail slope per doubling within plus or minus this counts as no change."""
     range_margin: float = Field(0.04, gt=0, lt=1)
     """A curve whose means all lie within this of each other counts as flat."""
+    corrected: Literal["directional", "all"] = "directional"
+    """Claims that are corrected together over the categories: those with a direction (the tail
+    rises, a drop, a rise before the tail), or all, the equivalence claims (flat, plateaued) too."""
     run_sd: float | None = Field(None, gt=0, lt=1)
     """Standard deviation of a category's mean over training runs, known from elsewhere; used
     only where the table holds one seed."""

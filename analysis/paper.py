@@ -89,7 +89,7 @@ def paper_verdicts(assumptions: Assumptions, options: CurveOptions | None = None
     samples[OVERALL] = average(list(samples.values()))
     noise = {name: Covariance(sample, assumptions.run_sd) for name, sample in samples.items()}
     evidence = {name: weigh(each, scales, options) for name, each in noise.items()}
-    p_values = correct(evidence)
+    p_values = correct(evidence, options.corrected)
     return pd.DataFrame(
         [
             _row(name, evidence[name], p_values[name], noise[name], scales, options)

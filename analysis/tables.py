@@ -51,6 +51,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "boot_tail_high": "upper end of its bootstrap interval",
         "margin": "equivalence margin of the tail slope",
         "range_margin": "equivalence margin of the range of the means",
+        "corrected": "claims that are corrected together: directional, or all",
         "n_items": "items",
         "n_seeds": "seeds",
         "rise": "mean of the tail minus the first scale",
@@ -63,8 +64,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "ladder_slope": "slope per doubling over the whole ladder",
         "ladder_low": "lower end of its interval",
         "ladder_high": "upper end of its interval",
-        "p_value": "one-sided p value of the directional claim in question",
-        "p_holm": "the same, corrected over all directional claims of this judge and arm",
+        "p_value": "p value of the verdict's claim; of a rising tail when undetermined",
+        "p_holm": "the same after Holm's correction over the claims that `corrected` names",
         "detectable": "smallest tail slope that this design finds with the wanted power",
         "items_needed": "items per category that would settle the tail against the margin",
         "seeds_needed": "seeds that go with items_needed",
@@ -217,6 +218,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "n": "responses",
         "mean_judge": "mean score by judge in the bin",
         "mean_other": "mean score by other for the same responses",
+        "low": "lower end of the interval of mean_other, items as the unit",
+        "high": "upper end of it",
     },
 }
 
@@ -270,6 +273,7 @@ def read_table(name: str, folder: Path) -> pd.DataFrame:
         "component",
         "verdict",
         "ladder",
+        "corrected",
     }
     for column in texts & set(table.columns):
         table[column] = table[column].astype("object").where(table[column].notna(), "").astype(str)

@@ -14,7 +14,7 @@ from analysis.bootstrap import percentile_bounds
 from analysis.contrasts import slope_weights, tail_scales
 from analysis.covariance import Covariance, Estimate
 from analysis.design import Precision, components_of, detectable, settle
-from analysis.evidence import Evidence, inside, weigh
+from analysis.evidence import Evidence, weigh
 from analysis.multiplicity import holm
 from analysis.options import CurveOptions
 from analysis.panel import Curve, Panel, join
@@ -22,7 +22,11 @@ from analysis.tables import OVERALL
 
 FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
 IMPROVING, UNDETERMINED = "improving", "undetermined"
-CLAIMS = ("tail", "drop", "rise")
+DIRECTIONAL = ("tail", "drop", "rise")
+CLAIMS = ("flat", "drop", "plateau", "tail")
+# Never are all four claims of a curve false: if nothing drops and the tail does not rise, the tail
+# is level, so there was a rise before it (a plateau) or there is no change at all (flat).
+MOST_FALSE = 3
 
 
 def verdict_rows(
@@ -30,15 +34,15 @@ def verdict_rows(
 ) -> list[dict[str, Any]]:
     """One row per category, overall last; `replicates` is what `means.replicate_means` gives.
 
-    The directional claims of all categories (tail up, a drop, a rise before the tail) form one
-    family for Holm's correction; overall is a family of its own.
+    The claims of all categories that `options.corrected` names form one family for Holm's
+    correction; overall is a family of its own.
     """
     evidence = {
         name: weigh(curve.covariance, panel.cube.scales, options)
         for name, curve in panel.curves.items()
         if _testable(panel, curve, options)
     }
-    corrected = correct(evidence)
+    corrected = correct(evidence, options.corrected)
     return [
         _row(panel, name, curve, evidence.get(name), corrected.get(name, {}), options)
         | _check(panel, replicates.get(name) if name in evidence else None, options)
@@ -56,31 +60,63 @@ def _check(panel: Panel, replicates: np.ndarray | None, options: CurveOptions) -
     return {"boot_tail_low": low, "boot_tail_high": high}
 
 
-def correct(evidence: dict[str, Evidence]) -> dict[str, dict[str, float]]:
-    """Holm-corrected p values by category: of the claims, and of the whole ladder's slope."""
-    corrected: dict[str, dict[str, float]] = {name: {} for name in evidence}
-    for family in ([n for n in evidence if n != OVERALL], [n for n in evidence if n == OVERALL]):
-        claims = [(name, claim) for name in family for claim in CLAIMS]
-        p_values = [_p_value(evidence[name], claim) for name, claim in claims]
-        for (name, claim), p in zip(claims, holm(p_values), strict=True):
-            corrected[name][claim] = float(p)
-        # Both directions of the ladder's slope are tested, each at the one-sided level.
-        ladder = [(name, up) for name in family for up in (True, False)]
-        one_sided = [_ladder_p(evidence[name], up) for name, up in ladder]
-        for (name, up), p in zip(ladder, holm(one_sided), strict=True):
-            corrected[name]["improved" if up else "declined"] = float(p)
+def correct(evidence: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
+    """p values by category: of CLAIMS, and of the whole ladder's slope (improved, declined).
+
+    Args:
+        which: the claims that Holm's method corrects together, `directional` or `all`. The ladder's
+            slope has a correction of its own.
+    """
+    corrected: dict[str, dict[str, float]] = {}
+    for names in ([n for n in evidence if n != OVERALL], [n for n in evidence if n == OVERALL]):
+        family = {name: evidence[name] for name in names}
+        claims = _all_claims(family) if which == "all" else _directional_claims(family)
+        ladders = _ladders(family)
+        corrected |= {name: claims[name] | ladders[name] for name in names}
     return corrected
+
+
+def _all_claims(family: dict[str, Evidence]) -> dict[str, dict[str, float]]:
+    keys = [(name, claim) for name in family for claim in CLAIMS]
+    p_values = [_p_value(family[name], claim) for name, claim in keys]
+    return _by_name(keys, holm(p_values, [name for name, _ in keys], MOST_FALSE))
+
+
+def _directional_claims(family: dict[str, Evidence]) -> dict[str, dict[str, float]]:
+    keys = [(name, claim) for name in family for claim in DIRECTIONAL]
+    corrected = _by_name(keys, holm([_p_value(family[name], claim) for name, claim in keys]))
+    return {
+        name: {
+            "flat": family[name].p_flat,
+            "drop": p["drop"],
+            "plateau": max(family[name].p_level, p["rise"]),
+            "tail": p["tail"],
+        }
+        for name, p in corrected.items()
+    }
+
+
+def _ladders(family: dict[str, Evidence]) -> dict[str, dict[str, float]]:
+    """Both directions of the ladder's slope, each tested at the one-sided level."""
+    keys = [(name, claim) for name in family for claim in ("improved", "declined")]
+    return _by_name(keys, holm([_p_value(family[name], claim) for name, claim in keys]))
+
+
+def _by_name(keys: list[tuple[str, str]], p_values: np.ndarray) -> dict[str, dict[str, float]]:
+    named: dict[str, dict[str, float]] = {name: {} for name, _ in keys}
+    for (name, claim), p in zip(keys, p_values, strict=True):
+        named[name][claim] = float(p)
+    return named
 
 
 def decide(evidence: Evidence, p_holm: dict[str, float], options: CurveOptions) -> str:
     """The verdict of one curve, rules in their order."""
     level = (1 - options.interval) / 2
-    steady = inside(evidence.tail, options.tail_margin, options.interval)
-    if evidence.same_range and steady:
+    if p_holm["flat"] < level:
         return FLAT
     if p_holm["drop"] < level:
         return NON_MONOTONE
-    if steady and p_holm["rise"] < level:
+    if p_holm["plateau"] < level:
         return PLATEAUED
     steep = evidence.tail.value > options.tail_margin
     if p_holm["tail"] < level and steep and evidence.last_step > 0:
@@ -109,15 +145,17 @@ def _why_not(panel: Panel, curve: Curve, options: CurveOptions) -> str:
 
 
 def _p_value(evidence: Evidence, claim: str) -> float:
-    if claim == "drop":
-        return evidence.drop.p_value
-    estimate = evidence.tail if claim == "tail" else evidence.rise
-    return 1.0 if estimate is None else estimate.p_above(0.0)
-
-
-def _ladder_p(evidence: Evidence, up: bool) -> float:
-    p = evidence.ladder.p_above(0.0)
-    return p if up else 1.0 - p
+    """Uncorrected p value of a claim."""
+    rise = 1.0 if evidence.rise is None else evidence.rise.p_above(0.0)
+    return {
+        "flat": evidence.p_flat,
+        "drop": evidence.drop.p_value,
+        "rise": rise,
+        "plateau": max(evidence.p_level, rise),
+        "tail": evidence.tail.p_above(0.0),
+        "improved": evidence.ladder.p_above(0.0),
+        "declined": 1.0 - evidence.ladder.p_above(0.0),
+    }[claim]
 
 
 def _row(
@@ -136,6 +174,7 @@ def _row(
         "ladder": "not shown",
         "margin": options.tail_margin,
         "range_margin": options.range_margin,
+        "corrected": options.corrected,
         "n_items": curve.sample.n_items,
         "n_seeds": curve.sample.means.shape[1],
     }
@@ -143,7 +182,7 @@ def _row(
         return row | {"note": join(curve.note, _why_not(panel, curve, options))}
     level = (1 - options.interval) / 2
     verdict = decide(evidence, p_holm, options)
-    claim = {NON_MONOTONE: "drop", PLATEAUED: "rise"}.get(verdict, "tail")
+    claim = {FLAT: "flat", NON_MONOTONE: "drop", PLATEAUED: "plateau"}.get(verdict, "tail")
     row |= _estimates(evidence, panel.cube.scales, options.interval)
     row |= {
         "verdict": verdict,
@@ -153,12 +192,8 @@ def _row(
         "noise": curve.covariance.noise,
     }
     needed, remark = _design(curve.covariance, evidence, panel.cube.scales, options)
-    if verdict == UNDETERMINED and p_holm["tail"] >= level > row["p_value"]:
-        remark = join(
-            f"rises by itself (p = {row['p_value']:.3f}), not after the correction over the claims "
-            f"of all categories (p = {row['p_holm']:.2f}): more seeds would help most",
-            remark,
-        )
+    if verdict == UNDETERMINED:
+        remark = join(_lost(evidence, p_holm, level), remark)
     if verdict != UNDETERMINED:
         remark = ""
         needed = {"detectable": needed["detectable"]}
@@ -169,6 +204,18 @@ def _row(
     if evidence.rise is None:
         remark = join(remark, "ladder too short for a rise before the tail: no plateau can show")
     return row | needed | {"note": join(curve.note, remark)}
+
+
+def _lost(evidence: Evidence, p_holm: dict[str, float], level: float) -> str:
+    """What the curve would show by itself and does not after the correction."""
+    for claim, words in (("flat", "flat"), ("plateau", "a plateau"), ("tail", "rises")):
+        p = _p_value(evidence, claim)
+        if p < level <= p_holm[claim]:
+            return (
+                f"{words} by itself (p = {p:.3f}), not after the correction over the claims of "
+                f"all categories (p = {p_holm[claim]:.2f}): more seeds would help most"
+            )
+    return ""
 
 
 def _moves(tail: Estimate, coverage: float) -> bool:

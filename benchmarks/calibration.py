@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy
+import scipy.stats
 
 from analysis.contrasts import slope_weights, tail_scales
 from analysis.covariance import Covariance
@@ -54,19 +54,31 @@ FAMILIES = {
 }
 
 
+# Truths exactly on a margin, where a test of level .05 errs most: the tail's and the range's.
+BOUNDARIES = ("+.02", "range of .04")
+BOUNDARY_DESIGNS = (
+    Design("graded", 180, 3, 5),
+    Design("graded", 180, 5, 5),
+    Design("graded", 600, 3, 5),
+    Design("graded", 180, 3, 8),
+    Design("binary", 600, 3, 5),
+)
+
+
 @dataclass(frozen=True)
 class Size:
     """How much is simulated."""
 
     studies: int
+    boundary_studies: int
     fit_studies: int
     items: tuple[int, ...]
     seeds: tuple[int, ...]
     scales: tuple[int, ...]
 
 
-FULL = Size(500, 500, (60, 180, 600), (1, 2, 3, 5), (4, 5, 8))
-QUICK = Size(60, 20, (60, 180), (2, 3), (5,))
+FULL = Size(500, 4000, 1000, (60, 180, 600), (1, 2, 3, 5), (4, 5, 8))
+QUICK = Size(60, 100, 20, (60, 180), (2, 3), (5,))
 
 
 def wrong(verdict: str, means: np.ndarray, ladder: np.ndarray, options: CurveOptions) -> bool:
@@ -111,7 +123,7 @@ def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, An
         evidence = _evidence(means, design, rng, options)
         low, high = evidence.tail.interval(options.interval)
         covered += low <= slope <= high
-        verdicts[decide(evidence, correct({"c": evidence})["c"], options)] += 1
+        verdicts[decide(evidence, correct({"c": evidence}, options.corrected)["c"], options)] += 1
     false = sum(n for v, n in verdicts.items() if wrong(v, means, design.ladder, options))
     return asdict(design) | {
         "truth": name,
@@ -123,31 +135,38 @@ def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, An
     }
 
 
-def one_family(family: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
-    """Studies of twelve categories that share half of their run noise."""
+def one_family(family: str, design: Design, studies: int, seed: int) -> list[dict[str, Any]]:
+    """Studies of twelve categories that share half of their run noise, by what is corrected."""
     rng, options = np.random.default_rng(seed), CurveOptions()
-    any_wrong = any_direction = single = 0
+    means = {str(index): truth(name, design.scales) for index, name in enumerate(FAMILIES[family])}
+    counts = {"directional": Counter(), "all": Counter()}
     for _ in range(studies):
         shared = rng.standard_normal((design.scales, design.seeds))
-        evidence, means = {}, {}
-        for index, name in enumerate(FAMILIES[family]):
-            own = rng.standard_normal(shared.shape)
-            means[str(index)] = truth(name, design.scales)
-            run = (shared + own) / np.sqrt(2)
-            evidence[str(index)] = _evidence(means[str(index)], design, rng, options, run)
-        p_values = correct(evidence)
-        verdicts = {name: decide(evidence[name], p_values[name], options) for name in evidence}
-        false = {n for n, v in verdicts.items() if wrong(v, means[n], design.ladder, options)}
-        single += len(false)
-        any_wrong += bool(false)
-        any_direction += any(verdicts[n] in ("improving", "non-monotone") for n in false)
-    return asdict(design) | {
-        "family": family,
-        "studies": studies,
-        "wrong_per_category": single / studies / CATEGORIES,
-        "family_wise_directional": any_direction / studies,
-        "family_wise_any": any_wrong / studies,
-    }
+        evidence = {}
+        for name in means:
+            run = (shared + rng.standard_normal(shared.shape)) / np.sqrt(2)
+            evidence[name] = _evidence(means[name], design, rng, options, run)
+        for corrected, count in counts.items():
+            p_values = correct(evidence, corrected)
+            verdicts = {name: decide(evidence[name], p_values[name], options) for name in evidence}
+            false = {n for n, v in verdicts.items() if wrong(v, means[n], design.ladder, options)}
+            count["single"] += len(false)
+            count["any"] += bool(false)
+            count["direction"] += any(verdicts[n] in ("improving", "non-monotone") for n in false)
+            count["claims"] += sum(v != "undetermined" for v in verdicts.values())
+    return [
+        asdict(design)
+        | {
+            "family": family,
+            "corrected": corrected,
+            "studies": studies,
+            "wrong_per_category": count["single"] / studies / CATEGORIES,
+            "claimed_per_category": count["claims"] / studies / CATEGORIES,
+            "family_wise_directional": count["direction"] / studies,
+            "family_wise_any": count["any"] / studies,
+        }
+        for corrected, count in counts.items()
+    ]
 
 
 def one_extrapolation(name: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
@@ -162,7 +181,7 @@ def one_extrapolation(name: str, design: Design, studies: int, seed: int) -> dic
         sample = from_scores(simulate(means, design, rng), np.arange(design.items))
         covariance = Covariance(sample)
         evidence = weigh(covariance, design.ladder, options)
-        verdict = decide(evidence, correct({"c": evidence})["c"], options)
+        verdict = decide(evidence, correct({"c": evidence}, options.corrected)["c"], options)
         fit = fit_curve(covariance, design.ladder, verdict, options, f"{seed}/{study}")
         if why_no_extrapolation(fit):
             refused += 1
@@ -205,23 +224,33 @@ def run(size: Size, tell: bool = True) -> dict[str, list[dict[str, Any]]]:
         for name in LABELS
     ]
     families = [
-        one_family(family, Design(kind, 180, seeds, 5), size.studies, next(seed))
+        row
         for family in FAMILIES
         for kind in ("graded", "binary")
         for seeds in size.seeds
         if seeds >= 2
+        for row in one_family(family, Design(kind, 180, seeds, 5), size.studies, next(seed))
     ]
     extrapolations = [
         one_extrapolation(
-            name, Design("graded", items, seeds, scales), size.fit_studies, next(seed)
+            name,
+            Design("graded", items, seeds, scales),
+            size.fit_studies if name in SMOOTH else size.fit_studies // 2,
+            next(seed),
         )
         for scales in size.scales
         if scales >= 5
         for items, seeds in ((180, 3), (600, 5))
         for name in (*SMOOTH, "plateau", "regime change")
     ]
+    boundaries = [
+        one_cell(name, design, size.boundary_studies, next(seed))
+        for design in BOUNDARY_DESIGNS
+        for name in BOUNDARIES
+    ]
     return {
         "cells": cells,
+        "boundaries": boundaries,
         "labels": labels,
         "families": families,
         "extrapolation": extrapolations,
@@ -248,6 +277,9 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]
     extrapolation = pd.DataFrame(results["extrapolation"])
     return {
         "coverage of the 90% interval of the tail slope, and wrong claims, over 8 truths": coverage,
+        "wrong claims of truths exactly on a margin": _with_interval(
+            pd.DataFrame(results["boundaries"])
+        )[["kind", "items", "seeds", "scales", "truth", "wrong", "low", "high"]],
         "worst cells of wrong claims at S >= 3": worst[
             ["kind", "items", "seeds", "scales", "truth", "wrong"]
         ],
@@ -259,6 +291,15 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]
         ),
         "extrapolation envelope, graded": extrapolation.drop(columns=["kind", "run_sd", "studies"]),
     }
+
+
+def _with_interval(cells: pd.DataFrame) -> pd.DataFrame:
+    """With columns `low` and `high`: the 95% Wilson interval of `wrong`."""
+    found = [
+        scipy.stats.binomtest(round(wrong * n), n).proportion_ci(method="wilson")
+        for wrong, n in zip(cells["wrong"], cells["studies"], strict=True)
+    ]
+    return cells.assign(low=[ci.low for ci in found], high=[ci.high for ci in found])
 
 
 def main() -> None:

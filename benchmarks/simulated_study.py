@@ -57,6 +57,7 @@ def truth_at(name: str, scales: int, doublings: np.ndarray) -> np.ndarray:
         "hump": 0.60 - 0.04 * np.abs(x - last + 1.5),
         "saturating": 0.72 - 0.25 * 2.0 ** (-0.5 * x),
         "logit-linear": expit(-0.3 + 0.12 * x),
+        "range of .04": 0.60 - 0.02 * (x == 0) + 0.02 * (x >= last),
         "regime change": 0.45 + 0.03 * np.minimum(x, last),
     }
     return shapes[name]

@@ -41,6 +41,9 @@ FIGURES: tuple[ModuleType, ...] = (
     funnel,
 )
 INDEX = "index.json"
+_OWN_FILE = re.compile(
+    rf"({'|'.join(module.NAME for module in FIGURES)})(\.[\w-]+)*\.(csv|pdf|png|svg)"
+)
 
 
 def draw_all(
@@ -54,7 +57,8 @@ def draw_all(
     """Draw all figures and return the files written, `index.json` last.
 
     Every figure NAME leaves NAME.csv and NAME.{pdf,png,...} in `out`. A figure without data is
-    not drawn; the index says why.
+    not drawn; the index says why. Files that the index of an earlier run names and this run does
+    not write are removed, so that no picture of other tables stays; all else in `out` is left.
 
     Args:
         tables: the folder of curves.csv, verdicts.csv and the other tables.
@@ -68,6 +72,7 @@ def draw_all(
         AnalysisError: a table or audit lacks what a figure needs.
     """
     sources = Sources(tables, options, audits)
+    earlier = _earlier(out)
     written: list[Path] = []
     index: dict[str, list[dict[str, Any]]] = {"figures": [], "skipped": []}
     for module in FIGURES:
@@ -81,7 +86,19 @@ def draw_all(
             written += files
             index["figures"].append(_entry(module, name, part, files))
     written.append(_write_index(index, out))
+    for path in earlier - set(written):
+        path.unlink(missing_ok=True)
     return written
+
+
+def _earlier(out: Path) -> set[Path]:
+    """Files that the index in `out` names, if they are named like this stage's own."""
+    try:
+        figures = json.loads((out / INDEX).read_text("utf-8"))["figures"]
+        names = [str(name) for figure in figures for name in figure["files"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()  # no index, or not one of this stage
+    return {out / name for name in names if _OWN_FILE.fullmatch(name)}
 
 
 def draw_paper(out: Path, options: FigureOptions = FigureOptions()) -> list[Path]:

@@ -27,7 +27,7 @@ JUDGES = (
     *("judge", "other", "category", "n", "missing_share", "repeats", "repeat_sd"),
     *("mean_difference", "low", "high", "agreement", "kappa", "spearman"),
 )
-BINS = ("judge", "other", "bin_low", "bin_high", "n", "mean_judge", "mean_other")
+BINS = ("judge", "other", "bin_low", "bin_high", "n", "mean_judge", "mean_other", "low", "high")
 REPEATS, DIFFERENCE, AGREEMENT, CALIBRATION = "repeats", "difference", "agreement", "calibration"
 
 
@@ -135,6 +135,7 @@ def _calibration(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None
     for index, (pair, colour) in enumerate(_pair_colours(frame).items()):
         rows = bins[(bins["judge"] == pair[0]) & (bins["other"] == pair[1])]
         axes.plot(rows["mean_judge"], rows["mean_other"], color=colour, linewidth=0.7)
+        axes.vlines(rows["mean_judge"], rows["low"], rows["high"], color=colour, linewidth=0.6)
         axes.scatter(
             rows["mean_judge"],
             rows["mean_other"],
@@ -230,8 +231,13 @@ def caption(frame: pd.DataFrame) -> str:
         for row in pairs.dropna(subset="kappa").itertuples()
     ]
     if (frame["kind"] == "pair").any():
-        parts.append(f"lines of the difference: {captions.interval_name(frame)}")
+        parts.append(
+            f"lines of difference and calibration: {captions.interval_name(frame)}, items as unit"
+        )
         parts.append("agreement and correlation are point estimates")
     if (frame["kind"] == "bin").any():
-        parts.append("calibration in tenths of the first judge's score, larger with more responses")
+        parts.append(
+            "calibration in tenths of the first judge's score, larger with more responses; a tenth "
+            "with one item has no line"
+        )
     return "; ".join(parts) + "."

@@ -244,12 +244,14 @@ def judge_bins(curve: pd.DataFrame) -> pd.DataFrame:
             "n": 50 + 20 * i,
             "mean_judge": (i + 0.5) / 10,
             "mean_other": ((i + 0.5) / 10) ** 1.3,
+            "low": ((i + 0.5) / 10) ** 1.3 - 0.03,
+            "high": ((i + 0.5) / 10) ** 1.3 + 0.03,
         }
         for a, b in itertools.permutations(curve["judge"].unique(), 2)
         for i in range(10)
     ]
     columns = ["judge", "other", "bin_low", "bin_high", "n", "mean_judge", "mean_other"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, "low", "high"])
 
 
 def plan(curve: pd.DataFrame) -> pd.DataFrame:

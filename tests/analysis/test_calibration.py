@@ -49,6 +49,8 @@ def test_truths_are_scores_and_go_on_beyond_the_ladder(name, scales):
         ("non-monotone", "hump", False),
         ("non-monotone", "+.035", True),
         ("undetermined", "hump", False),
+        ("flat", "range of .04", True),
+        ("plateaued", "range of .04", False),
     ],
 )
 def test_false_claims_are_told_from_true_ones(verdict, name, false):
@@ -62,7 +64,16 @@ def test_cells_are_the_same_for_the_same_seed():
 
 
 def test_rates_are_shares():
-    family = one_family("all flat", Design("graded", 60, 2, 5), 3, 1)
+    families = one_family("all flat", Design("graded", 60, 2, 5), 3, 1)
     ahead = one_extrapolation("saturating", Design("graded", 60, 2, 5), 3, 1)
-    for rate in (family["family_wise_any"], ahead["refused"], ahead["coverage_4x"]):
+    rates = [family["family_wise_any"] for family in families]
+    for rate in (*rates, ahead["refused"], ahead["coverage_4x"]):
         assert 0 <= rate <= 1
+
+
+def test_correcting_all_claims_keeps_the_family_where_truths_sit_on_the_margin():
+    few, every = one_family("on the margins", Design("graded", 600, 3, 5), 60, 1)
+    assert (few["corrected"], every["corrected"]) == ("directional", "all")
+    assert few["family_wise_any"] > 0.1
+    assert every["family_wise_any"] <= 0.1
+    assert every["claimed_per_category"] < few["claimed_per_category"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from score_tables import table
 
 from analysis.curves import analyse
@@ -145,6 +146,29 @@ def test_agreement_of_two_judges_by_hand():
     assert pair["spearman"] == pytest.approx(1 / np.sqrt(3))
     bins = run(scores, "judge_bins").query("judge == 'a' and bin_low == 0.9").iloc[0]
     assert (bins["n"], bins["mean_other"]) == (2, 0.5)
+    assert (bins["low"], bins["high"]) == (0, 1)  # two items, a t interval of +-3: cut
+
+
+def test_a_calibration_bin_has_an_interval_over_its_items():
+    scores = table({"math": [0.5, 0.5]}, scales=(1, 2), seeds=2, items=30, judges=("a", "b"))
+    scores.loc[scores["judge"] == "a", "score"] = 0.55
+    row = run(scores, "judge_bins").query("judge == 'a'").iloc[0]
+    other = scores[scores["judge"] == "b"]
+    per_item = other.groupby("item")["score"].mean()
+    half = stats.t.ppf(0.95, 29) * per_item.std() / np.sqrt(30)
+    assert row["mean_other"] == pytest.approx(other["score"].mean())
+    assert row["high"] - row["low"] == pytest.approx(2 * half)
+
+
+def test_a_calibration_bin_with_one_item_has_no_interval_and_equal_values_an_exact_one():
+    scores = table({"math": [0.5]}, scales=(1,), seeds=1, items=21, judges=("a", "b"))
+    first = scores["item"] == "math-000"
+    scores.loc[scores["judge"] == "a", "score"] = np.where(first[scores["judge"] == "a"], 0.1, 0.9)
+    scores.loc[scores["judge"] == "b", "score"] = 1.0
+    bins = run(scores, "judge_bins").query("judge == 'a'").set_index("bin_low")
+    assert np.isnan(bins.loc[0.1, "low"])
+    assert bins.loc[0.9, "high"] == 1
+    assert bins.loc[0.9, "low"] == pytest.approx(0.05 ** (1 / 20))
 
 
 def test_judges_that_share_no_response_are_named():

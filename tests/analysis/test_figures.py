@@ -103,6 +103,34 @@ def test_a_figure_without_data_is_not_drawn_and_the_index_says_why(tmp_path: Pat
     assert {entry["figure"] for entry in index["figures"]} >= {"figure1_bars", "figure2_curves"}
 
 
+def test_pictures_of_an_earlier_run_go_and_foreign_files_stay(tmp_path: Path):
+    out = tmp_path / "out"
+    curves = figure_tables.curves(categories=("math",), arms=("full", "lora"))
+    draw_all(figure_tables.write(tmp_path / "t", curves=curves), out, FAST)
+    (out / "figure1_bars.mine.png").write_text("not in the index")
+    outside = tmp_path / "keep.csv"
+    outside.write_text("outside")
+    index = json.loads((out / "index.json").read_text())
+    index["figures"][0]["files"] += ["../keep.csv", "notes.csv"]
+    (out / "index.json").write_text(json.dumps(index))
+    (out / "notes.csv").write_text("no name of this stage")
+    one_arm = curves[curves["arm"] == "full"]
+    written = draw_all(figure_tables.write(tmp_path / "t", curves=one_arm), out, FAST)
+    assert not list(out.glob("*lora*"))
+    left = {path.name for path in out.iterdir()} - {path.name for path in written}
+    assert left == {"figure1_bars.mine.png", "notes.csv"}
+    assert outside.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"figures": [{}]}', '{"figures": 3}'])
+def test_an_index_of_something_else_is_no_reason_to_stop(tmp_path: Path, content: str):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "index.json").write_text(content)
+    curves = figure_tables.curves(categories=("math",), scales=(100, 200))
+    assert draw_all(figure_tables.write(tmp_path / "t", curves=curves), out, FAST)
+
+
 def test_names_that_look_alike_in_file_names_keep_figures_of_their_own(tmp_path: Path):
     tables = figure_tables.write(tmp_path, curves=figure_tables.curves(arms=("a b", "a/b")))
     draw_all(tables, tmp_path / "out", FAST)

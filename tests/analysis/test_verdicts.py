@@ -105,6 +105,21 @@ def test_holm_by_hand():
     assert holm([]).tolist() == []
 
 
+def test_holm_counts_what_can_be_false_by_hand():
+    p_values, groups = [0.001, 0.002, 0.003, 0.5, 0.004], ["a", "a", "a", "b", "b"]
+    # At most two of a group can be false: 2 + 2 at first, 2 + 2 with one of a made, then 1 + 2,
+    # then none of a is left.
+    assert holm(p_values, groups, 2).tolist() == pytest.approx([0.004, 0.008, 0.009, 0.5, 0.009])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abc")), min_size=1, max_size=20))
+def test_knowing_what_can_be_false_never_costs(claims):
+    p_values, groups = zip(*claims, strict=True)
+    assert (holm(p_values, groups, 2) <= holm(p_values)).all()
+    assert holm(p_values, groups, 20).tolist() == holm(p_values).tolist()
+    assert (holm(p_values, groups, 2) >= np.array(p_values)).all()
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_never_lowers_and_keeps_the_order(p_values):
     adjusted = holm(p_values)
@@ -119,6 +134,35 @@ def test_more_categories_ask_more_of_each_claim():
     many = verdicts(dict.fromkeys("abcdefgh", CURVES["improving"]), items=40)
     ratio = many.loc["a", "p_holm"] / many.loc["a", "p_value"]
     assert ratio >= few.loc["a", "p_holm"] / few.loc["a", "p_value"]
+
+
+ALL = OPTIONS.model_copy(update={"corrected": "all"})
+
+
+def test_the_table_says_which_claims_are_corrected():
+    assert (verdicts(CURVES)["corrected"] == "directional").all()
+    found = verdicts(CURVES, items=150, options=ALL)
+    assert (found["corrected"] == "all").all()
+    assert {name: found.loc[name, "verdict"] for name in CURVES} == {n: n for n in CURVES}
+
+
+def test_level_categories_that_chance_could_make_are_kept_back_when_all_is_corrected():
+    curves = {f"c{number}": [0.5] * 5 for number in range(8)}
+    shape = {"items": 150, "noise": 0.15, "run_sd": 0.004}
+    alone, together = verdicts(curves, **shape), verdicts(curves, **shape, options=ALL)
+    flat = alone.index[(alone["verdict"] == "flat") & (alone.index != "overall")]
+    lost = [name for name in flat if together.loc[name, "verdict"] == "undetermined"]
+    assert lost
+    assert together.loc[lost, "note"].str.contains("flat by itself").all()
+    assert (alone.loc[flat, "p_holm"] == alone.loc[flat, "p_value"]).all()
+    kept = together.index[(together["verdict"] == "flat") & (together.index != "overall")]
+    assert set(kept) <= set(flat)
+
+
+def test_a_flat_curve_has_the_p_value_of_its_claim():
+    found = verdicts({"math": [0.5] * 5}, items=150).loc["math"]
+    assert found["verdict"] == "flat"
+    assert found["p_value"] < 0.05
 
 
 def test_a_plateau_whose_tail_still_creeps_up_says_so():

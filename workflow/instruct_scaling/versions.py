@@ -14,7 +14,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "judge": 2,
     "scores": 1,
     "costs": 1,
-    "curves": 1,
-    "figures": 1,
+    "curves": 2,
+    "figures": 2,
     "report": 1,
 }
