@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     except AnalysisError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         print(f"error: {error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
         return EXIT_BAD_INPUT
     return 0

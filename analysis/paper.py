@@ -143,6 +143,11 @@ def undetermined(verdicts: pd.DataFrame) -> int:
     return int((verdicts["verdict"][verdicts["category"] != OVERALL] == UNDETERMINED).sum())
 
 
+def _span(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low} to {high}" if low < high else f"{low} in each"
+
+
 def paper_text(run_sd: float = 0.01) -> str:
     """The verdicts beside the paper's own conclusions, without and with run noise, as text."""
     plain, noisy = Assumptions(), Assumptions(run_sd=run_sd)
@@ -176,8 +181,8 @@ def paper_text(run_sd: float = 0.01) -> str:
             table.to_string(index=False),
             "",
             f"{undetermined(first)} of the 12 categories are undetermined with item noise alone; "
-            f"{min(counts)} to {max(counts)} over SDs of .2 to .3 and correlations of .3 to .7; "
-            f"{min(with_runs)} to {max(with_runs)} with a run SD of {run_sd:g}.",
+            f"{_span(counts)} over SDs of .2 to .3 and correlations of .3 to .7; "
+            f"{_span(with_runs)} with a run SD of {run_sd:g}.",
             "Training noise is unmeasured in the source and can only widen the intervals.",
         ]
     )

@@ -23,6 +23,11 @@ from analysis.panel import build_panel
 from analysis.scores import read_scores
 from analysis.tables import OVERALL
 
+_FORMATS = {
+    **dict.fromkeys(("items", "judgements"), lambda v: "-" if np.isnan(v) else f"{v:,.0f}"),
+    "cost": lambda v: "-" if np.isnan(v) else f"{v:,.2f}",
+}
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -230,7 +235,7 @@ def _text(table: pd.DataFrame, source: str, options: CurveOptions) -> str:
     lines = [
         f"Designs with power {options.power:g} to show that a tail slope of 0 lies within "
         f"{options.tail_margin:g} per doubling ({options.interval:.0%} intervals); {source}.",
-        table.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:,.6g}"),
+        table.to_string(index=False, na_rep="-", formatters=_FORMATS),
     ]
     possible = table.dropna(subset="items")
     if possible.empty:

@@ -169,22 +169,28 @@ def _check_items(table: pd.DataFrame, where: str) -> None:
             )
     for judge, rows in table.groupby("judge", sort=True):
         asked = rows[[*_RUN, "item"]].drop_duplicates()
-        total = asked["item"].nunique()
         per_run = asked.groupby(_RUN).size()
-        short = per_run[per_run < total]
-        if len(short):
-            arm, scale, seed = short.index[0]
-            own = set(
-                asked.loc[
-                    (asked["arm"] == arm) & (asked["scale"] == scale) & (asked["seed"] == seed),
-                    "item",
-                ]
-            )
-            example = sorted(set(asked["item"]) - own)[0]
+        if (per_run < asked["item"].nunique()).any():
             raise AnalysisError(
-                f"run (arm {arm}, scale {scale}, seed {seed}) has {len(own)} of the {total} items "
-                f"that judge {judge} scored elsewhere; item {example}, for one, is not there",
+                _odd_run(asked, judge),
                 where=where,
                 fix="every run answers the same items; a failed judgement keeps its row, with an "
                 "empty score and a status",
             )
+
+
+def _odd_run(asked: pd.DataFrame, judge: str) -> str:
+    """Names a run whose items differ from those that most runs of the judge have."""
+    items = asked.groupby(_RUN)["item"].agg(frozenset)
+    usual = max(items.unique(), key=lambda each: ((items == each).sum(), len(each)))
+    odd = items[items != usual]
+    (arm, scale, seed), own = odd.index[0], odd.iloc[0]
+    parts = [
+        f"{what} {len(names)}, such as {min(names)}"
+        for names, what in ((usual - own, "it lacks"), (own - usual, "the others lack"))
+        if names
+    ]
+    return (
+        f"run (arm {arm}, scale {scale}, seed {seed}) has other items than most runs that judge "
+        f"{judge} scored: {'; '.join(parts)}"
+    )

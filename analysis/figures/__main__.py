@@ -40,7 +40,12 @@ def figures(
         raise typer.BadParameter("--tables and --out are needed")
     if not tables.is_dir():
         raise AnalysisError("no such folder", where=tables, fix="write the tables first")
-    _report(draw_all(tables, out, _options(options), audits or [], title, interval))
+    written = draw_all(tables, out, _options(options), audits or [], title, interval)
+    if len(written) == 1:
+        raise AnalysisError(
+            "no table that a figure is drawn from", where=tables, fix="write the tables first"
+        )
+    _report(written)
 
 
 @app.command()
@@ -69,6 +74,9 @@ def main() -> None:
         app()
     except AnalysisError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        print(f"error: {error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
         sys.exit(2)
 
 

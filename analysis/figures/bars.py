@@ -19,7 +19,7 @@ from matplotlib.ticker import MultipleLocator
 from analysis.figures import captions, style
 from analysis.figures.canvas import canvas
 from analysis.figures.sources import Sources, paper_points
-from analysis.figures.text import shorten, text_width
+from analysis.figures.text import shorten_all, text_width
 from analysis.options import FigureOptions
 
 NAME = "figure1_bars"
@@ -159,7 +159,7 @@ def _category_labels(categories: list[str], width: float) -> tuple[list[str], di
     """
     room = width * 0.93 / len(categories)
     most = 1.1 if width > 5 and len(categories) <= 14 else 0.8
-    names = [shorten(style.category_name(c), most, 6.8) for c in categories]
+    names = shorten_all(style.category_names(categories), most, 6.8)
     longest = max(text_width(name, 6.8) for name in names)
     if longest <= room * 0.95:
         return names, {"fontsize": 6.8, "height": 0.17}

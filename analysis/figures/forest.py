@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
 from analysis.figures.canvas import canvas
-from analysis.figures.text import shorten
+from analysis.figures.text import shorten_all
 from analysis.figures.ticks import rule_off_overall, signed
 
 _LINE = 0.19  # inches per category
@@ -67,7 +67,7 @@ def draw_forest(
         _draw_row(axes, row, categories.index(row.category) + offset)
     axes.axvline(0, color=style.INK, linewidth=0.7, zorder=1)
     rule_off_overall(axes, categories)
-    names = [shorten(style.category_name(c), width * 0.3, _LABEL_SIZE) for c in categories]
+    names = shorten_all(style.category_names(categories), width * 0.3, _LABEL_SIZE)
     axes.set_yticks(range(len(categories)), names, fontsize=_LABEL_SIZE)
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import captions, style
 from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
-from analysis.figures.text import shorten
+from analysis.figures.text import shorten, shorten_all
 from analysis.figures.ticks import rule_off_overall, signed
 from analysis.options import FigureOptions
 
@@ -28,6 +28,7 @@ JUDGES = (
     *("mean_difference", "low", "high", "agreement", "kappa", "spearman"),
 )
 BINS = ("judge", "other", "bin_low", "bin_high", "n", "mean_judge", "mean_other", "low", "high")
+_SQUARE = 1.7  # inches of the calibration panel with its labels
 REPEATS, DIFFERENCE, AGREEMENT, CALIBRATION = "repeats", "difference", "agreement", "calibration"
 
 
@@ -72,15 +73,17 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     categories = style.category_order(frame["category"].dropna())
     columns = min(len(shown), 4 if width > 5 else 2)
     rows = math.ceil(len(shown) / columns)
-    height = max(0.17 * len(categories) + 0.6, 1.7) * rows
+    heights = [max(0.17 * len(categories) + 0.6, _SQUARE)] * rows
+    if rows > 1 and len(shown) % columns == 1 and shown[-1] == CALIBRATION:
+        heights[-1] = _SQUARE + 0.2  # alone in its row, it needs no room for the categories
     figure, body = canvas(
         width,
-        height,
+        sum(heights),
         captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
         _handles(frame, shown, width),
     )
-    panels = list(body.subplots(rows, columns, squeeze=False).flat)
+    panels = list(body.subplots(rows, columns, squeeze=False, height_ratios=heights).flat)
     for name, axes in zip(shown, panels, strict=False):
         PANELS[name](axes, frame, categories)
     for axes in panels[len(shown) :]:
@@ -191,7 +194,7 @@ def _pairs(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, style.Colour, float]
 
 
 def _category_axis(axes: Axes, categories: list[str], labelled: bool) -> None:
-    names = [shorten(style.category_name(c), 0.95, 6.8) for c in categories]
+    names = shorten_all(style.category_names(categories), 0.95, 6.8)
     axes.set_yticks(range(len(categories)), names if labelled else [])
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -236,8 +239,7 @@ def caption(frame: pd.DataFrame) -> str:
         )
         parts.append("agreement and correlation are point estimates")
     if (frame["kind"] == "bin").any():
-        parts.append(
-            "calibration in tenths of the first judge's score, larger with more responses; a tenth "
-            "with one item has no line"
-        )
+        parts.append("calibration in tenths of the first judge's score, larger with more responses")
+    if frame.loc[frame["kind"] == "bin", "low"].isna().any():
+        parts.append("a tenth with one item has no line")
     return "; ".join(parts) + "."

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
 from analysis.figures.canvas import canvas
-from analysis.figures.text import shorten, thin_labels, wrap
+from analysis.figures.text import shorten, shorten_all, thin_labels, wrap
 
 PANEL_HEIGHT = 1.3  # inches, its heading included
 SECOND_LINE = 13  # points that the title stands above the panel when a line goes below it
@@ -48,6 +48,11 @@ class Grid:
         axes = self.body.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         self.panels: dict[str, Axes] = dict(zip(categories, axes.flat, strict=False))
         self.panel_width = (width - 0.45) / columns - 0.12
+        self._size = 8 if self.panel_width > 0.9 else 7
+        # Bold letters are about a tenth wider than the regular ones that are measured.
+        room = (self.panel_width + 0.05) / 1.12
+        names = shorten_all(style.category_names(categories), room, self._size)
+        self._names = dict(zip(categories, names, strict=True))
         for position, panel in enumerate(axes.flat):
             panel.tick_params(labelbottom=position + columns >= len(categories))
             panel.set_visible(position < len(categories))
@@ -59,10 +64,8 @@ class Grid:
 
     def heading(self, category: str, second_line: bool) -> None:
         """The category's name above its panel, with room for a line below it if asked for."""
-        size = 8 if self.panel_width > 0.9 else 7
-        # Bold letters are about a tenth wider than the regular ones that are measured.
-        name = shorten(style.category_name(category), (self.panel_width + 0.05) / 1.12, size)
-        self.panels[category].set_title(name, pad=SECOND_LINE if second_line else 4, fontsize=size)
+        pad = SECOND_LINE if second_line else 4
+        self.panels[category].set_title(self._names[category], pad=pad, fontsize=self._size)
 
     def note(self, category: str, text: str, shift: float = 0, **look: Any) -> None:
         """Small text in the line below a panel's heading, `shift` points from its left end."""

@@ -140,6 +140,8 @@ def caption(frame: pd.DataFrame) -> str:
         "tail slope found with the wanted power",
         "; ".join(sorted(f"variances {noise}" for noise in plan["noise"].dropna().unique())),
     ]
-    if (plan["seeds"] == 1).any():
+    if plan["noise"].astype(str).str.contains("unmeasured").any():
+        parts.append("so all lines are too low and say nothing of what more seeds bring")
+    elif (plan["seeds"] == 1).any():
         parts.append("1 seed: items only, training noise unmeasured, so its line is too low")
     return "; ".join(parts) + "."

@@ -78,6 +78,11 @@ def category_name(category: str) -> str:
     return _SPECIAL_NAMES.get(category, plain[:1].upper() + plain[1:])
 
 
+def category_names(categories: Iterable[str]) -> list[str]:
+    """The labels of several categories."""
+    return [category_name(category) for category in categories]
+
+
 def category_order(categories: Iterable[str]) -> list[str]:
     """The paper's categories in its order, then others as they come, then `overall`."""
     present = list(dict.fromkeys(categories))
@@ -87,9 +92,10 @@ def category_order(categories: Iterable[str]) -> list[str]:
 
 
 def scale_names(scales: Sequence[int]) -> list[str]:
-    """Short labels of record counts: 250, 1k, 16k, 2M; all in M from 0.1M up, as in the paper."""
+    """Short labels of record counts: 250, 1k, 16k, 2M; a ladder from 0.1M to 1M or more all in M,
+    as in the paper."""
     tuned = [scale for scale in scales if scale > 0]
-    in_millions = bool(tuned) and min(tuned) >= 100_000
+    in_millions = bool(tuned) and min(tuned) >= 100_000 and max(tuned) >= 1_000_000
     return [_scale_name(int(scale), in_millions) for scale in scales]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from os.path import commonprefix
 
 import matplotlib as mpl
 from fontTools.ttLib import TTFont
@@ -83,6 +84,33 @@ def shorten(text: str, width: float, size: float) -> str:
         if text_width(short, size) <= width:
             return short
     return text[:1] + "…"
+
+
+def shorten_all(names: Sequence[str], width: float, size: float) -> list[str]:
+    """Each name shortened; those that would then look alike lose the beginning that they share."""
+    names = [printable(name) for name in names]
+    short = [shorten(name, width, size) for name in names]
+    for look in {text for text in short if short.count(text) > 1}:
+        alike = [index for index, text in enumerate(short) if text == look]
+        shared = _shared_words([names[index] for index in alike])
+        for index in alike:
+            if shared:
+                short[index] = _cut_end(f"…{names[index][shared:]}", width, size)
+    return short
+
+
+def _shared_words(names: Sequence[str]) -> int:
+    """Length of the words that all names begin with, up to where the first word differs."""
+    start = commonprefix(list(names))
+    return max((start.rfind(mark) + 1 for mark in " _-"), default=0)
+
+
+def _cut_end(text: str, width: float, size: float) -> str:
+    if text_width(text, size) <= width:
+        return text
+    while len(text) > 2 and text_width(f"{text}…", size) > width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def thin_labels(places: Sequence[float], names: Sequence[str], size: float) -> list[str]:

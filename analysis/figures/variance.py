@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from analysis.figures import captions, style
 from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
-from analysis.figures.text import shorten
+from analysis.figures.text import shorten_all
 from analysis.figures.ticks import rule_off_overall
 from analysis.options import FigureOptions
 
@@ -63,7 +63,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     rule_off_overall(axes, categories)
     total = frame.groupby("category")["variance"].sum(min_count=1).reindex(categories)
     _totals(axes, np.sqrt(total))
-    names = [shorten(style.category_name(c), width * 0.3, 6.8) for c in categories]
+    names = shorten_all(style.category_names(categories), width * 0.3, 6.8)
     axes.set_yticks(range(len(categories)), names)
     axes.set(xlim=(0, 1), ylim=(len(categories) - 0.5, -0.5), xlabel="share of the variance")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")

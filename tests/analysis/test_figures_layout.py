@@ -18,9 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from analysis.figures import bars, drawing, style
+from analysis.covariance import UNMEASURED
+from analysis.figures import bars, curves, drawing, planner, style
 from analysis.figures.canvas import freeze
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.text import shorten_all, text_width
 from analysis.options import FigureOptions
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -222,3 +224,35 @@ def test_missing_scores_are_marked_and_not_drawn_as_zero(tmp_path: Path):
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert sum(len(line.get_xdata()) for line in crosses) == curves["scale"].nunique()
     assert "no score" in bars.caption(drawing.read_figure_csv(tmp_path / f"{_}.csv"))
+
+
+def test_names_that_would_be_cut_alike_stay_apart():
+    names = [f"a rather long category name number {i} of many" for i in (1, 2, 10)]
+    with style.styled():
+        short = shorten_all([*names, "math"], 1.0, 7)
+        assert short == ["…1 of many", "…2 of many", "…10 of many", "math"]
+        narrow = shorten_all([f"{name} and more" for name in names], 0.6, 7)
+        assert len(set(narrow)) == 3
+        assert all(text_width(text, 7) <= 0.6 for text in narrow)
+
+
+def test_every_panel_of_long_names_has_a_heading_of_its_own(tmp_path: Path):
+    categories = tuple(f"questions of the kind that bears the number {i}" for i in range(12))
+    tables = figure_tables.study(categories=categories)
+    folder = figure_tables.write(tmp_path, **tables)
+    with style.styled():
+        frame = curves.prepare(Sources(folder, FigureOptions())).assign(study="", interval=0.9)
+        part = next(iter(drawing.split(curves, frame)))[1]
+        figure = curves.draw(part)
+        panels = [axes for body in figure.subfigs for axes in body.axes if axes.get_visible()]
+        titles = [axes.get_title(loc="left") for axes in panels]
+    assert len(set(titles)) == len(titles) == 13
+
+
+def test_a_plan_without_run_noise_says_that_no_line_holds_it():
+    plan = figure_tables.plan(figure_tables.curves(categories=("math",))).assign(kind="plan")
+    measured = planner.caption(plan.assign(noise="measured: items and seeds"))
+    unmeasured = planner.caption(plan.assign(noise=f"measured: {UNMEASURED}"))
+    assert "1 seed: items only" in measured
+    assert "all lines are too low" in unmeasured
+    assert "so its line" not in unmeasured

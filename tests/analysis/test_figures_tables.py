@@ -187,6 +187,7 @@ def test_categories_keep_the_papers_order_then_their_own_then_overall():
         ([0, 250, 1000, 16000], ["base", "250", "1k", "16k"]),
         ([200_000, 600_000, 1_000_000, 2_000_000], ["0.2M", "0.6M", "1M", "2M"]),
         ([1500, 200_000, 2_500_000], ["1.5k", "200k", "2.5M"]),
+        ([128_000], ["128k"]),
     ],
 )
 def test_scale_names(scales: list[int], names: list[str]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from score_tables import checked, table
@@ -169,3 +171,18 @@ def test_the_text_names_its_assumptions():
 def test_a_cube_holds_runs_crossed_with_items():
     cube = build_cubes(checked({"math": [0.4, 0.5]}, scales=(10, 20), items=7, seeds=2))[0]
     assert cube.categories["math"].values.shape == (2, 2, 7)
+
+
+def test_an_out_folder_that_is_a_file_is_one_message(capsys, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    table({"math": [0.4, 0.5]}, scales=(1, 2), items=5).to_csv(tmp_path / "t.csv", index=False)
+    assert main([str(tmp_path / "t.csv"), "--out", str(taken), "--no-figures"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_plans_print_whole_counts(capsys):
+    main([*STATED, "--repeats", "50", "--seeds", "5", "8"])
+    out = capsys.readouterr().out
+    assert re.search(r"\d,\d{3},\d{3} ", out)
+    assert "e+" not in out

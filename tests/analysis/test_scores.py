@@ -55,6 +55,15 @@ def test_a_run_with_other_items_is_refused_and_named(scores):
     assert "math-001" in message
 
 
+def test_the_run_with_a_foreign_item_is_named_and_not_the_others(scores):
+    odd = (scores["scale"] == 200) & (scores["seed"] == 1) & (scores["item"] == "math-001")
+    scores.loc[odd, "item"] = "math-999"
+    message = refused(scores)
+    assert "scale 200, seed 1" in message
+    assert "lacks 1, such as math-001" in message
+    assert "the others lack 1, such as math-999" in message
+
+
 def test_an_empty_score_without_a_reason_is_refused(scores):
     scores.loc[2, "score"] = np.nan
     assert "without a reason" in refused(scores)
