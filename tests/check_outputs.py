@@ -37,6 +37,10 @@ def check(results: Path) -> None:
         seen = json.loads(train.read_text("utf-8"))
         assert seen["loss"]["last"] < seen["loss"]["first"], f"{train}: the loss did not fall"
 
+    losses = pd.read_csv(results / "tables" / "heldout.csv")
+    mean = losses[losses.category == "overall"].groupby("fraction").loss.mean()
+    assert mean[1.0] < mean[0.0], "the held-out loss did not fall"
+
     drawn = sorted((results / "figures").glob("*.png"))
     assert len(drawn) >= 2, "Figure 1 and the curves were not drawn"
     for figure in drawn:

@@ -47,6 +47,7 @@ def tiny_study() -> dict[str, Any]:
         },
         "ladder": {"scales": [16, 32]},
         "seeds": {"replicates": [1]},
+        "heldout": {"records": 24, "evaluations": 2},
         "evalset": {"sources": [{"type": "embedded", "items_per_category": 2}]},
         "respond": {"max_new_tokens": 8, "batch_size": 24},
         "judges": {"metric": {"type": "metric"}},

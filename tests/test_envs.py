@@ -14,10 +14,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {
-    "data": ["evalset", "pool", "subset"],
+    "data": ["evalset", "pool", "heldout", "subset"],
     "train": ["base", "finetune", "respond"],
     "judge": ["judge", "scores"],
-    "analysis": ["costs", "report", "budget", "analysis.curves", "analysis.figures"],
+    "analysis": ["costs", "losses", "report", "budget", "analysis.curves", "analysis.figures"],
 }
 COMMON = ROOT / "workflow" / "rules" / "common.smk"  # no rule in it
 # Needed beside what is imported by name.

@@ -20,7 +20,7 @@ from tests.studies import PROFILE, ROOT, planned_jobs, snakemake, tiny_study
 pytestmark = pytest.mark.slow
 
 AGGREGATES = {"scores": 1, "curves": 1, "figures": 1, "report": 1}
-COSTS = {"costs": 1}
+COSTS = {"costs": 1, "losses": 1}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,16 @@ EDITS = {
         "arms.lora.template",
         "Q: {prompt} A: ",
         {"finetune": 2, "respond": 3, "judge": 3} | AGGREGATES | COSTS,
+    ),
+    "how many records are held out": (
+        "heldout.records",
+        12,
+        {"heldout": 1, "subset": 4, "finetune": 4, "respond": 4, "judge": 4} | AGGREGATES | COSTS,
+    ),
+    "nothing is held out": (
+        "heldout.records",
+        0,
+        {"subset": 4, "finetune": 4, "respond": 4, "judge": 4} | AGGREGATES | COSTS,
     ),
     "the answers' length": (
         "respond.max_new_tokens",
@@ -164,6 +174,19 @@ def test_training_saw_what_the_config_says(finished):
             train = json.loads(path.read_text("utf-8"))
             assert (train["examples_seen"], train["steps"]) == (scale, scale // 8)
             assert train["tokens"]["supervised"] < train["tokens"]["total"]
+
+
+def test_no_run_trains_on_what_is_held_out(finished):
+    held = pd.read_parquet(results(finished) / "pools" / "own" / "heldout.parquet")
+    assert len(held) == 24
+    assert set(held.category.value_counts()) == {2}
+    for subset in results(finished).glob("runs/*/*/*/subset.parquet"):
+        assert not set(pd.read_parquet(subset).id) & set(held.id)
+    losses = pd.read_csv(results(finished) / "tables" / "heldout.csv")
+    assert set(losses.groupby(["arm", "scale", "seed"]).fraction.unique().map(tuple)) == {
+        (0.0, 0.5, 1.0)
+    }
+    assert losses[losses.fraction == 0].groupby(["arm", "category"]).loss.std().max() < 1e-4
 
 
 def test_subsets_of_one_seed_are_nested(finished):

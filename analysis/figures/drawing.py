@@ -18,6 +18,7 @@ from analysis.figures import (
     extrapolation,
     frontier,
     funnel,
+    heldout,
     judges,
     planner,
     slopes,
@@ -39,6 +40,7 @@ FIGURES: tuple[ModuleType, ...] = (
     judges,
     planner,
     funnel,
+    heldout,
 )
 INDEX = "index.json"
 _OWN_FILE = re.compile(

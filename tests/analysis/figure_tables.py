@@ -275,8 +275,26 @@ def plan(curve: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def heldout(curve: pd.DataFrame) -> pd.DataFrame:
+    """Losses of two seeds that fall with scale, and those of the base before each run."""
+    tuned = curve.loc[(curve["judge"] == curve["judge"].iloc[0]) & (curve["scale"] > 0)]
+    rows = []
+    for place, row in enumerate(tuned.itertuples()):
+        for seed in (1, 2):
+            fall = 0.3 * np.log1p(row.scale / 200) * (1 + 0.1 * (place % 5))
+            for fraction, loss in ((0, 4.0), (0.5, 4 - 0.7 * fall), (1, 4 - fall + 0.05 * seed)):
+                rows.append(
+                    {
+                        **{"arm": row.arm, "scale": row.scale, "seed": seed, "fraction": fraction},
+                        **{"step": int(100 * fraction), "category": row.category, "loss": loss},
+                        **{"records": 20, "supervised_tokens": 800},
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
 def study(**shape: Any) -> dict[str, pd.DataFrame]:
     """All tables of a study whose `curves` have this shape."""
     curve = curves(**shape)
-    makers = (verdicts, extrapolation, comparisons, variance, judges, judge_bins, plan)
+    makers = (verdicts, extrapolation, comparisons, variance, judges, judge_bins, plan, heldout)
     return {"curves": curve} | {maker.__name__: maker(curve) for maker in makers}

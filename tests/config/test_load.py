@@ -35,6 +35,7 @@ evalset:
     - {type: embedded}
 judges:
   metric: {type: metric}
+heldout: {records: 100}
 """
 
 
@@ -69,6 +70,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("{start: 100, factor: 2, count: 3}", "{scales: [90, 50]}", 15, "scales must increase"),
         ("{start: 100, factor: 2, count: 3}", "{start: 100}", 15, "give `scales`, or all of"),
         ("count: 3", "count: 4", 15, "scale 800 is larger than pool 'own', which has 500"),
+        ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
         (
             "{type: embedded}",
             "{type: file, path: nowhere.jsonl}",

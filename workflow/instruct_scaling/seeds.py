@@ -8,8 +8,11 @@ from typing import Literal
 Purpose = Literal["subset", "order", "init", "generation", "judge"]
 PURPOSES: tuple[Purpose, ...] = ("subset", "order", "init", "generation", "judge")
 
+# The held-out records are no source of variation: they are the same for all replicates.
+FIXED_REPLICATE = 0
 
-def derive_seed(study_seed: int, replicate: int, purpose: Purpose) -> int:
+
+def derive_seed(study_seed: int, replicate: int, purpose: Purpose | Literal["heldout"]) -> int:
     """A 31-bit seed that depends on the study seed, the replicate and the purpose's own name.
 
     31 bits, so that every library's seeding function takes it.

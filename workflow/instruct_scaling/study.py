@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from instruct_scaling.config.pools import FileSource
 from instruct_scaling.config.study import Study
-from instruct_scaling.seeds import Purpose, derive_seed
+from instruct_scaling.seeds import FIXED_REPLICATE, Purpose, derive_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
     varies = purpose in study.seeds.vary
     label = replicate if varies else study.seeds.replicates[0]
     return derive_seed(study.seeds.study, label, purpose)
+
+
+def heldout_seed(study: Study) -> int:
+    """The seed of the held-out records: one for all scales, replicates and arms."""
+    return derive_seed(study.seeds.study, FIXED_REPLICATE, "heldout")
 
 
 def run_identity(study: Study, run: Run) -> str:

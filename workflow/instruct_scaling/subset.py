@@ -60,16 +60,26 @@ def subset(
     scale: Annotated[int, typer.Option(min=1, help="Number of records to draw.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order.")],
     out: Annotated[Path, typer.Option(help="Subset to write, Parquet.")],
+    heldout: Annotated[
+        Path | None, typer.Option(help="Parquet with ids to leave out (stage heldout).")
+    ] = None,
 ) -> None:
     """Draw the records of one run from its pool."""
-    ids = read_ids(records)
+    kept_out = set(read_subset(heldout)[0]) if heldout else set()
+    ids = [record_id for record_id in read_ids(records) if record_id not in kept_out]
     if scale > len(ids):
-        raise InputError(
-            f"scale {scale} is larger than the pool, which has {len(ids)} records",
-            where=records,
-            fix="lower the ladder's largest scale, add sources to the pool, or loosen its filters",
-        )
+        raise _too_few(scale, len(ids), len(kept_out), records)
     write_subset(out, draw_subset(ids, scale, seed), seed)
+
+
+def _too_few(scale: int, left: int, kept_out: int, where: Path) -> InputError:
+    beside = f" beside the {kept_out} that are held out" if kept_out else ""
+    lower = "the ladder's largest scale" + (" or heldout.records" if kept_out else "")
+    return InputError(
+        f"scale {scale} is larger than the pool, which has {left} records{beside}",
+        where=where,
+        fix=f"lower {lower}, add sources to the pool, or loosen its filters",
+    )
 
 
 if __name__ == "__main__":

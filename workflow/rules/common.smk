@@ -22,6 +22,13 @@ def model_of(wildcards):
     return f"{RESULTS}/runs/{wildcards.arm}/n{wildcards.scale}/s{wildcards.seed}/model"
 
 
+def heldout_of(wildcards):
+    """The held-out records of an arm's pool, if the study keeps any."""
+    if STUDY.heldout.records == 0:
+        return []
+    return [f"{RESULTS}/pools/{STUDY.arms[wildcards.arm].pool}/heldout.parquet"]
+
+
 def folder_of(files):
     """The folder of the first of some files."""
     return str(Path(files[0]).parent)

@@ -2,6 +2,7 @@ rule figures:
     input:
         tables=rules.curves.output.tables,
         costs=rules.costs.output.costs,
+        losses=rules.losses.output.losses,
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:

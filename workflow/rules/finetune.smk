@@ -5,6 +5,7 @@ rule finetune:
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing anew.
         records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
+        heldout=heldout_of,
     output:
         model=directory(f"{RUN}/model"),
         train=f"{RUN}/train.json",
@@ -27,6 +28,8 @@ rule finetune:
         template=lambda w: STUDY.arms[w.arm].template,
         order_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "order"),
         init_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "init"),
+        heldout=lambda w, input: [f"--heldout={path}" for path in input.heldout],
+        evaluations=STUDY.heldout.evaluations,
         identity=lambda w: expand_study.run_identity(
             STUDY, expand_study.Run(w.arm, int(w.scale), int(w.seed))
         ),
@@ -39,4 +42,5 @@ rule finetune:
         " --identity-json {params.identity:q} --work {params.work:q} --ranks {resources.ranks}"
         " --launcher {resources.launcher}"
         " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
+        " {params.heldout:q} --heldout-evaluations {params.evaluations}"
         " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"

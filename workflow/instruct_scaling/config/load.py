@@ -102,10 +102,13 @@ def _inconsistencies(study: Study) -> list[tuple[Location, str]]:
         sources = study.pools[name].sources
         if all(isinstance(source, EmbeddedSource) for source in sources):
             size = sum(source.records for source in sources)
-            if largest > size:
+            kept_out = study.heldout.records
+            if largest + kept_out > size:
+                beside = f", {kept_out} of them held out" if kept_out else ""
                 message = (
-                    f"scale {largest} is larger than pool {name!r}, which has {size} records; "
-                    f"lower the ladder or raise `pools.{name}.sources`"
+                    f"scale {largest} is larger than pool {name!r}, which has {size} records"
+                    f"{beside}; lower the ladder{' or `heldout.records`' if kept_out else ''}, or "
+                    f"raise `pools.{name}.sources`"
                 )
                 found.append((("ladder",), message))
     for key in ("replicates", "vary"):

@@ -8,6 +8,7 @@ from analysis.options import CurveOptions, FigureOptions
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.budget import Budget
 from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.config.heldout import Heldout
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.pools import Pool
@@ -65,6 +66,8 @@ class Study(Strict):
     """The scales."""
     seeds: Seeds = Seeds()
     """Replicates and what varies between them."""
+    heldout: Heldout = Heldout()
+    """Records that no run trains on, to measure the loss on."""
     evalset: EvalSet
     """What every run is asked."""
     respond: Respond = Respond()

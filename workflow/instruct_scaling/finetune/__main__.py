@@ -14,7 +14,7 @@ from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY, run_stage
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.errors import InputError, Interrupted
-from instruct_scaling.finetune.job import Execution, Job, Rank
+from instruct_scaling.finetune.job import Execution, Job, Rank, Watched
 from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
 
 Tracked = Literal["none", "wandb", "trackio"]
@@ -32,6 +32,12 @@ def finetune(
     out_model: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
     out_train: Annotated[Path, typer.Option(help="train.json.")],
     identity_json: Annotated[str, typer.Option(help="Identity of the run as JSON.")] = "{}",
+    heldout: Annotated[
+        Path | None, typer.Option(help="Parquet with ids and categories held out of the pool.")
+    ] = None,
+    heldout_evaluations: Annotated[
+        int, typer.Option(min=1, help="How often to measure the loss on them.")
+    ] = 4,
     ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
     row_tokens: Annotated[
@@ -50,7 +56,8 @@ def finetune(
 ) -> None:
     """Fine-tune a base model on a subset; stops and goes on without losing exactness.
 
-    The last eleven options never change the result, only how it is reached.
+    The options from --heldout on never change the weights, only how they are reached and what is
+    measured on the way.
     """
     job = Job(
         base=base,
@@ -72,6 +79,7 @@ def finetune(
             save_steps,
             None if tracker == "none" else Tracking(tool=tracker, project=tracker_project),
         ),
+        watched=Watched(heldout, heldout_evaluations),
     )
     _check_paths(job)
     if launcher != "none":
@@ -96,8 +104,8 @@ def _be_a_rank(job: Job, rank: Rank) -> None:
 
 
 def _check_paths(job: Job) -> None:
-    for path in (job.base, job.records, job.subset):
-        if not path.exists():
+    for path in (job.base, job.records, job.subset, job.watched.heldout):
+        if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
 
 

@@ -56,7 +56,9 @@ class Board:
         if not self.silent:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.folder), purge_step=done, flush_secs=30)
+            # What was written after step `done` is seen again; at 0 that is everything.
+            first = done + 1 if done else 0
+            self._writer = SummaryWriter(str(self.folder), purge_step=first, flush_secs=30)
             if self._open_tracker is not None:
                 self._tracker = self._open_tracker()
 
@@ -78,6 +80,13 @@ class Board:
         self._log({f"train/{name}": value for name, value in figures.items()}, progress.step)
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
+
+    def show_heldout(self, losses: dict[str, float], step: int) -> None:
+        """Loss on the held-out records after a step: of each category, and their plain mean."""
+        if self.silent:
+            return
+        figures = {f"heldout/{name}": loss for name, loss in losses.items()}
+        self._log(figures | {"heldout/mean": sum(losses.values()) / len(losses)}, step)
 
     def _log(self, figures: dict[str, float], step: int) -> None:
         for name, value in figures.items():

@@ -27,6 +27,14 @@ class Execution:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What is looked at along the run; none of it changes the weights, so none is in the key."""
+
+    heldout: Path | None = None  # heldout.parquet
+    evaluations: int = 4  # of the loss on the held-out records
+
+
+@dataclass(frozen=True)
 class Job:
     """One run: its inputs, recipe, seeds, outputs and execution."""
 
@@ -42,6 +50,7 @@ class Job:
     out_model: Path
     out_train: Path
     execution: Execution
+    watched: Watched = Watched()
 
     @cached_property
     def work(self) -> Path:

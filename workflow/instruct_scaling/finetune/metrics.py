@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CURVE_POINTS = 200
+LOSS_UNIT = "nats per supervised token"
 
 
 @dataclass
@@ -22,6 +23,9 @@ class Progress:
     seconds: float = 0.0
     starts: int = 1
     losses: list[float] = field(default_factory=list)  # mean loss per supervised token, per step
+    heldout: list[dict[str, Any]] = field(default_factory=list)  # step, fraction, loss by category
+    heldout_sha256: str = ""  # of the file that `heldout` was measured on
+    heldout_seconds: float = 0.0
 
     def summary(self) -> dict[str, Any]:
         """First, last and mean loss, and a curve of at most `CURVE_POINTS` points, each the
@@ -32,7 +36,7 @@ class Progress:
             for first in range(0, len(self.losses), stride)
         ]
         return {
-            "unit": "nats per supervised token",
+            "unit": LOSS_UNIT,
             "first": self.losses[0],
             "last": self.losses[-1],
             "mean": _mean(self.losses),

@@ -8,6 +8,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,12 @@ from instruct_scaling.finetune.export import (
     write_model,
 )
 from instruct_scaling.finetune.hardware import Costs, gpu_memory
+from instruct_scaling.finetune.heldout import (
+    HeldoutLoss,
+    HeldoutRecords,
+    heldout_summary,
+    read_categories,
+)
 from instruct_scaling.finetune.job import Job, Rank
 from instruct_scaling.finetune.memory import (
     CPU_ROW_TOKENS,
@@ -86,7 +93,8 @@ def _run(job: Job, rank: Rank, began: float) -> None:
             "fp16 needs a GPU", where="recipe.precision", fix="use bf16 or fp32 on a CPU"
         )
     _seed_everything(job.init_seed)
-    examples = _shared_examples(job)
+    examples = _shared_examples(job, job.subset, "examples")
+    heldout = _shared_heldout(job)
     sizes = measure(config, job.recipe)
     setup = choose_setup(job, sizes, rank.world_size, examples.counts.longest)
     settings = deepspeed_config(job.recipe, setup, rank.world_size, sizes.parameters)
@@ -109,20 +117,27 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         silent=not rank.is_first,
         tracker=partial(open_tracker, job) if job.execution.tracking else None,
     )
+    shape = RowShape(setup.row_tokens, fixed=tuned.attention == "flex")
+    watchers = []
+    if heldout is not None:
+        evaluations = job.watched.evaluations
+        watchers.append(HeldoutLoss(engine, heldout, order.steps, evaluations, shape, board))
     trainer = Trainer(
         engine,
         examples,
         order,
         job.recipe,
-        RowShape(setup.row_tokens, fixed=tuned.attention == "flex"),
+        shape,
         SaveEvery(job.execution.save_minutes, job.execution.save_steps),
         checkpoints,
         board,
+        watchers,
     )
     startup = time.monotonic() - began
     progress = trainer.run()
     prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
     summary = train_summary(job, rank, tuned, examples, order, progress, costs, startup, device)
+    summary["heldout"] = heldout_summary(heldout, progress)
     summary["execution"] |= {
         "setup": str(setup),
         "deepspeed": settings,
@@ -181,14 +196,14 @@ def _seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _shared_examples(job: Job) -> Examples:
-    """Rank 0 tokenises once, into the work folder; all ranks map the result."""
-    folder = job.work / "examples"
+def _shared_examples(job: Job, chosen: Path, name: str) -> Examples:
+    """Rank 0 tokenises the chosen records once, into the work folder; all ranks map the result."""
+    folder = job.work / name
 
     def tokenise() -> None:
         if folder.exists():
             return
-        records = read_subset(job.records, job.subset)
+        records = read_subset(job.records, chosen)
         encoded = encode_records(
             records, read_tokenizer(job.base), job.template, job.recipe.max_length
         )
@@ -196,6 +211,15 @@ def _shared_examples(job: Job) -> Examples:
 
     on_first_rank(tokenise)
     return load_examples(folder)
+
+
+def _shared_heldout(job: Job) -> HeldoutRecords | None:
+    path = job.watched.heldout
+    if path is None:
+        return None
+    sha256 = sha256_file(path)
+    examples = _shared_examples(job, path, f"heldout-{sha256[:16]}")
+    return HeldoutRecords(examples, read_categories(path), sha256)
 
 
 def announce_zero3(settings: dict[str, Any]) -> Any:

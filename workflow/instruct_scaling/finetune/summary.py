@@ -52,7 +52,11 @@ def train_summary(
         "tokens": {"total": progress.tokens, "supervised": progress.supervised},
         "loss": progress.summary(),
         "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
-        "seconds": {"training": progress.seconds, "startup": startup_seconds},
+        "seconds": {
+            "training": progress.seconds,
+            "startup": startup_seconds,
+            "heldout": progress.heldout_seconds,
+        },
         "tokens_per_second": progress.tokens / progress.seconds,
         "peak_memory_bytes": {"per_rank": memory, "sum": sum(memory)},
         "execution": {

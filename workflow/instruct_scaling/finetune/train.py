@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -99,7 +99,14 @@ class Trainer:
         save: SaveEvery,
         checkpoints: Checkpoints,
         board: Board,
+        watchers: Sequence[Callable[[Progress], None]] = (),
     ) -> None:
+        """Bring together what a run needs.
+
+        Args:
+            watchers: called by all ranks before the first step, after every step and after a
+                resume; they must change neither weights nor random states.
+        """
         self.engine = engine
         self.examples = examples
         self.order = order
@@ -108,6 +115,7 @@ class Trainer:
         self.save = save
         self.checkpoints = checkpoints
         self.board = board
+        self.watchers = watchers
         self.rank = distributed.get_rank()
         self.world = distributed.get_world_size()
         self.lengths = examples.lengths
@@ -126,8 +134,10 @@ class Trainer:
         with self.stop.listening():
             self.board.open(progress.step)
             try:
+                self._watch(progress)
                 while progress.step < steps:
                     stop = self.step(progress)
+                    self._watch(progress)
                     if self._all(stop or self._save_due(progress.step, saved)):
                         self.checkpoints.save(self.engine, progress.step, asdict(progress))
                         saved = time.monotonic()
@@ -222,6 +232,10 @@ class Trainer:
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         return rate
+
+    def _watch(self, progress: Progress) -> None:
+        for watcher in self.watchers:
+            watcher(progress)
 
     def _resume(self) -> Progress:
         state = self.checkpoints.load(self.engine)

@@ -55,6 +55,21 @@ def read_ids(folder: str | Path) -> list[str]:
     return ids
 
 
+def read_labels(folder: str | Path) -> list[tuple[str, str | None]]:
+    """Id and category of all records, in the order of the sources.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
+    labels: list[tuple[str, str | None]] = []
+    for part in _parts(folder):
+        columns = pq.read_table(part, columns=["id", "category"])
+        labels += zip(
+            *(columns.column(name).to_pylist() for name in ("id", "category")), strict=True
+        )
+    return labels
+
+
 def iter_records(folder: str | Path) -> Iterator[Record]:
     """All records, in the order of the sources.
 

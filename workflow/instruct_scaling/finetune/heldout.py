@@ -1,0 +1,147 @@
+"""The loss on records that no run trains on, by category, at points along a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from torch import distributed
+
+from instruct_scaling.finetune.batch import packed_batch
+from instruct_scaling.finetune.board import Board
+from instruct_scaling.finetune.examples import Examples
+from instruct_scaling.finetune.metrics import LOSS_UNIT, Progress
+from instruct_scaling.finetune.packing import first_fit_decreasing
+from instruct_scaling.finetune.train import RowShape
+
+Row = tuple[str, list[int]]  # a category, and the places of some of its examples
+
+
+@dataclass(frozen=True)
+class HeldoutRecords:
+    """Tokenised held-out records with the category of each; `sha256` is that of their file."""
+
+    examples: Examples
+    categories: list[str]
+    sha256: str
+
+    @property
+    def names(self) -> list[str]:
+        """The categories, sorted."""
+        return sorted(set(self.categories))
+
+    @property
+    def records(self) -> dict[str, int]:
+        """Records of each category."""
+        return {name: self.categories.count(name) for name in self.names}
+
+    @property
+    def supervised_tokens(self) -> dict[str, int]:
+        """Supervised tokens of each category."""
+        counts = dict.fromkeys(self.names, 0)
+        supervised = self.examples.lengths - self.examples.prompt_lengths
+        for name, tokens in zip(self.categories, supervised, strict=True):
+            counts[name] += int(tokens)
+        return counts
+
+
+def read_categories(path: Path) -> list[str]:
+    """The categories of a heldout.parquet, in its order."""
+    return pq.read_table(path, columns=["category"])["category"].to_pylist()
+
+
+def evaluation_steps(steps: int, evaluations: int) -> list[int]:
+    """After which steps to evaluate: 0 (the base), then evenly spaced up to the last."""
+    return sorted({math.ceil(steps * place / evaluations) for place in range(evaluations + 1)})
+
+
+def category_rows(heldout: HeldoutRecords, row_tokens: int) -> list[Row]:
+    """All records in rows of one category each, longest row first."""
+    lengths = [int(length) - 1 for length in heldout.examples.lengths]
+    rows: list[Row] = []
+    for name in heldout.names:
+        places = [place for place, other in enumerate(heldout.categories) if other == name]
+        packed = first_fit_decreasing([lengths[place] for place in places], row_tokens)
+        rows += [(name, [places[index] for index in row]) for row in packed]
+    return sorted(rows, key=lambda row: (-sum(lengths[place] for place in row[1]), row))
+
+
+class HeldoutLoss:
+    """Measures the loss after the steps at which it is due; all ranks call it together.
+
+    The model is in evaluation mode meanwhile and no random number is drawn, so that the weights
+    are those of a run without it.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        heldout: HeldoutRecords,
+        steps: int,
+        evaluations: int,
+        shape: RowShape,
+        board: Board,
+    ) -> None:
+        self.engine = engine
+        self.heldout = heldout
+        self.steps = steps
+        self.due = frozenset(evaluation_steps(steps, evaluations))
+        self.shape = shape
+        self.board = board
+
+    def __call__(self, progress: Progress) -> None:
+        """Evaluate into `progress` if it is due and has not been done before a resume."""
+        if progress.heldout_sha256 != self.heldout.sha256:  # measured on other records
+            progress.heldout_sha256, progress.heldout = self.heldout.sha256, []
+        done = {point["step"] for point in progress.heldout}
+        if progress.step not in self.due or progress.step in done:
+            return
+        began = time.monotonic()
+        losses = self.measure()
+        fraction = progress.step / self.steps
+        progress.heldout.append({"step": progress.step, "fraction": fraction, "loss": losses})
+        progress.heldout_seconds += time.monotonic() - began
+        self.board.show_heldout(losses, progress.step)
+
+    def measure(self) -> dict[str, float]:
+        """Mean loss per supervised token of each category; the same on all ranks."""
+        names = self.heldout.names
+        sums = torch.zeros(len(names), dtype=torch.float64, device=self.engine.device)
+        self.engine.eval()
+        with torch.no_grad():
+            for name, row in self._share():
+                batch = packed_batch(
+                    [self.heldout.examples.sequence(place) for place in row],
+                    self.engine.device,
+                    fill_to=self.shape.tokens if self.shape.fixed else 1,
+                )
+                sums[names.index(name)] += self.engine(batch=batch)
+        self.engine.train()
+        distributed.all_reduce(sums)
+        tokens = self.heldout.supervised_tokens
+        return {name: float(sums[place]) / tokens[name] for place, name in enumerate(names)}
+
+    def _share(self) -> list[Row]:
+        """This rank's rows, as many as every other's: ZeRO-3 needs all ranks in each forward."""
+        rank, world = distributed.get_rank(), distributed.get_world_size()
+        rows = category_rows(self.heldout, self.shape.tokens)
+        rows += [(self.heldout.names[0], [])] * (-len(rows) % world)
+        return rows[rank::world]
+
+
+def heldout_summary(heldout: HeldoutRecords | None, progress: Progress) -> dict[str, Any] | None:
+    """What train.json says of it; None where no records are held out."""
+    if heldout is None:
+        return None
+    return {
+        "unit": LOSS_UNIT,
+        "sha256": heldout.sha256,
+        "records": heldout.records,
+        "supervised_tokens": heldout.supervised_tokens,
+        "evaluations": progress.heldout,
+    }
