@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from os.path import commonprefix
 
 import matplotlib as mpl
 from fontTools.ttLib import TTFont
@@ -101,8 +100,10 @@ def shorten_all(names: Sequence[str], width: float, size: float) -> list[str]:
 
 def _shared_words(names: Sequence[str]) -> int:
     """Length of the words that all names begin with, up to where the first word differs."""
-    start = commonprefix(list(names))
-    return max((start.rfind(mark) + 1 for mark in " _-"), default=0)
+    first, last = min(names), max(names)  # what these two share, all between them share
+    letters = zip(first, last, strict=False)
+    differ = next((i for i, (a, b) in enumerate(letters) if a != b), min(len(first), len(last)))
+    return max(first.rfind(mark, 0, differ) + 1 for mark in " _-")
 
 
 def _cut_end(text: str, width: float, size: float) -> str:
