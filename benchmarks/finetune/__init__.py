@@ -1,0 +1,1 @@
+"""What fine-tuning BLOOM costs on a CPU, against what a user would pick instead."""
