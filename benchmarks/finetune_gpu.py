@@ -2,10 +2,14 @@
 
     python -m benchmarks.finetune_gpu [--minutes 9] [--out FILE] [--only PHASE ...] [--small]
 
-Needs torch with CUDA, transformers and numpy. Uses flash-attn, triton (flex attention), deepspeed
-and peft where they are installed, and says at the start which are. Nothing is downloaded: weights
-are random. Every phase is written to the result file as soon as it is done, so that a run that is
-cut short leaves what it has measured. `--small` runs the same code with a toy shape on a CPU.
+Needs one GPU (the whole model: 120 GB or more of memory), torch with CUDA, transformers and numpy,
+nothing else. Uses flash-attn, triton (flex attention), deepspeed and peft where they are installed,
+and says at the start which are missing. Nothing is downloaded: weights are random.
+
+Ends within ten minutes: no phase starts that is not expected to fit into `--minutes`; one that
+takes 30 s more is cut short, and 45 s after them the process ends, whatever hangs. Every phase is
+written to the result file as soon as it is done, so that nothing measured is lost. `--small` runs
+the same code with a toy shape on a CPU, without a limit.
 """
 
 from __future__ import annotations
@@ -15,8 +19,11 @@ import contextlib
 import gc
 import importlib.util
 import json
+import os
 import platform
+import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -145,6 +152,20 @@ class Bench:
         print(f"--- {name}: {json.dumps(self.results['phases'][name])}", flush=True)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.out.write_text(json.dumps(self.results, indent=2) + "\n", "utf-8")
+
+
+def end_in_time(cut_after: float, end_after: float) -> None:
+    """Cut the phase that is running after so many seconds, and end the process later if that did
+    not help (a hanging kernel lets no exception through)."""
+
+    def cut(signum: int, frame: Any) -> None:
+        raise TimeoutError("cut short: the time is over")
+
+    signal.signal(signal.SIGALRM, cut)
+    signal.setitimer(signal.ITIMER_REAL, cut_after)
+    watchdog = threading.Timer(end_after, os._exit, [1])
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -752,7 +773,11 @@ def main() -> None:
     options = parser.parse_args()
     if not options.small and not torch.cuda.is_available():
         raise SystemExit("no GPU here; --small runs the same code with a toy shape on the CPU")
+    if importlib.util.find_spec("transformers") is None:
+        raise SystemExit("transformers is not installed; torch, transformers and numpy are needed")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not options.small:
+        end_in_time(60 * options.minutes + 30, 60 * options.minutes + 45)
     bench = Bench(TOY if options.small else BLOOM_7B1, device, options.minutes, options.out)
     # The newer name of gradient_checkpointing_enable is missing in some 5.x releases.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -12,6 +12,25 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def test_what_runs_too_long_is_cut_short(tmp_path):
+    program = (
+        "import time\n"
+        "from benchmarks.finetune_gpu import end_in_time\n"
+        "end_in_time(0.2, 1.0)\n"
+        "try:\n"
+        "    time.sleep(30)\n"
+        "except TimeoutError as error:\n"
+        "    print(error, flush=True)\n"
+        "import threading\n"
+        "threading.Event().wait(60)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "cut short" in done.stdout
+    assert done.returncode == 1
+
+
 @pytest.mark.slow
 def test_every_phase_measures_something(tmp_path):
     out = tmp_path / "gpu.json"
