@@ -63,6 +63,17 @@ def test_device_hours():
     assert device_hours(3600 * 1e12, 1, 0.5) == pytest.approx(2)
 
 
+def test_snapshots_along_the_runs_are_asked_and_judged_too(paper, tmp_path):
+    along = paper.along.model_copy(update={"fractions": [0.25, 0.5]})
+    lines = {line.what: line for line in plan(paper.model_copy(update={"along": along}), tmp_path)}
+    asked = paper.budget.eval_items * (5 + 4 * 2)
+    assert lines["snapshots along the runs that answer it too"].amount == "8"
+    assert lines["responses"].amount == f"{asked:,}"
+    assert lines["judge chatgpt"].amount == f"{asked * 3:,} calls"
+    bare = {line.what for line in plan(paper, tmp_path)}
+    assert "snapshots along the runs that answer it too" not in bare
+
+
 def test_judge_calls_are_items_by_runs_by_repeats(paper, tmp_path):
     lines = {line.what: line for line in plan(paper, tmp_path)}
     assert lines["judge chatgpt"].amount == f"{paper.budget.eval_items * 5 * 3:,} calls"

@@ -17,7 +17,15 @@ STAGES = {
     "data": ["evalset", "pool", "heldout", "subset"],
     "train": ["base", "finetune", "respond"],
     "judge": ["judge", "scores"],
-    "analysis": ["costs", "losses", "report", "budget", "analysis.curves", "analysis.figures"],
+    "analysis": [
+        "costs",
+        "losses",
+        "along",
+        "report",
+        "budget",
+        "analysis.curves",
+        "analysis.figures",
+    ],
 }
 COMMON = ROOT / "workflow" / "rules" / "common.smk"  # no rule in it
 # Needed beside what is imported by name.

@@ -82,6 +82,11 @@ def test_a_law_leaves_the_identity_of_its_reference_alone(study):
     assert run_identity(lawful, at[20]) != run_identity(plain, at[20])
 
 
+def test_fractions_become_percents(study):
+    study["along"] = {"fractions": [0.07, 0.29, 0.57]}  # 0.29 * 100 is 28.999999999999996
+    assert Study(**study).along.percents() == [7, 29, 57]
+
+
 def test_only_the_seeds_that_vary_differ_between_replicates(study):
     study["seeds"] = {"replicates": [1, 2], "vary": ["order"]}
     held = Study(**study)

@@ -88,6 +88,14 @@ EDITS = {
         0,
         {"subset": 4, "finetune": 4, "respond": 4, "judge": 4} | AGGREGATES | COSTS,
     ),
+    "points along the way": (
+        "along.fractions",
+        [0.25, 0.5],
+        {"finetune": 4, "respond_along": 8, "judge_along": 8, "along": 1}
+        | {"respond": 4, "judge": 4}
+        | AGGREGATES
+        | COSTS,
+    ),
     "the answers' length": (
         "respond.max_new_tokens",
         9,
@@ -195,6 +203,27 @@ def test_subsets_of_one_seed_are_nested(finished):
         pd.read_parquet(runs / f"n{scale}" / "s1" / "subset.parquet").id for scale in (16, 32)
     )
     assert small.tolist() == large.tolist()[:16]
+
+
+def test_points_along_the_way_have_a_table_of_their_own_and_cost_nothing_to_remove(
+    finished, tmp_path
+):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    config = tiny_study() | {"ladder": {"scales": [16]}, "along": {"fractions": [0.5]}}
+    del config["arms"]["lora"]
+    snakemake(folder, config, "--until", "figures")
+    table = pd.read_csv(results(folder) / "tables" / "along.csv")
+    assert set(table[["arm", "scale", "seed", "fraction", "step"]].itertuples(index=False)) == {
+        ("full", 16, 1, 0.5, 1)
+    }
+    assert table.category.nunique() == 13
+    assert set(table.noise) == {"one run along its way: items only"}
+    scores = pd.read_parquet(results(folder) / "tables" / "scores.parquet")
+    assert len(scores) == 2 * 24  # the base and the run, no snapshot
+    assert (results(folder) / "figures" / "figure11_along.metric.png").exists()
+    del config["along"]
+    assert planned_jobs(folder, config) == {"figures": 1, "report": 1}
 
 
 def test_every_figure_has_the_table_it_was_drawn_from(finished):

@@ -28,6 +28,10 @@ def figures(
     audits: Annotated[
         list[Path] | None, typer.Option("--audit", help="A pool's audit.json; repeatable.")
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A table to pass over though it is there; repeatable."),
+    ] = None,
     title: Annotated[str, typer.Option(help="Name of the study.")] = "",
     interval: Annotated[
         float | None, typer.Option(help="Coverage of the tables' intervals, such as 0.9.")
@@ -40,7 +44,7 @@ def figures(
         raise typer.BadParameter("--tables and --out are needed")
     if not tables.is_dir():
         raise AnalysisError("no such folder", where=tables, fix="write the tables first")
-    written = draw_all(tables, out, _options(options), audits or [], title, interval)
+    written = draw_all(tables, out, _options(options), audits or [], title, interval, without or [])
     if len(written) == 1:
         raise AnalysisError(
             "no table that a figure is drawn from", where=tables, fix="write the tables first"

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import (
+    along,
     arms,
     bars,
     curves,
@@ -41,6 +42,7 @@ FIGURES: tuple[ModuleType, ...] = (
     planner,
     funnel,
     heldout,
+    along,
 )
 INDEX = "index.json"
 _OWN_FILE = re.compile(
@@ -55,6 +57,7 @@ def draw_all(
     audits: Sequence[Path] = (),
     title: str = "",
     interval: float | None = None,
+    without: Sequence[str] = (),
 ) -> list[Path]:
     """Draw all figures and return the files written, `index.json` last.
 
@@ -69,11 +72,12 @@ def draw_all(
         audits: the audit.json of every pool.
         title: the study's name, shown above every figure.
         interval: coverage of the tables' intervals, for the captions.
+        without: names of tables to pass over though they are there.
 
     Raises:
         AnalysisError: a table or audit lacks what a figure needs.
     """
-    sources = Sources(tables, options, audits)
+    sources = Sources(tables, options, audits, without)
     earlier = _earlier(out)
     written: list[Path] = []
     index: dict[str, list[dict[str, Any]]] = {"figures": [], "skipped": []}

@@ -25,11 +25,12 @@ class NothingToDraw(Exception):
 
 @dataclass(frozen=True)
 class Sources:
-    """The folder of CSV tables, the pools' audit files, and what to show."""
+    """The folder of CSV tables, the pools' audit files, what to show, and tables to pass over."""
 
     tables: Path
     options: FigureOptions
     audits: Sequence[Path] = ()
+    without: Sequence[str] = ()
 
     def table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
         """The table `name`.csv, which must have `columns`.
@@ -39,7 +40,7 @@ class Sources:
             AnalysisError: the file is not a CSV table or lacks one of the columns.
         """
         path = self.tables / f"{name}.csv"
-        if not path.exists():
+        if name in self.without or not path.exists():
             raise NothingToDraw(f"the study has no {path.name}")
         try:
             frame = pd.read_csv(path, dtype=TEXTS)

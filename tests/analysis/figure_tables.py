@@ -293,8 +293,39 @@ def heldout(curve: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def along(curve: pd.DataFrame) -> pd.DataFrame:
+    """Three points along each of two runs per scale, on the way from 0.05 to the mean there."""
+    tuned = curve.loc[curve["scale"] > 0, ["judge", "arm", "category", "scale", "mean", "n_items"]]
+    parts = []
+    for seed in (1, 2):
+        for fraction in (0.25, 0.5, 0.75):
+            reached = 0.05 + (tuned["mean"] - 0.05) * (0.9 * fraction + 0.03 * seed)
+            parts.append(
+                tuned.assign(
+                    seed=seed,
+                    fraction=fraction,
+                    mean=reached,
+                    low=(reached - 0.05).clip(0, 1),
+                    high=(reached + 0.05).clip(0, 1),
+                    examples_seen=2 * tuned["scale"] * fraction,
+                    run_examples=2 * tuned["scale"],
+                )
+            )
+    return pd.concat(parts)
+
+
 def study(**shape: Any) -> dict[str, pd.DataFrame]:
     """All tables of a study whose `curves` have this shape."""
     curve = curves(**shape)
-    makers = (verdicts, extrapolation, comparisons, variance, judges, judge_bins, plan, heldout)
+    makers = (
+        verdicts,
+        extrapolation,
+        comparisons,
+        variance,
+        judges,
+        judge_bins,
+        plan,
+        heldout,
+        along,
+    )
     return {"curves": curve} | {maker.__name__: maker(curve) for maker in makers}

@@ -89,13 +89,17 @@ def plan(study: Study, results: Path) -> list[Line]:
         Line("runs to fine-tune", f"{len(tuned)}", "counted"),
         Line("models that answer the eval set", f"{len(runs)}", "counted"),
     ]
+    snapshots = len(tuned) * len(study.along.fractions)
+    if snapshots:
+        lines.append(Line("snapshots along the runs that answer it too", f"{snapshots}", "counted"))
     lines += _training_lines(study, tuned, results)
     items, basis = eval_items(study, results)
     if items is None:
         return [*lines, Line("eval items", "?", basis)]
     lines.append(Line("eval items", f"{items:,}", basis))
-    lines.append(Line("responses", f"{items * len(runs):,}", basis))
-    return lines + _judge_lines(study, items * len(runs), basis)
+    responses = items * (len(runs) + snapshots)
+    lines.append(Line("responses", f"{responses:,}", basis))
+    return lines + _judge_lines(study, responses, basis)
 
 
 def _training_lines(study: Study, tuned: list[Run], results: Path) -> list[Line]:

@@ -12,6 +12,13 @@ JUDGEMENTS = [
 TRAINED = [
     f"{RESULTS}/runs/{run.folder}/train.json" for run in expand_study.tuned_runs(STUDY)
 ]
+PERCENTS = STUDY.along.percents()
+ALONG = [
+    f"{RESULTS}/runs/{run.folder}/along/{percent}/judgements/{judge}.jsonl"
+    for run in expand_study.tuned_runs(STUDY)
+    for percent in PERCENTS
+    for judge in STUDY.judges
+]
 USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
 
 

@@ -3,6 +3,7 @@ rule figures:
         tables=rules.curves.output.tables,
         costs=rules.costs.output.costs,
         losses=rules.losses.output.losses,
+        along=rules.along.output.along if PERCENTS else [],
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:
@@ -26,8 +27,11 @@ rule figures:
         title=STUDY.study,
         tables=lambda w, input: folder_of(input.tables),
         audits=lambda w, input: [f"--audit={path}" for path in input.audits],
+        # A table that an earlier config has left is not this study's.
+        without=[] if PERCENTS else ["--without=along"],
         version=STAGE_VERSIONS["figures"],
     shell:
         "python -m analysis.figures --tables {params.tables:q} --options {params.options:q}"
         " --interval {params.interval} --title {params.title:q} {params.audits:q}"
+        " {params.without:q}"
         " --out {output.figures:q} 2>&1 | tee {log:q}"

@@ -9,6 +9,7 @@ rule finetune:
     output:
         model=directory(f"{RUN}/model"),
         train=f"{RUN}/train.json",
+        along=[directory(f"{RUN}/along/{percent}/model") for percent in PERCENTS],
     log:
         f"{RESULTS}/logs/finetune/{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
@@ -39,8 +40,8 @@ rule finetune:
         "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
-        " --identity-json {params.identity:q} --work {params.work:q} --ranks {resources.ranks}"
-        " --launcher {resources.launcher}"
+        " --identity-json {params.identity:q} --work {params.work:q}"
+        ' --along "{output.along:q}" --ranks {resources.ranks} --launcher {resources.launcher}'
         " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
         " {params.heldout:q} --heldout-evaluations {params.evaluations}"
         " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from analysis.options import CurveOptions, FigureOptions
+from instruct_scaling.config.along import Along
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.budget import Budget
 from instruct_scaling.config.evalset import EvalSet
@@ -68,6 +69,8 @@ class Study(Strict):
     """Replicates and what varies between them."""
     heldout: Heldout = Heldout()
     """Records that no run trains on, to measure the loss on."""
+    along: Along = Along()
+    """Points along the way of every run."""
     evalset: EvalSet
     """What every run is asked."""
     respond: Respond = Respond()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,7 @@ from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY, run_stage
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.errors import InputError, Interrupted
-from instruct_scaling.finetune.job import Execution, Job, Rank, Watched
+from instruct_scaling.finetune.job import Execution, Job, Rank, Snapshot, Watched
 from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
 
 Tracked = Literal["none", "wandb", "trackio"]
@@ -38,6 +39,13 @@ def finetune(
     heldout_evaluations: Annotated[
         int, typer.Option(min=1, help="How often to measure the loss on them.")
     ] = 4,
+    along: Annotated[
+        str,
+        typer.Option(
+            help="Folders for snapshots of the model, in one quoted text; the folder around each "
+            "names its percent of the steps: .../along/25/model."
+        ),
+    ] = "",
     ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
     row_tokens: Annotated[
@@ -79,7 +87,7 @@ def finetune(
             save_steps,
             None if tracker == "none" else Tracking(tool=tracker, project=tracker_project),
         ),
-        watched=Watched(heldout, heldout_evaluations),
+        watched=Watched(heldout, heldout_evaluations, _snapshots(along)),
     )
     _check_paths(job)
     if launcher != "none":
@@ -107,6 +115,19 @@ def _check_paths(job: Job) -> None:
     for path in (job.base, job.records, job.subset, job.watched.heldout):
         if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
+
+
+def _snapshots(text: str) -> tuple[Snapshot, ...]:
+    paths = [Path(part) for part in shlex.split(text)]
+    for path in paths:
+        percent = path.parent.name
+        if not (percent.isascii() and percent.isdigit() and 0 < int(percent) < 100):
+            raise InputError(
+                f"{percent!r} is no percent of a run",
+                where=f"--along {path}",
+                fix="name the folder around a snapshot by a whole number from 1 to 99",
+            )
+    return tuple(Snapshot(int(path.parent.name), path) for path in paths)
 
 
 def _recipe(text: str) -> Recipe:

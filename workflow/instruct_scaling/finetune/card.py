@@ -9,11 +9,12 @@ from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.finetune.job import Job
 
 
-def model_card(job: Job, provenance: dict[str, Any], train: dict[str, Any]) -> str:
-    """Markdown with the hub's YAML header."""
+def model_card(job: Job, provenance: dict[str, Any], train: dict[str, Any], note: str = "") -> str:
+    """Markdown with the hub's YAML header; `note` says what is special about this model."""
     recipe = json.dumps(job.recipe.model_dump(mode="json"), indent=2)
     identity = json.dumps(job.identity, indent=2, ensure_ascii=False, sort_keys=True)
     data = train["data"]
+    about = " ".join(filter(None, ["One run of an instruction-data scaling study.", note]))
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -25,7 +26,7 @@ tags:
 
 # {train["base"]["name"]}, tuned on {data["examples"]} instruction records
 
-One run of an instruction-data scaling study.
+{about}
 
 | | |
 |---|---|

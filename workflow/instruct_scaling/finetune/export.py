@@ -14,9 +14,17 @@ from torch import distributed
 
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.errors import InputError
+from instruct_scaling.files import atomic_path
 from instruct_scaling.finetune.batch import packed_batch
 from instruct_scaling.finetune.examples import Examples
-from instruct_scaling.finetune.model import DTYPES, Tuned, load_weights, read_tokenizer, restore
+from instruct_scaling.finetune.job import Job
+from instruct_scaling.finetune.model import (
+    DTYPES,
+    Tuned,
+    load_weights,
+    read_tokenizer,
+    stock_classes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +107,15 @@ def write_model(
 ) -> None:
     """Write weights, tokenizer, generation config and model card (rank 0 only).
 
-    Adapters are merged into a fresh fp32 copy of the base and also written to `adapter/`.
+    The module can go on training afterwards. Adapters are merged into a fresh fp32 copy of the
+    base and also written to `adapter/`.
     """
     folder.mkdir(parents=True)
-    restore(tuned.module)
-    if isinstance(recipe.tuning, LoraTuning):
-        _merge(folder, tuned, weights, base, DTYPES[recipe.precision])
-    else:
-        tuned.module.save_pretrained(folder, state_dict=weights)
+    with stock_classes(tuned, recipe):
+        if isinstance(recipe.tuning, LoraTuning):
+            _merge(folder, tuned, weights, base, DTYPES[recipe.precision])
+        else:
+            tuned.module.save_pretrained(folder, state_dict=weights)
     read_tokenizer(base).save_pretrained(folder)
     (folder / "README.md").write_text(card, "utf-8")
 
@@ -127,6 +136,32 @@ def _merge(
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
     merged = PeftModel.from_pretrained(load_weights(base, torch.float32), folder / "adapter")
     merged.merge_and_unload().to(dtype).save_pretrained(folder)
+
+
+def export_model(
+    target: Path,
+    job: Job,
+    tuned: Tuned,
+    weights: dict[str, torch.Tensor],
+    examples: Examples,
+    expected: float,
+    card: str,
+) -> float:
+    """Write, reload, compare, and only then move into place (rank 0 only).
+
+    Args:
+        target: folder of the model.
+        expected: the engine's loss on the probe examples.
+
+    Returns:
+        The reloaded model's loss.
+
+    Raises:
+        InputError: see `check_export`.
+    """
+    with atomic_path(target) as folder:
+        write_model(folder, tuned, weights, job.base, job.recipe, card)
+        return check_export(folder, examples, expected, job.recipe)
 
 
 def check_export(folder: Path, examples: Examples, expected: float, recipe: Recipe) -> float:

@@ -27,11 +27,20 @@ class Execution:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A model to keep along the run: after how many percent of the steps, and in which folder."""
+
+    percent: int
+    model: Path
+
+
+@dataclass(frozen=True)
 class Watched:
     """What is looked at along the run; none of it changes the weights, so none is in the key."""
 
     heldout: Path | None = None  # heldout.parquet
     evaluations: int = 4  # of the loss on the held-out records
+    snapshots: tuple[Snapshot, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Progress:
     heldout: list[dict[str, Any]] = field(default_factory=list)  # step, fraction, loss by category
     heldout_sha256: str = ""  # of the file that `heldout` was measured on
     heldout_seconds: float = 0.0
+    along: list[dict[str, int]] = field(default_factory=list)  # percent, step, examples, tokens
 
     def summary(self) -> dict[str, Any]:
         """First, last and mean loss, and a curve of at most `CURVE_POINTS` points, each the

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +83,7 @@ def prepare_model(
     module = load_weights(base, DTYPES[recipe.precision])
     adapter = apply_tuning(module, recipe)
     if module.config.model_type == "bloom":
-        from instruct_scaling.finetune.bloom import pack_model
-
         backend: str = choose_backend(device, attention)
-        pack_model(module, backend, recipe.neftune_alpha)
     else:
         if recipe.neftune_alpha:
             raise InputError(
@@ -92,13 +91,11 @@ def prepare_model(
                 where="recipe.neftune_alpha",
                 fix="set it to 0",
             )
-        from instruct_scaling.finetune.padded import pad_model
-
         log.warning(
             "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
         )
         backend = "stock, padded"
-        pad_model(module)
+    _swap_classes(module, backend, recipe)
     if checkpointing:
         module.gradient_checkpointing_enable({"use_reentrant": False})
     module.train()
@@ -110,6 +107,26 @@ def prepare_model(
         parameters=sum(size for size, _ in sizes),
         trainable=sum(size for size, grad in sizes if grad),
     )
+
+
+def _swap_classes(module: nn.Module, backend: str, recipe: Recipe) -> None:
+    """Give the model the classes that run packed rows."""
+    from instruct_scaling.finetune import bloom, padded
+
+    if module.config.model_type == "bloom":
+        bloom.pack_model(module, backend, recipe.neftune_alpha)
+    else:
+        padded.pad_model(module)
+
+
+@contextmanager
+def stock_classes(tuned: Tuned, recipe: Recipe) -> Iterator[None]:
+    """Give the model its stock classes for the length of the body."""
+    restore(tuned.module)
+    try:
+        yield
+    finally:
+        _swap_classes(tuned.module, tuned.attention, recipe)
 
 
 def restore(module: nn.Module) -> None:

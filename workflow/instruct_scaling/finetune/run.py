@@ -16,8 +16,9 @@ import torch
 from torch import distributed
 
 from instruct_scaling.errors import InputError
-from instruct_scaling.files import atomic_path, sha256_file, write_json
+from instruct_scaling.files import sha256_file, write_json
 from instruct_scaling.finetune.allocator import keep_freed_memory
+from instruct_scaling.finetune.along import Snapshots
 from instruct_scaling.finetune.board import Board
 from instruct_scaling.finetune.card import model_card
 from instruct_scaling.finetune.checkpoint import Checkpoints, only_one, remove_work
@@ -29,12 +30,7 @@ from instruct_scaling.finetune.examples import (
     read_subset,
     write_examples,
 )
-from instruct_scaling.finetune.export import (
-    check_export,
-    gathered_weights,
-    probe_loss,
-    write_model,
-)
+from instruct_scaling.finetune.export import export_model, gathered_weights, probe_loss
 from instruct_scaling.finetune.hardware import Costs, gpu_memory
 from instruct_scaling.finetune.heldout import (
     HeldoutLoss,
@@ -51,6 +47,7 @@ from instruct_scaling.finetune.memory import (
     choose,
     predict,
 )
+from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.model import (
     Tuned,
     prepare_model,
@@ -122,6 +119,13 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     if heldout is not None:
         evaluations = job.watched.evaluations
         watchers.append(HeldoutLoss(engine, heldout, order.steps, evaluations, shape, board))
+    startup = time.monotonic() - began
+
+    def summarise(progress: Progress) -> dict[str, Any]:
+        return train_summary(job, rank, tuned, examples, order, progress, costs, startup, device)
+
+    snapshots = Snapshots(engine, job, tuned, examples, order.steps, summarise)
+    watchers.append(snapshots)
     trainer = Trainer(
         engine,
         examples,
@@ -133,17 +137,17 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         board,
         watchers,
     )
-    startup = time.monotonic() - began
     progress = trainer.run()
     prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
-    summary = train_summary(job, rank, tuned, examples, order, progress, costs, startup, device)
+    summary = summarise(progress)
     summary["heldout"] = heldout_summary(heldout, progress)
+    summary["along"] = progress.along
     summary["execution"] |= {
         "setup": str(setup),
         "deepspeed": settings,
         "predicted_memory_bytes": prediction if gpu_memory() else None,
     }
-    _export(job, engine, tuned, examples, summary)
+    _export(job, engine, tuned, examples, summary, snapshots)
 
 
 def open_tracker(job: Job) -> Tracker:
@@ -237,8 +241,9 @@ def _export(
     tuned: Tuned,
     examples: Examples,
     summary: dict[str, Any],
+    snapshots: Snapshots,
 ) -> None:
-    """Write, reload, compare, and only then move into place."""
+    """Export the finished model, and put the snapshots beside it."""
     expected = probe_loss(engine, examples)
     weights = gathered_weights(engine, trainable_only=tuned.adapter is not None)
 
@@ -246,10 +251,9 @@ def _export(
         assert weights is not None
         inputs = {"base": sha256_file(job.base), "subset": summary["data"]["subset_sha256"]}
         summary["provenance"] = provenance("finetune", job.identity, inputs)
-        with atomic_path(job.out_model) as folder:
-            card = model_card(job, summary["provenance"], summary)
-            write_model(folder, tuned, weights, job.base, job.recipe, card)
-            found = check_export(folder, examples, expected, job.recipe)
+        card = model_card(job, summary["provenance"], summary)
+        found = export_model(job.out_model, job, tuned, weights, examples, expected, card)
+        snapshots.publish()
         summary["export"] = {"probe_loss": expected, "reloaded_probe_loss": found}
         write_json(job.out_train, summary)
 
