@@ -4,7 +4,8 @@ Asking every pair's interval to lie inside the margin is valid but wasteful with
 two true means differ by exactly the margin, the observed range is small only if their difference
 is underestimated and all other means fall between them as well; the second part makes the error
 smaller than that of the pair alone. This test counts it, as the range test of Giani and Finner
-(J. Statistical Planning and Inference 28, 1991) does for independent means.
+(J. Statistical Planning and Inference 28, 1991) does for independent means. It has one bound for
+all pairs, so it gains little where differences of far scales are much noisier than of near ones.
 """
 
 from __future__ import annotations
