@@ -28,6 +28,12 @@ def test_a_law_over_the_ladder_is_stated(default_config):
     assert "hold at n = 600" in text
 
 
+def test_the_claims_corrected_together_are_stated(default_config):
+    assert "flat and plateaued are judged for each category by itself" in told(default_config)
+    default_config["analysis"] = {"corrected": "all"}
+    assert "All claims of all categories" in told(default_config)
+
+
 @pytest.mark.parametrize(
     ("method_name", "words"),
     [("embedding", "only the token embedding"), ("frozen_embedding", "all weights trained but")],

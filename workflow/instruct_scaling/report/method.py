@@ -130,6 +130,14 @@ def _judge(judge: Judge) -> str:
     return "a reference scorer per category"
 
 
+_CORRECTED = {
+    "directional": " Claims with a direction (the tail rises, a drop, a rise before it) are "
+    "corrected together over the categories by Holm's method; flat and plateaued are judged for "
+    "each category by itself.",
+    "all": " All claims of all categories are corrected together by Holm's method.",
+}
+
+
 def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
     options: dict[str, Any] = study.analysis.model_dump()
     margins = dict.fromkeys(table.margins for table in verdicts if table.margins)
@@ -142,5 +150,5 @@ def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
         "covariance of items and, with several seeds, of runs; a hierarchical bootstrap over items "
         f"and seeds ({count(options['bootstrap_replicates'])} replicates) stands beside them in "
         "curves.csv."
-        f"{told}{held}"
+        f"{told}{_CORRECTED[options['corrected']]}{held}"
     )
