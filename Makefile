@@ -37,7 +37,7 @@ demo: $(VENV)/.installed ## install, run the default study, leave figures and a 
 	@echo "figures: $(CURDIR)/results/laptop/figures/"
 
 test: $(VENV)/.installed-test ## install with test extras, run all tests
-	pytest
+	pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test ## ruff, snakefmt and Snakemake's own linter
 	ruff check .

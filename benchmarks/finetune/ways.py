@@ -52,7 +52,7 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     from instruct_scaling.finetune.launch import rank_environments
     from instruct_scaling.finetune.memory import Setup
     from instruct_scaling.finetune.model import Tuned, start_engine
-    from instruct_scaling.finetune.order import Order, Plan
+    from instruct_scaling.finetune.order import Order
     from instruct_scaling.finetune.peers import join_peers
     from instruct_scaling.finetune.train import RowShape, SaveEvery, Trainer
 
@@ -70,7 +70,7 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     return Trainer(
         engine,
         examples,
-        Order(examples.ids, 0, Plan.make(len(examples), recipe)),
+        Order.make(examples.ids, examples.lengths, 0, recipe),
         recipe,
         RowShape(4096),
         SaveEvery(minutes=1e9),
