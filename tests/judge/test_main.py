@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -104,11 +105,12 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
     grade = {"role": "assistant", "content": "Score: 0.5"}
     choice = {"index": 0, "finish_reason": "stop", "message": grade}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-    asked = []
+    asked, stopped = [], threading.Event()
 
     def handle(request):
         asked.append(request.get_json()["seed"])
-        time.sleep(0.02)
+        if len(asked) > 20:  # so that it cannot end before the signal, however busy the machine
+            stopped.wait(60)
         return werkzeug.Response(json.dumps(body), content_type="application/json")
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(handle)
@@ -121,6 +123,8 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
         assert judge.poll() is None
         time.sleep(0.01)
     judge.send_signal(stop)
+    time.sleep(1)
+    stopped.set()
     _, errors = judge.communicate(timeout=60)
     assert judge.returncode == code
     assert "run the same command again to go on" in errors
