@@ -16,7 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from instruct_scaling.finetune.launch import rank_environments
 from instruct_scaling.records import Record
+
+ROOT = Path(__file__).parents[2]
 
 VOCABULARY = 320
 
@@ -49,6 +52,23 @@ def tiny_model(seed=0, scale=4.0, **changes):
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     return model
+
+
+def run_ranks(module, arguments, ranks):
+    """Start a module of the tests as so many ranks and wait for them."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for environment in rank_environments(ranks)
+    ]
+    for process in processes:
+        _, stderr = process.communicate(timeout=400)
+        assert process.returncode == 0, stderr[-3000:]
 
 
 @pytest.fixture(scope="session")

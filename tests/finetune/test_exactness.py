@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from instruct_scaling.finetune.launch import rank_environments
-
-from .conftest import tiny_model
-
-ROOT = Path(__file__).parents[2]
+from .conftest import run_ranks, tiny_model
 
 
 @pytest.mark.slow
@@ -23,20 +15,7 @@ def test_gradients_agree_for_every_way_to_spread_a_batch(ranks, tmp_path):
     """ZeRO 1, 2, 3 x rows per rank 1, 2, 4 x recomputation x LoRA, below 1e-6 in fp32."""
     # DeepSpeed reads the model at every combination; dropout would make them differ.
     tiny_model(hidden_dropout=0.0, attention_dropout=0.0).save_pretrained(tmp_path / "base")
-    command = [sys.executable, "-m", "tests.finetune.matrix", tmp_path / "base", tmp_path]
-    processes = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for environment in rank_environments(ranks)
-    ]
-    for process in processes:
-        _, stderr = process.communicate(timeout=400)
-        assert process.returncode == 0, stderr[-3000:]
+    run_ranks("tests.finetune.matrix", [tmp_path / "base", tmp_path], ranks)
     errors = json.loads((tmp_path / "errors.json").read_text("utf-8"))
     assert len(errors) == 2 * 3 * 3 * 2
     worst = max(errors, key=lambda name: errors[name]["gradient"])

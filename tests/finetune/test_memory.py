@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,8 @@ from instruct_scaling.finetune.memory import (
     predict,
 )
 
+from .conftest import run_ranks, tiny_model
+
 BLOOM = Sizes(7_069_016_064, 7_069_016_064, 30, 4096, 250_880)
 LORA = replace(BLOOM, trainable=15_728_640, head_trained=False)
 H200, A100, A100_40 = 141e9, 80e9, 40e9
@@ -34,6 +37,24 @@ def test_published_memory_of_mixed_precision_adam():
     assert parts["weights"] + parts["states"] == 16 * BLOOM.parameters
     sixteen = predict(BLOOM, Machine(16, H200), Setup(2, 2048))
     assert sixteen["states"] == pytest.approx(14 * BLOOM.parameters / 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_what_deepspeed_holds_is_what_is_predicted(ranks, tmp_path):
+    """Bytes of all living tensors in the middle of a step, against weights + states + buckets."""
+    tiny_model(hidden_size=256, n_layer=4, n_head=4, vocab_size=4096).save_pretrained(
+        tmp_path / "base"
+    )
+    run_ranks("tests.finetune.residents", [tmp_path / "base", tmp_path], ranks)
+    found = json.loads((tmp_path / "residents.json").read_text("utf-8"))
+    for stage in ("1", "2"):  # what is on its way has arrived between two passes
+        held = found[stage]
+        assert held["measured"] == pytest.approx(held["weights"] + held["states"], rel=1e-3)
+    third = found["3"]  # keeps its bucket; gathers the embedding only while it is used
+    most = third["weights"] + third["states"] + third["buckets"]
+    gathered = 2 * third["embedding"] * (ranks > 1)
+    assert most - gathered <= third["measured"] <= most * 1.001
 
 
 def test_a_7b_model_on_the_machines_people_have():

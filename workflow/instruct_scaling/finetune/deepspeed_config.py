@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.finetune.memory import SUB_GROUP_ELEMENTS, Setup
-
-BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
+from instruct_scaling.finetune.memory import BUCKET_ELEMENTS, SUB_GROUP_ELEMENTS, Setup
 
 
 def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, parameters: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ states       14 T: gradient, fp32 master weights, two moments; ZeRO 1 shares out
              gradient, ZeRO 2 and 3 all of it; with the optimiser on the CPU the gradient stays
 step         what the optimiser step adds at its peak, over W as the states are: 6.8 T (ZeRO 0, 1,
              2), 6.9 T (ZeRO-3), 2.1 T (ZeRO-3 in small sub-groups); none on the CPU
+buckets      2 bytes for each gradient on its way between the ranks, at most 2e8 of them
 activations  32 width bytes for each token of a row and layer (what BLOOM's block saves for its
              backward pass: two layer-norm inputs and outputs, query-key-value, attention output,
              and 4 width twice in the MLP); recomputed: 2 width a layer, and one layer's 32 width
@@ -14,8 +15,8 @@ head         the fp32 gradient of the embedding and its 16-bit copies (8 bytes a
              it is trained, and two chunks of fp32 logits
 overhead     1.5 GB for CUDA itself, and 5% for gaps between blocks
 
-The peak is weights + states + overhead and the larger of `step` and `activations` + `head`,
-which are never there together.
+The peak is weights + states + buckets + overhead and the larger of `step` and `activations` +
+`head`, which are never there together.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from instruct_scaling.errors import InputError
 from instruct_scaling.finetune.head import GPU_CHUNK_BYTES
 
 SUB_GROUP_ELEMENTS = 100_000_000
+BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
 CPU_ROW_TOKENS = 4096
 GPU_ROW_TOKENS = (8192, 4096, 2048)  # longer rows keep a GPU busier
 GAPS = 1.05
@@ -85,10 +87,11 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     parts = {
         "weights": weights,
         **_optimiser(sizes.trainable, setup, share),
+        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.parameters),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
-    peak = parts["weights"] + parts["states"]
+    peak = parts["weights"] + parts["states"] + parts["buckets"]
     peak += max(parts["step"], parts["activations"] + parts["head"])
     overhead = CUDA_BYTES + (GAPS - 1) * peak
     return {**parts, "overhead": overhead, "total": peak + overhead}

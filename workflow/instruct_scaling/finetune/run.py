@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,18 +93,8 @@ def _run(job: Job, rank: Rank, began: float) -> None:
     _seed_everything(job.init_seed)
     examples = _shared_examples(job, job.subset, "examples")
     heldout = _shared_heldout(job)
-    sizes = measure(config, job.recipe)
-    setup = choose_setup(job, sizes, rank.world_size, examples.counts.longest)
-    settings = deepspeed_config(job.recipe, setup, rank.world_size, sizes.parameters)
-    zero3 = announce_zero3(settings)
-    tuned = prepare_model(
-        job.base, job.recipe, device, job.execution.attention, setup.checkpointing
-    )
-    # Adapters start alike on all ranks; dropout then differs.
-    _seed_everything(job.init_seed + rank.rank)
-    engine = start_engine(tuned, job.recipe, settings)
-    del zero3
-    checkpoints = Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters)
+    loaded = _load(job, rank, device, config, examples.counts.longest)
+    tuned, engine = loaded.tuned, loaded.engine
     order = Order.make(examples.ids, examples.lengths, job.order_seed, job.recipe)
     costs = Costs.of(config, tuned.parameters, tuned.trainable, device)
     board = Board(
@@ -114,18 +105,17 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         silent=not rank.is_first,
         tracker=partial(open_tracker, job) if job.execution.tracking else None,
     )
-    shape = RowShape(setup.row_tokens, fixed=tuned.attention == "flex")
-    watchers = []
-    if heldout is not None:
-        evaluations = job.watched.evaluations
-        watchers.append(HeldoutLoss(engine, heldout, order.steps, evaluations, shape, board))
+    shape = RowShape(loaded.setup.row_tokens, fixed=tuned.attention == "flex")
     startup = time.monotonic() - began
 
     def summarise(progress: Progress) -> dict[str, Any]:
         return train_summary(job, rank, tuned, examples, order, progress, costs, startup, device)
 
     snapshots = Snapshots(engine, job, tuned, examples, order.steps, summarise)
-    watchers.append(snapshots)
+    watchers: list[Callable[[Progress], None]] = [snapshots]
+    if heldout is not None:
+        evaluations = job.watched.evaluations
+        watchers.append(HeldoutLoss(engine, heldout, order.steps, evaluations, shape, board))
     trainer = Trainer(
         engine,
         examples,
@@ -133,21 +123,53 @@ def _run(job: Job, rank: Rank, began: float) -> None:
         job.recipe,
         shape,
         SaveEvery(job.execution.save_minutes, job.execution.save_steps),
-        checkpoints,
+        Checkpoints(job.work / "checkpoints", frozen=tuned.trainable < tuned.parameters),
         board,
         watchers,
     )
     progress = trainer.run()
-    prediction = predict(sizes, Machine(rank.world_size, gpu_memory()), setup)
     summary = summarise(progress)
     summary["heldout"] = heldout_summary(heldout, progress)
     summary["along"] = progress.along
-    summary["execution"] |= {
-        "setup": str(setup),
-        "deepspeed": settings,
-        "predicted_memory_bytes": prediction if gpu_memory() else None,
-    }
+    summary["execution"] |= loaded.summary(rank.world_size)
     _export(job, engine, tuned, examples, summary, snapshots)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model in its engine, and how it was set up."""
+
+    tuned: Tuned
+    engine: Any
+    sizes: Sizes
+    setup: Setup
+    settings: dict[str, Any]
+
+    def summary(self, ranks: int) -> dict[str, Any]:
+        """What train.json says of the set-up; the prediction is for GPUs only."""
+        memory = gpu_memory()
+        predicted = predict(self.sizes, Machine(ranks, memory), self.setup) if memory else None
+        return {
+            "setup": str(self.setup),
+            "deepspeed": self.settings,
+            "predicted_memory_bytes": predicted,
+        }
+
+
+def _load(job: Job, rank: Rank, device: torch.device, config: Any, longest: int) -> Loaded:
+    """Choose a set-up for examples of up to `longest` tokens, and load the base into it."""
+    sizes = measure(config, job.recipe)
+    setup = choose_setup(job, sizes, rank.world_size, longest)
+    settings = deepspeed_config(job.recipe, setup, rank.world_size, sizes.parameters)
+    zero3 = announce_zero3(settings)
+    tuned = prepare_model(
+        job.base, job.recipe, device, job.execution.attention, setup.checkpointing
+    )
+    # Adapters start alike on all ranks; dropout then differs.
+    _seed_everything(job.init_seed + rank.rank)
+    engine = start_engine(tuned, job.recipe, settings)
+    del zero3
+    return Loaded(tuned, engine, sizes, setup, settings)
 
 
 def open_tracker(job: Job) -> Tracker:
