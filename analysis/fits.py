@@ -154,17 +154,31 @@ def _fit_family(
     free = len(x) - len(family.names)
     chi2 = float(fitted.chi2[0])
     p_misfit = float(stats.f.sf(chi2 / free, free, df))
-    kept = p_misfit >= options.misfit_level
+    reason = ""
+    if p_misfit < options.misfit_level:
+        reason = f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}"
+    elif jumps(family, fitted.parameters[0], x):
+        reason = "jumps from below .1 to above .9 between two scales: nothing was seen on its way"
     return FamilyFit(
         family,
-        KEPT if kept else DROPPED,
-        "" if kept else f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}",
+        DROPPED if reason else KEPT,
+        reason,
         fitted.parameters[0],
         fitted.parameters[1:last],
         fitted.parameters[last:] if len(stacked) > last else None,
         chi2,
         p_misfit,
     )
+
+
+def jumps(family: Family, parameters: np.ndarray, x: np.ndarray) -> bool:
+    """Whether a curve rises from .1 to .9 within less than one step of the ladder x.
+
+    Two points on either side of a jump fix its height alone; few degrees of freedom may keep such
+    a curve from being rejected, but its path and what follows are made up.
+    """
+    low, high = (float(family.reach(parameters[None], score)[0]) for score in (0.1, 0.9))
+    return bool(np.isfinite(high) and high / low < (x[1:] / x[:-1]).min())
 
 
 def fit_panel(

@@ -13,6 +13,7 @@ from score_tables import LADDER, checked
 from analysis.curves import analyse
 from analysis.errors import AnalysisError
 from analysis.families import FAMILIES
+from analysis.fits import jumps
 from analysis.options import CurveOptions
 
 OPTIONS = CurveOptions(bootstrap_replicates=100, fit_draws=100, targets=[0.52, 0.9])
@@ -37,6 +38,23 @@ def test_a_family_recovers_its_own_curve(name):
     assert family.predict(fitted.parameters, ahead) == pytest.approx(
         family.predict(EXACT[name], ahead), abs=0.003
     )
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(4.3, False), (4.5, True), (28.0, True)])
+def test_a_rise_between_two_scales_is_a_jump(slope, expected):
+    """logit .9 - logit .1 = 4.394: the slope per doubling beyond which one doubling holds it."""
+    assert jumps(FAMILIES["logit-linear"], np.array([3.0, slope]), X) == expected
+
+
+def test_a_ceiling_below_nine_tenths_is_no_jump():
+    assert not jumps(FAMILIES["saturating power law"], np.array([0.7, 0.6, 3.0]), X)
+
+
+def test_a_jump_is_not_drawn_as_a_law():
+    lenient = OPTIONS.model_copy(update={"misfit_level": 1e-9})  # nothing else drops it
+    fits = run({"c": [0.0, 0.0, 0.0, 0.0, 1.1]}, lenient)["fits"].set_index("family")
+    (reason,) = set(fits.loc["logit-linear", "reason"])
+    assert reason.startswith("jumps")
 
 
 def test_a_broken_line_recovers_its_break():
