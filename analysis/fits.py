@@ -88,7 +88,7 @@ def fit_curve(
     ]
     if all(fit.status != KEPT for fit in fits):
         tried = any(fit.status == DROPPED for fit in fits)
-        refusal = "every family misfits" if tried else "too few scales for any family"
+        refusal = "no family fits" if tried else "too few scales for any family"
     return CurveFit(fits, refusal)
 
 

@@ -114,7 +114,7 @@ def extrapolation(curve: pd.DataFrame) -> pd.DataFrame:
     for index, (key, part) in enumerate(tuned.groupby(["judge", "arm", "category"], sort=False)):
         row = dict(zip(("judge", "arm", "category"), key, strict=True))
         if index % 4 == 3:
-            reason = ("the curve is not monotone", "every family misfits")[index // 4 % 2]
+            reason = ("the curve is not monotone", "no family fits")[index // 4 % 2]
             rows.append({**row, "status": "refused", "reason": reason})
             continue
         last = part.iloc[-1]

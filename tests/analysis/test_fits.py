@@ -132,7 +132,7 @@ def test_a_jump_makes_every_family_misfit():
     assert (fits["status"] == "dropped").all()
     assert (fits["p_misfit"] < 0.05).all()
     refused = found["extrapolation"].query("category == 'math'")
-    assert refused["reason"].tolist() == ["every family misfits"]
+    assert refused["reason"].tolist() == ["no family fits"]
 
 
 def test_extrapolation_stops_at_the_stated_factor():
