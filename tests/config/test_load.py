@@ -74,6 +74,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("study: small", "study: small\nalong: {fractions: [0.125]}", 2, "whole percents"),
         ("study: small", "study: small\nalong: {fractions: [1]}", 2, "less than 1"),
         ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
+        ("records: 100}", "records: 251}", 21, "251 records are more than half of pool"),
         (
             "{type: embedded}",
             "{type: file, path: nowhere.jsonl}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
+import time
 from functools import partial
 
 import pytest
@@ -42,7 +42,10 @@ def test_wandb_keeps_the_figures_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     show_steps(tmp_path, Tracking(tool="wandb", project="p"), 0, 3)
     (kept,) = (tmp_path / "wandb").glob("offline-run-*-0123456789abcdef/*.wandb")
-    assert b"train/loss" in kept.read_bytes()
+    deadline = time.monotonic() + 60  # a process of its own writes, in its own time
+    while b"train/loss" not in kept.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_trackio_goes_on_in_the_same_run(tmp_path, monkeypatch):
@@ -60,10 +63,10 @@ def test_trackio_goes_on_in_the_same_run(tmp_path, monkeypatch):
 
 
 def test_a_tool_that_is_missing_is_named_with_its_remedy(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="wandb is not installed") as caught:
         Tracker(Tracking(tool="wandb"), name="n", key="k", config={}, folder=tmp_path)
-    assert "pip install wandb" in str(caught.value)
+    assert ".[tracking]" in str(caught.value)
 
 
 def test_a_tool_that_will_not_start_is_no_traceback(tmp_path, monkeypatch):

@@ -103,7 +103,13 @@ def _inconsistencies(study: Study) -> list[tuple[Location, str]]:
         if all(isinstance(source, EmbeddedSource) for source in sources):
             size = sum(source.records for source in sources)
             kept_out = study.heldout.records
-            if largest + kept_out > size:
+            if kept_out > size // 2:
+                message = (
+                    f"{kept_out} records are more than half of pool {name!r}, which has {size}; at "
+                    f"most half of each category is held out"
+                )
+                found.append((("heldout", "records"), message))
+            elif largest + kept_out > size:
                 beside = f", {kept_out} of them held out" if kept_out else ""
                 message = (
                     f"scale {largest} is larger than pool {name!r}, which has {size} records"

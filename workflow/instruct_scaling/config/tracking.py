@@ -11,8 +11,8 @@ from instruct_scaling.config.strict import Strict
 
 class Tracking(Strict):
     """An experiment tracker, beside the TensorBoard events that are always written. It is an
-    extra of the installation (`pip install wandb`, `pip install trackio`); keys and hosts come
-    from its own environment variables."""
+    extra of the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); keys and
+    hosts come from its own environment variables."""
 
     tool: Literal["wandb", "trackio"]
     """Which tracker."""

@@ -17,6 +17,7 @@ from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.errors import InputError, Interrupted
 from instruct_scaling.finetune.job import Execution, Job, Rank, Snapshot, Watched
 from instruct_scaling.finetune.launch import Launcher, default_ranks, end_with_parent, launch
+from instruct_scaling.finetune.tracker import check_installed
 
 Tracked = Literal["none", "wandb", "trackio"]
 
@@ -90,6 +91,8 @@ def finetune(
         watched=Watched(heldout, heldout_evaluations, _snapshots(along)),
     )
     _check_paths(job)
+    if tracker != "none":
+        check_installed(tracker)
     if launcher != "none":
         launch(launcher, _without_launcher(sys.argv[1:]), ranks or default_ranks())
         return

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
 from instruct_scaling.config.tracking import Tracking
 from instruct_scaling.errors import InputError
+
+
+def check_installed(tool: str) -> None:
+    """Raises InputError where the package of a tracker cannot be found."""
+    if importlib.util.find_spec(tool) is None:
+        raise InputError(
+            f"{tool} is not installed",
+            where="tracking.tool",
+            fix="pip install -c envs/constraints.txt -e '.[tracking]', or remove `tracking`",
+        )
 
 
 class Tracker:
@@ -29,14 +40,8 @@ class Tracker:
         Raises:
             InputError: the tool is not installed, or will not start (no key, no server).
         """
-        try:
-            self._tool = importlib.import_module(tracking.tool)
-        except ImportError:
-            raise InputError(
-                f"{tracking.tool} is not installed",
-                where="tracking.tool",
-                fix=f"pip install {tracking.tool}, or remove `tracking`",
-            ) from None
+        check_installed(tracking.tool)
+        self._tool = importlib.import_module(tracking.tool)
         run: dict[str, Any] = {"project": tracking.project, "name": name, "config": config}
         if tracking.tool == "wandb":
             os.environ.setdefault("WANDB_SILENT", "true")

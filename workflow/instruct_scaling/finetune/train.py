@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from instruct_scaling.finetune.examples import Examples
 from instruct_scaling.finetune.metrics import Progress
 from instruct_scaling.finetune.order import Order
 from instruct_scaling.finetune.packing import pack
+from instruct_scaling.finetune.peers import on_first_rank
 from instruct_scaling.finetune.schedule import learning_rate
 
 FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
@@ -132,7 +134,7 @@ class Trainer:
         steps = self.order.steps
         saved = time.monotonic()
         with self.stop.listening():
-            self.board.open(progress.step)
+            on_first_rank(partial(self.board.open, progress.step))
             try:
                 self._watch(progress)
                 while progress.step < steps:
