@@ -130,7 +130,7 @@ def test_another_number_of_ranks_is_refused_with_advice(stage):
     stage.kill(process)
     stage.ranks = 1
     code, stderr = stage.run("run")
-    assert code == 2
+    assert code == 2, stderr
     assert "--ranks 2" in stderr
     assert "Traceback" not in stderr
 

@@ -118,7 +118,14 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
     options = write_study(pairs) | {"--concurrency": 2}
     command = command_line(options, '{"type": "llm", "model": "m"}')
     environment = os.environ | {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": httpserver.url_for("/v1")}
-    judge = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    judge = subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what it runs in the background with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while len(asked) < 20:
         assert judge.poll() is None
         time.sleep(0.01)
