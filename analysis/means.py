@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from analysis.bootstrap import bootstrap_categories, percentile_interval
-from analysis.intervals import share_interval
+from analysis.covariance import Covariance
+from analysis.intervals import overall_interval, share_interval
 from analysis.options import CurveOptions
 from analysis.panel import Curve, Panel, join
 from analysis.tables import OVERALL
@@ -79,10 +80,12 @@ def _row(
         row["bound_low"], row["bound_high"] = _bounds(panel, name, k, scale)
         note = join(note, f"{curve.missing[k]:.0%} of the scores are missing")
     if curve.covariance is not None:
-        n_clusters = len(curve.sample.strata)
-        low, high, remark = share_interval(
-            curve.covariance.scale_mean(k), n_clusters, options.interval
-        )
+        if name == OVERALL:
+            parts = panel.base if scale == 0 else panel.curves
+            low, high, remark = _overall_interval(parts, curve.covariance, k, options.interval)
+        else:
+            estimate = curve.covariance.scale_mean(k)
+            low, high, remark = share_interval(estimate, len(curve.sample.strata), options.interval)
         row |= {"low": low, "high": high}
         row["noise"] = _BASE_NOISE if scale == 0 else curve.covariance.noise
         note = join(note, remark)
@@ -90,6 +93,20 @@ def _row(
             row["boot_low"], row["boot_high"] = percentile_interval(replicates, options.interval)
     row["note"] = note
     return row
+
+
+def _overall_interval(
+    curves: dict[str, Curve], covariance: Covariance, k: int, coverage: float
+) -> tuple[float, float, str]:
+    parts = [
+        curve.sample
+        for name, curve in curves.items()
+        if name != OVERALL and np.isfinite(curve.sample.means).all()
+    ]
+    zeros, ones = (
+        [len(part.strata) for part in parts if part.means[k].mean() == edge] for edge in (0, 1)
+    )
+    return overall_interval(covariance.scale_mean(k), zeros, ones, len(parts), coverage)
 
 
 def _cells(panel: Panel, name: str, k: int, scale: int) -> list[np.ndarray]:

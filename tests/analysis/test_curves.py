@@ -144,6 +144,21 @@ def test_all_wrong_bounds_the_mean_by_the_number_of_items():
     assert math["high"].tolist() == pytest.approx([1 - 0.05 ** (1 / 20)] * 5)
 
 
+def test_a_scale_of_zeros_keeps_the_exact_bound_though_others_have_noise():
+    scores = checked(MEANS, items=12, base=True, run_sd=0.001, noise=0.01)
+    part = (scores["category"] == "code") & scores["scale"].isin([0, 250])
+    scores.loc[part, "score"] = 0.0
+    found = analyse(scores, OPTIONS)["curves"].set_index(["category", "scale"])
+    for scale in (0, 250):
+        assert found.loc[("code", scale), "high"] >= 1 - 0.05 ** (1 / 12)
+        assert "all 12 values are 0" in found.loc[("code", scale), "note"]
+        overall = found.loc[("overall", scale)]
+        assert overall["high"] - overall["mean"] > (1 - 0.05 ** (1 / 12)) / 2
+        assert "1 of 2 categories" in overall["note"]
+    assert "exact" not in found.loc[("code", 500), "note"]
+    assert "exact" not in found.loc[("overall", 500), "note"]
+
+
 def test_all_missing_is_stated():
     scores = checked(MEANS, items=10).assign(score=np.nan, status="timeout")
     found = analyse(scores, OPTIONS)

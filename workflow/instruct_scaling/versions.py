@@ -16,8 +16,8 @@ STAGE_VERSIONS: dict[str, int] = {
     "scores": 1,
     "costs": 1,
     "losses": 1,
-    "along": 1,
-    "curves": 2,
-    "figures": 2,
+    "along": 2,
+    "curves": 3,
+    "figures": 3,
     "report": 1,
 }
