@@ -56,6 +56,7 @@ def design_rows(
             "scales": n_scales,
             "slope_se": float(measured.se[at]),
             "df": float(measured.df[at]),
+            "power": options.power,
             "detectable": float(smallest[at]),
             "power_flat": float(flat[at]),
             "power_margin": float(above[at]),

@@ -187,6 +187,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "scales": "scales of the ladder",
         "slope_se": "standard error of the tail slope",
         "df": "its degrees of freedom",
+        "power": "the wanted power (option power)",
         "detectable": "smallest tail slope found with the wanted power",
         "power_flat": "power to show a tail slope of 0 to be within the margin",
         "power_margin": "power to find a tail slope of twice the margin to be above 0",

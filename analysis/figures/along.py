@@ -24,6 +24,8 @@ COLUMNS = (*KEY, "scale", "seed", "fraction", "mean", "examples_seen", "run_exam
 CURVES = (*KEY, "scale", "mean", "low", "high")
 RUN = ["arm", "scale", "seed"]
 WAY_LOOK: dict[str, Any] = {"linewidth": 0.8, "marker": ".", "markersize": 3.5, "zorder": 3}
+# No table of the figures holds the finished score of a single run: the line ends at the mean.
+END_LOOK: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (1, 1)), "zorder": 2.5}
 FINAL_LOOK: dict[str, Any] = {
     "linestyle": "none",
     "markersize": 4,
@@ -48,7 +50,10 @@ def prepare(sources: Sources) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
-    """A thin line per run through its snapshots; a hollow point with its interval per scale."""
+    """A thin line per run through its snapshots, dotted on to its scale's hollow point.
+
+    A hollow point is a mean of finished runs with its interval.
+    """
     width = style.figure_width(options)
     arms = list(frame["arm"].drop_duplicates())
     grid = Grid(
@@ -56,7 +61,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         width,
         captions.heading(frame, TITLE),
         caption(frame) if options.captions else "",
-        _handles(arms, width),
+        _handles(frame, arms, width),
     )
     for category, axes in grid.panels.items():
         _panel(axes, frame[frame["category"] == category], arms)
@@ -72,10 +77,12 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
 def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
     for index, (arm, colour) in enumerate(style.arm_colours(arms).items()):
         rows = part[part["arm"] == arm]
-        for _, way in rows[rows["kind"] == "way"].groupby(RUN):
+        final = rows[rows["kind"] == "final"].sort_values("examples_seen")
+        for (_, scale, _), way in rows[rows["kind"] == "way"].groupby(RUN):
             way = way.sort_values("examples_seen")
             axes.plot(way["examples_seen"], way["mean"], color=colour, alpha=0.7, **WAY_LOOK)
-        final = rows[rows["kind"] == "final"].sort_values("examples_seen")
+            end = pd.concat([way.tail(1), final[final["scale"] == scale]])
+            axes.plot(end["examples_seen"], end["mean"], color=colour, alpha=0.7, **END_LOOK)
         axes.errorbar(
             final["examples_seen"],
             final["mean"],
@@ -87,11 +94,15 @@ def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
         )
 
 
-def _handles(arms: list[str], width: float) -> list[Artist]:
+def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]:
+    points = frame[frame["kind"] == "way"].groupby([*RUN, "category"]).size()
+    line = "solid" if points.max() > 1 else "none"
+    label, mean = "one run along its way", "separate runs, finished: mean"
     return [
         *(style.arm_handles(arms, width) if len(arms) > 1 else []),
-        Line2D([], [], color=style.GREY, label="one run along its way", **WAY_LOOK),
-        Line2D([], [], color=style.INK, marker="o", label="separate runs, finished", **FINAL_LOOK),
+        Line2D([], [], color=style.GREY, label=label, linestyle=line, **WAY_LOOK),
+        Line2D([], [], color=style.GREY, label="on to the mean at its scale", **END_LOOK),
+        Line2D([], [], color=style.INK, marker="o", label=mean, **FINAL_LOOK),
     ]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+FITS_NOTE = "fits weigh the noise that scales share, so they may run beside the points"
+
 
 def heading(frame: pd.DataFrame, title: str) -> str:
     """The figure's title, after the study's name where the table has one."""

@@ -193,6 +193,8 @@ def caption(frame: pd.DataFrame) -> str:
         captions.seeds_note(means["n_seeds"]),
         f"bands: {captions.interval_name(frame)}",
     ]
+    if (frame["kind"] == "fit").any():
+        parts.append(captions.FITS_NOTE)
     verdicts = frame[frame["kind"] == "verdict"]
     if not verdicts.empty:
         parts.append(captions.margins_note(verdicts))

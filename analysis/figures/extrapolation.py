@@ -122,6 +122,7 @@ def caption(frame: pd.DataFrame) -> str:
         captions.interval_name(frame),
         captions.counted(single["n_items"], "item") + " per category",
         captions.seeds_note(measured["n_seeds"]),
+        captions.FITS_NOTE,
     ]
     assumptions = frame.loc[frame["status"] == "extrapolated", "reason"].dropna().unique()
     if len(assumptions):

@@ -75,12 +75,14 @@ def _removals(step: Mapping[str, Any]) -> list[tuple[str, int]]:
     removals = {reason: int(entry["count"]) for reason, entry in step["reasons"].items()}
     hit = {reason: count for reason, count in removals.items() if count}
     if not hit:
-        return [(f"{step['name']}: nothing", 0)]
+        return [(f"{step['name']}: nothing removed", 0)]
     return [(f"{step['name']}: {reason}", count) for reason, count in hit.items()]
 
 
 def caption(frame: pd.DataFrame) -> str:
     """What the bars and numbers are."""
+    if not frame["removed"].any():
+        return "A bar shows the records left after a step; the numbers are counts."
     return (
         "A bar shows the records left after a step and, hatched, those that the step removed; "
         "the numbers are counts, the shares are of the records that reached the step."
@@ -100,8 +102,14 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         _panel(axes, frame[frame["pool"] == pool].sort_values("position"), width)
         axes.set_title(shorten(f"Pool {pool}", width * 0.7, 8))
     panels[-1].set_xlabel("records")
+    handles, _ = panels[0].get_legend_handles_labels()
     panels[0].legend(
-        loc="lower right", bbox_to_anchor=(1, 1.0), ncols=2, borderpad=0, handlelength=1
+        handles=handles if frame["removed"].any() else handles[:1],
+        loc="lower right",
+        bbox_to_anchor=(1, 1.0),
+        ncols=2,
+        borderpad=0,
+        handlelength=1,
     )
     return figure
 

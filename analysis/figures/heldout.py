@@ -10,11 +10,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from analysis.figures import captions, style
 from analysis.figures.panels import Grid
 from analysis.figures.sources import NothingToDraw, Sources
+from analysis.figures.ticks import log_ticks
 from analysis.options import FigureOptions
 
 NAME = "figure10_heldout"
@@ -56,10 +57,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     for category, axes in grid.panels.items():
         _panel(axes, frame[frame["category"] == category], arms)
         grid.heading(category, second_line=False)
-    _loss_axis(next(iter(grid.panels.values())), frame["loss"].to_numpy(float))
+    label = _loss_axis(next(iter(grid.panels.values())), frame["loss"].to_numpy(float))
     scales = sorted(int(scale) for scale in frame.loc[frame["kind"] == "tuned", "scale"].unique())
     grid.log_axis(scales, style.scale_names(scales))
-    grid.label("instruction records (log scale)", "held-out loss (nats per token)")
+    grid.label("instruction records (log scale)", label)
     return grid.figure
 
 
@@ -78,13 +79,26 @@ def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
         axes.plot(means.index, means, color=colours[arm], linewidth=1.1)
 
 
-def _loss_axis(axes: Axes, values: np.ndarray) -> None:
-    """One y axis for all panels, around all the values: a loss has no natural zero here."""
+def _loss_axis(axes: Axes, values: np.ndarray) -> str:
+    """One y axis for all panels, and its label.
+
+    Logarithmic, for the base's loss is many times that of a tuned model, and the largest scales
+    would lie on one another. Linear only where a loss is 0, which a logarithm cannot show.
+    """
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    pad = 0.06 * (high - low) or 0.1
-    axes.set_ylim(max(0.0, low - pad), high + pad)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    if low <= 0:
+        axes.set_ylim(0.0, 1.06 * high or 1.0)
+        scale = ""
+    else:
+        pad = max(high / low, 1.1) ** 0.06
+        axes.set_yscale("log")
+        axes.set_ylim(low / pad, high * pad)
+        scale = ", log scale"
+    wide = low > 0 and high / low > 6
+    axes.yaxis.set_major_locator(log_ticks() if wide else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:.3g}")
+    return f"held-out loss (nats per token{scale})"
 
 
 def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]:

@@ -22,7 +22,7 @@ TITLE = "Smallest detectable gain per doubling, by items and seeds"
 SPLIT = ("judge", "arm")
 
 KEY = ("judge", "arm", "category")
-PLAN = (*KEY, "items", "seeds", "scales", "detectable", "noise")
+PLAN = (*KEY, "items", "seeds", "scales", "power", "detectable", "noise")
 VERDICTS = (*KEY, "margin", "n_items", "n_seeds", "detectable")
 MARGIN_LOOK = {"color": "#111111", "linewidth": 0.8, "linestyle": (0, (4, 2))}
 HERE_LOOK = {
@@ -137,7 +137,7 @@ def caption(frame: pd.DataFrame) -> str:
         f"Judge {first['judge']}",
         f"arm {first['arm']}",
         captions.counted(plan["scales"], "scale"),
-        "tail slope found with the wanted power",
+        f"tail slope found with a power of {first['power']:g}",
         "; ".join(sorted(f"variances {noise}" for noise in plan["noise"].dropna().unique())),
     ]
     if plan["noise"].astype(str).str.contains("unmeasured").any():

@@ -264,6 +264,7 @@ def plan(curve: pd.DataFrame) -> pd.DataFrame:
             scales=4,
             slope_se=0.01,
             df=5.0,
+            power=0.8,
             detectable=0.3 / np.sqrt(items * seeds),
             power_flat=0.5,
             power_margin=0.9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import figure_tables
@@ -11,15 +12,20 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from analysis.errors import AnalysisError
 from analysis.figures import (
+    along,
     arms,
     captions,
     curves,
     extrapolation,
     frontier,
     funnel,
+    heldout,
     judges,
     planner,
     style,
@@ -33,6 +39,17 @@ from analysis.options import FigureOptions
 
 def sources(folder: Path, options: FigureOptions = FigureOptions(), **tables: object) -> Sources:
     return Sources(figure_tables.write(folder, **tables), options)
+
+
+@pytest.fixture
+def look() -> Iterator[None]:
+    """The style that drawing needs."""
+    with style.styled():
+        yield
+
+
+def legend_texts(figure: Figure) -> list[Text]:
+    return [text for legend in figure.findobj(Legend) for text in legend.get_texts()]
 
 
 def test_curves_hold_means_fits_verdicts_and_the_papers_points_when_asked(tmp_path: Path):
@@ -157,10 +174,55 @@ def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path
         "filters: too_long",
         "deduplicate: exact",
         "deduplicate: near",
-        "decontaminate: nothing",
+        "decontaminate: nothing removed",
     ]
     assert frame["left"].iloc[0] == 52000
     assert frame["left"].iloc[-1] == 52000 - frame["removed"].sum() == 48238
+
+
+@pytest.mark.usefixtures("look")
+def test_a_pool_that_lost_nothing_speaks_of_no_removal(tmp_path: Path):
+    path = tmp_path / "pools/embedded/audit.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"read": 20, "steps": [{"name": "filters", "reasons": {}}]}')
+    frame = funnel.prepare(Sources(tmp_path, FigureOptions(), [path]))
+    assert "removed" not in funnel.caption(frame)
+    assert [text.get_text() for text in legend_texts(funnel.draw(frame))] == ["left"]
+
+
+@pytest.mark.usefixtures("look")
+def test_every_run_is_led_to_the_mean_at_its_scale(tmp_path: Path):
+    tables = figure_tables.study(categories=("math",))
+    tables["along"] = tables["along"].query("fraction == 0.5 and category == 'math'")
+    frame = along.prepare(sources(tmp_path, **tables))
+    panel = along.draw(frame).subfigs[0].axes[0]
+    lines = [line.get_xydata() for line in panel.lines if len(line.get_xdata()) == 2]
+    final = frame[(frame["kind"] == "final") & (frame["category"] == "math")]
+    ends = {tuple(point) for point in final[["examples_seen", "mean"]].to_numpy()}
+    assert len(lines) == len(frame[frame["kind"] == "way"])
+    assert {tuple(line[-1]) for line in lines} == ends
+
+
+@pytest.mark.usefixtures("look")
+def test_losses_stand_on_a_logarithmic_axis_unless_one_is_zero(tmp_path: Path):
+    frame = heldout.prepare(sources(tmp_path, **figure_tables.study(categories=("math",))))
+    panel = heldout.draw(frame).subfigs[0].axes[0]
+    assert panel.get_yscale() == "log"
+    low, high = panel.get_ylim()
+    assert low < frame["loss"].min() < frame["loss"].max() < high
+    zero = heldout.draw(frame.assign(loss=frame["loss"] - frame["loss"].min()))
+    assert zero.subfigs[0].axes[0].get_yscale() == "linear"
+    assert "log" not in zero.subfigs[0]._supylabel.get_text()
+
+
+def test_captions_say_what_power_is_meant_and_that_fits_weigh_shared_noise(tmp_path: Path):
+    origin = sources(tmp_path, **figure_tables.study(categories=("math",)))
+    assert "found with a power of 0.8" in planner.caption(planner.prepare(origin))
+    for figure in (curves, extrapolation):
+        frame = figure.prepare(origin).assign(study="", interval=0.9)
+        assert "may run beside the points" in figure.caption(frame)
+    without = Sources(tmp_path, FigureOptions(), without=["extrapolation"])
+    assert "beside the points" not in curves.caption(curves.prepare(without))
 
 
 def test_a_table_that_is_no_csv_is_refused(tmp_path: Path):
