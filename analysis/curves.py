@@ -13,7 +13,7 @@ from analysis.changes import change_rows
 from analysis.compare import arm_pairs, comparison_rows
 from analysis.cube import build_cubes
 from analysis.efficiency import efficiency_rows
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, unknown_option
 from analysis.extrapolation import extrapolation_rows, need_rows
 from analysis.fits import fit_panel, fit_rows
 from analysis.joint import joint_rows
@@ -91,6 +91,8 @@ def parse_options(text: str | None) -> CurveOptions:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "JSON"
+        if first["type"] == "extra_forbidden":
+            raise unknown_option(key, CurveOptions.model_fields, "--options") from error
         raise AnalysisError(f"{key}: {first['msg']}", where="--options") from error
 
 

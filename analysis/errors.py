@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -23,3 +25,11 @@ class AnalysisError(Exception):
         place = f"{self.where}: " if self.where else ""
         mend = f"\n  fix: {fix}" if fix else ""
         super().__init__(f"{place}{what}{mend}")
+
+
+def unknown_option(key: str, known: Iterable[str], where: str) -> AnalysisError:
+    """The error of a key that is no option, with the nearest one that is."""
+    names = list(known)
+    close = difflib.get_close_matches(key, names, 1)
+    fix = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(names)}"
+    return AnalysisError(f"unknown option {key!r}", where=where, fix=fix)

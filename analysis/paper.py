@@ -148,6 +148,15 @@ def _span(counts: list[int]) -> str:
     return f"{low} to {high}" if low < high else f"{low} in each"
 
 
+def _needs(verdicts: pd.DataFrame) -> str:
+    """Items per category and seeds that settle the undetermined categories, in words."""
+    rows = verdicts[verdicts["category"] != OVERALL].dropna(subset="items_needed")
+    return "; ".join(
+        f"{items:,.0f} items and {seeds:.0f} seeds ({', '.join(part['category'])})"
+        for (items, seeds), part in rows.groupby(["items_needed", "seeds_needed"])
+    )
+
+
 def paper_text(run_sd: float = 0.01) -> str:
     """The verdicts beside the paper's own conclusions, without and with run noise, as text."""
     plain, noisy = Assumptions(), Assumptions(run_sd=run_sd)
@@ -184,5 +193,7 @@ def paper_text(run_sd: float = 0.01) -> str:
             f"{_span(counts)} over SDs of .2 to .3 and correlations of .3 to .7; "
             f"{_span(with_runs)} with a run SD of {run_sd:g}.",
             "Training noise is unmeasured in the source and can only widen the intervals.",
+            f"What a study that measures a run SD of {run_sd:g} would need to settle the tail: "
+            f"{_needs(second)}.",
         ]
     )

@@ -39,6 +39,12 @@ class Costs:
     per_run: float = 0.0
     per_judgement: float = 0.0
 
+    def money(self, runs: float, judgements: float) -> float:
+        """What that many runs and judgements cost; NaN without any price."""
+        if not (self.per_run or self.per_judgement):
+            return np.nan
+        return runs * self.per_run + judgements * self.per_judgement
+
 
 def plan_table(
     unit: Mapping[str, Components],
@@ -58,7 +64,8 @@ def plan_table(
 
     Returns:
         One row per (scales, seeds): `items` per category (the most that any category needs,
-        empty where no number is enough), `hardest` (that category), runs, judgements, cost.
+        empty where no number is enough), `hardest` (that category), `settled` (categories for
+        which some number is enough), runs, judgements, cost (empty without prices).
     """
     rows = []
     for n_scales in scales:
@@ -70,13 +77,15 @@ def plan_table(
                 name: _items_needed(_scaled(c, across), n_scales, n_seeds, options)
                 for name, c in unit.items()
             }
-            hardest = max(needs, key=lambda name: needs[name])
+            # Of several for which no number is enough, the one with the most run noise.
+            hardest = max(needs, key=lambda name: (needs[name], unit[name].run))
+            settled = sum(map(np.isfinite, needs.values()))
             items, runs = needs[hardest], n_seeds * n_scales * costs.arms
             judgements = runs * items * costs.categories * costs.repeats
-            money = runs * costs.per_run + judgements * costs.per_judgement
+            money = costs.money(runs, judgements)
             rows.append(
                 {"scales": n_scales, "seeds": n_seeds, "items": items, "hardest": hardest}
-                | {"runs": runs, "judgements": judgements, "cost": money}
+                | {"settled": settled, "runs": runs, "judgements": judgements, "cost": money}
             )
     return pd.DataFrame(rows).replace(np.inf, np.nan)
 
@@ -204,7 +213,7 @@ def run_plan(arguments: argparse.Namespace) -> str:
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(arguments.out, index=False)
-    return _text(table, source, options)
+    return _text(table, source, len(unit), options)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -231,21 +240,26 @@ def _check(arguments: argparse.Namespace) -> None:
             raise AnalysisError(f"{name} is out of range", where="plan")
 
 
-def _text(table: pd.DataFrame, source: str, options: CurveOptions) -> str:
+def _text(table: pd.DataFrame, source: str, categories: int, options: CurveOptions) -> str:
+    shown = table.assign(settled=table["settled"].map(f"{{}} of {categories}".format))
     lines = [
         f"Designs with power {options.power:g} to show that a tail slope of 0 lies within "
         f"{options.tail_margin:g} per doubling ({options.interval:.0%} intervals); {source}.",
-        table.to_string(index=False, na_rep="-", formatters=_FORMATS),
+        shown.to_string(index=False, na_rep="-", formatters=_FORMATS),
+        f"items: what the hardest category needs, - if more than {ITEM_GRID[-1]:,}; "
+        "settled: categories for which fewer are enough.",
     ]
     possible = table.dropna(subset="items")
     if possible.empty:
-        lines.append("None of these designs is enough: widen the margin or add seeds.")
+        lines.append("None of these designs settles every category: widen the margin or add seeds.")
     else:
         best = possible.sort_values(["cost", "judgements", "runs"], kind="stable").iloc[0]
+        priced = np.isfinite(best["cost"])
         lines.append(
-            f"Cheapest: {best['items']:.0f} items per category x {best['seeds']:.0f} seeds x "
-            f"{best['scales']:.0f} scales: {best['runs']:.0f} runs, "
-            f"{best['judgements']:,.0f} judgements, cost {best['cost']:,.2f}."
+            f"{'Cheapest' if priced else 'Fewest judgements'}: {best['items']:.0f} items per "
+            f"category x {best['seeds']:.0f} seeds x {best['scales']:.0f} scales: "
+            f"{best['runs']:.0f} runs, {best['judgements']:,.0f} judgements"
+            + (f", cost {best['cost']:,.2f}." if priced else ".")
         )
         if best["scales"] < 5:
             lines.append("Extrapolation needs at least 5 scales; this design has fewer.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, unknown_option
 from analysis.figures.drawing import draw_all, draw_paper
 from analysis.options import FigureOptions
 
@@ -63,6 +63,9 @@ def _options(text: str) -> FigureOptions:
         return FigureOptions.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            key = str(first["loc"][0])
+            raise unknown_option(key, FigureOptions.model_fields, "--options") from error
         place = ".".join(str(part) for part in first["loc"]) or "--options"
         raise AnalysisError(first["msg"], where=f"figures.{place}") from error
 

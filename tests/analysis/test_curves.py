@@ -231,7 +231,8 @@ def test_the_command_line_writes_every_table_and_the_same_bytes_twice(tmp_path):
     ("options", "message"),
     [
         ('{"interval": 2}', "interval"),
-        ('{"no_such_option": 1}', "no_such_option"),
+        ('{"no_such_option": 1}', "fix: the options are interval, "),
+        ('{"tail_margn": 0.01}', "unknown option 'tail_margn'\n  fix: did you mean 'tail_margin'?"),
         ("{not json", "JSON"),
         ("none.json", "cannot be read"),
         ('{"extrapolate": 11}', "extrapolate"),

@@ -183,7 +183,7 @@ def test_a_broken_audit_is_refused(tmp_path: Path, content: str, message: str):
     [
         (("--tables", "nowhere", "--out", "out"), "error: nowhere: no such folder"),
         (("--tables", ".", "--out", "o"), "error: .: no table that a figure is drawn from"),
-        (("--tables", ".", "--out", "o", "--options", '{"dpy": 1}'), "error: figures.dpy"),
+        (("--tables", ".", "--out", "o", "--options", '{"dpy": 1}'), "did you mean 'dpi'?"),
         (("--tables", ".", "--out", "o", "--options", "{"), "error: figures"),
     ],
 )

@@ -16,6 +16,7 @@ from analysis.curves import analyse
 from analysis.design import Components, components_of, power_within, precision, settle
 from analysis.options import CurveOptions
 from analysis.paper import CLAIMS, ITEMS, Assumptions, paper_text, paper_verdicts
+from analysis.plan import Costs, plan_table
 from analysis.sample import from_scores
 
 STATED = ["plan", "--item-sd", "0.1", "--run-sd", "0.01", "--noise-sd", "0.1"]
@@ -98,7 +99,26 @@ def test_one_seed_is_planned_only_when_run_noise_is_known(capsys):
     main([*STATED, "--seeds", "1"])
     assert "None of these designs" in capsys.readouterr().out
     main([*STATED, "--seeds", "1", "--run-sd-known", "--run-sd", "0.002"])
-    assert "Cheapest:" in capsys.readouterr().out
+    assert "Fewest judgements:" in capsys.readouterr().out
+
+
+def test_without_prices_there_is_no_cost(capsys):
+    main([*STATED, "--seeds", "5"])
+    told = capsys.readouterr().out
+    assert "Fewest judgements:" in told
+    assert "0.00" not in told
+
+
+def test_the_category_that_decides_is_named_and_the_settled_ones_are_counted():
+    unit = {
+        "easy": Components(0.01, 1e-6, 0.01),
+        "noisy": Components(0.01, 0.01, 0.01),
+        "noisiest": Components(0.01, 0.02, 0.01),
+    }
+    found = plan_table(unit, [5], [1, 3], 2.0, CurveOptions(), Costs()).set_index("seeds")
+    assert found.loc[3, ["hardest", "settled"]].tolist() == ["noisiest", 1]
+    assert np.isnan(found.loc[3, "items"])
+    assert found.loc[1, "settled"] == 0
 
 
 def test_a_pilot_gives_the_variances(capsys, tmp_path):
@@ -164,6 +184,7 @@ def test_assumed_item_noise_is_built_exactly():
 
 def test_the_text_names_its_assumptions():
     told = paper_text()
+    assert "724 items and 4 seeds (classification" in told
     for part in ("Assumed", "correlation 0.5", "one run per scale", "undetermined"):
         assert part in told
 
