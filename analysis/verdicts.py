@@ -213,7 +213,7 @@ def _lost(evidence: Evidence, p_holm: dict[str, float], level: float) -> str:
         if p < level <= p_holm[claim]:
             return (
                 f"{words} by itself (p = {p:.3f}), not after the correction over the claims of "
-                f"all categories (p = {p_holm[claim]:.2f}): more seeds would help most"
+                f"all categories (p = {p_holm[claim]:.2f})"
             )
     return ""
 
@@ -252,6 +252,6 @@ def _design(
         return columns, "what would settle it is unknown: run at least two seeds, or state run_sd"
     enough = settle(components, len(scales), options.tail_margin, level, options.power)
     if enough is None:
-        return columns, "no design of up to 40 seeds and 100,000 items settles it"
+        return columns, "no design of up to 40 seeds and 100,000 items would settle it"
     columns["items_needed"], columns["seeds_needed"] = enough
     return columns, ""

@@ -180,3 +180,5 @@ def test_a_rise_that_only_the_correction_hides_is_said_to_be_one():
     assert found["verdict"] == "undetermined"
     assert "rises by itself" in found["note"]
     assert "correction over the claims of all categories" in found["note"]
+    assert found["items_needed"] > 0
+    assert "seeds" not in found["note"]  # the design that would settle it is told by itself
