@@ -14,7 +14,8 @@ def share_interval(estimate: Estimate, n: int, coverage: float) -> tuple[float, 
 
     A mean of exactly 0 or 1 says that all values are equal there, and the noise at other scales,
     which the estimate may hold, says little of this one: the wider of the t interval and the
-    exact bound stands. Where all values are equal elsewhere nothing can be said.
+    exact bound stands. Where all values are equal elsewhere nothing can be said. `n` counts independent values:
+    items, or clusters of items.
 
     Returns:
         low, high and a note (empty where the t interval stands); NaN where nothing is known.
@@ -23,7 +24,10 @@ def share_interval(estimate: Estimate, n: int, coverage: float) -> tuple[float, 
         return np.nan, np.nan, "all values are equal: no noise to measure"
     low, high = (float(end) for end in np.clip(estimate.interval(coverage), 0.0, 1.0))
     bound = sum_bound([n], coverage)
-    note = f"all {n} values are {estimate.value:g}: exact bound instead of t interval"
+    note = (
+        f"all scores are {estimate.value:g}: exact bound from {n} independent values (a cluster of "
+        "items counts once)"
+    )
     if estimate.value == 0 and bound > high:
         return 0.0, bound, note
     if estimate.value == 1 and 1 - bound < low:

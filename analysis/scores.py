@@ -150,11 +150,15 @@ def _check_duplicates(table: pd.DataFrame, where: str) -> None:
     duplicate = table.duplicated(_KEY).to_numpy()
     if duplicate.any():
         raise AnalysisError(
-            f"{int(duplicate.sum())} rows repeat a judgement; the first is "
+            f"{_repeat(int(duplicate.sum()))} a judgement; the first is "
             f"{_row(table, int(np.argmax(duplicate)))}",
             where=where,
             fix="keep one row per judge, arm, scale, seed, item and repeat",
         )
+
+
+def _repeat(rows: int) -> str:
+    return "1 row repeats" if rows == 1 else f"{rows} rows repeat"
 
 
 def _check_items(table: pd.DataFrame, where: str) -> None:

@@ -137,6 +137,17 @@ def test_all_scores_equal_is_stated():
     assert (found["fits"]["status"] == "refused").all()
 
 
+def test_all_wrong_in_clusters_says_what_the_bound_counts():
+    scores = checked({"math": MEANS["math"]}, items=10, base=True).assign(score=0.0)
+    scores["cluster"] = scores["item"].map(
+        {n: f"c{k % 3}" for k, n in enumerate(scores.item.unique())}
+    )
+    point = analyse(scores, OPTIONS)["curves"].query("category == 'math'").iloc[-1]
+    assert point["high"] == pytest.approx(1 - 0.05 ** (1 / 3))
+    assert point["n_items"] == 10
+    assert "from 3 independent values (a cluster of items counts once)" in point["note"]
+
+
 def test_all_wrong_bounds_the_mean_by_the_number_of_items():
     found = analyse(checked(MEANS, items=20).assign(score=0.0), OPTIONS)["curves"]
     math = found[found["category"] == "math"]

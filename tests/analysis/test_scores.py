@@ -40,7 +40,7 @@ def test_a_score_that_is_text_is_refused(scores):
 
 def test_duplicate_rows_are_refused(scores):
     message = refused(pd.concat([scores, scores.iloc[[5]]]))
-    assert "1 rows repeat a judgement" in message
+    assert "1 row repeats a judgement" in message
 
 
 def test_the_same_item_in_another_repeat_is_no_duplicate(scores):
