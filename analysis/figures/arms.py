@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import captions, style
 from analysis.figures.forest import Row, draw_forest
-from analysis.figures.sources import Sources
+from analysis.figures.sources import NothingToDraw, Sources
 from analysis.figures.text import shorten
 from analysis.options import FigureOptions
 
@@ -28,7 +28,13 @@ def prepare(sources: Sources) -> pd.DataFrame:
 
     With more than three pairs only those with the first arm are kept: all differences follow
     from them.
+
+    Raises:
+        NothingToDraw: there is one arm, or no pair of arms has a scale in common.
     """
+    curves = sources.optional("curves", ("arm",))
+    if curves is not None and curves["arm"].nunique() == 1:
+        raise NothingToDraw("there is one arm, so there is no other to compare it with")
     frame = sources.table("comparisons", COLUMNS)[list(COLUMNS)]
     largest = frame.groupby(["judge", "arm_a", "arm_b"])["scale"].transform("max")
     frame = frame[frame["scale"] == largest]

@@ -99,6 +99,15 @@ def test_arms_are_compared_at_the_largest_scale_they_share(tmp_path: Path):
     assert len(frame) == 13
 
 
+def test_a_study_of_one_arm_says_so_instead_of_naming_an_empty_table(tmp_path: Path):
+    empty = figure_tables.comparisons(figure_tables.curves(arms=("a", "b"))).iloc[:0]
+    for names, why in ((("a",), "there is one arm"), (("a", "b"), "no rows")):
+        with pytest.raises(NothingToDraw, match=why):
+            arms.prepare(
+                sources(tmp_path, curves=figure_tables.curves(arms=names), comparisons=empty)
+            )
+
+
 def test_many_arms_are_compared_with_the_first_one_only(tmp_path: Path):
     curve = figure_tables.curves(arms=tuple("abcdef"))
     frame = arms.prepare(sources(tmp_path, comparisons=figure_tables.comparisons(curve)))

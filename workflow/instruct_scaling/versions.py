@@ -19,5 +19,5 @@ STAGE_VERSIONS: dict[str, int] = {
     "along": 2,
     "curves": 3,
     "figures": 3,
-    "report": 1,
+    "report": 2,
 }
