@@ -34,6 +34,27 @@ def test_the_claims_corrected_together_are_stated(default_config):
     assert "All claims of all categories" in told(default_config)
 
 
+def test_what_no_run_trains_on_is_stated(default_config):
+    assert "240 records of the pool, in equal shares of its categories, are held out" in told(
+        default_config
+    )
+    default_config["heldout"] = {"records": 0}
+    assert "held out" not in told(default_config)
+
+
+def test_snapshots_are_stated_to_enter_no_verdict(default_config):
+    assert "napshots" not in told(default_config)
+    default_config["along"] = {"fractions": [0.25, 0.5]}
+    text = told(default_config)
+    assert "Snapshots of every run after 25% and 50% of its steps answered" in text
+    assert "no separate runs and enter no verdict" in text
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at"), (2.5, "2.5 epochs at")])
+def test_one_epoch_is_singular(default_config, epochs, words):
+    assert words in told(default_config, epochs=epochs)
+
+
 @pytest.mark.parametrize(
     ("method_name", "words"),
     [("embedding", "only the token embedding"), ("frozen_embedding", "all weights trained but")],

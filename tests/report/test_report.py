@@ -14,8 +14,10 @@ import pytest
 
 from analysis.tables import frame, write_tables
 from instruct_scaling.errors import InputError
-from instruct_scaling.files import read_json, write_json
+from instruct_scaling.files import read_json, write_json, write_jsonl
+from instruct_scaling.records import EvalItem
 from instruct_scaling.report.__main__ import expand_paths, report
+from instruct_scaling.report.clusters import cluster_counts, clusters_told
 from instruct_scaling.report.csv_tables import frame_table
 from tests.report.example_study import HOSTILE, ExampleStudy, train_summary
 
@@ -266,6 +268,71 @@ def test_limits_follow_from_the_study(study):
     assert "training noise is unmeasured" in page_of(one).text("limits")
     larger = ExampleStudy(study.folder, seeds=(1, 2, 3))
     assert "seeds" not in page_of(larger).text("limits").lower().split("few items")[0]
+
+
+def test_clusters_of_items_are_named_wherever_items_are(study):
+    told = "There are 5 items in 2 clusters per category: items of one cluster"
+    sections = ("method", "data", "limits")
+    page = page_of(study)
+    assert not any("cluster" in page.text(name) for name in ("method", "data"))
+    assert "The smallest category has 5 items." in page.text("limits")
+    path = study.folder / "evalset/items.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    grouped = [{**row, "cluster": f"{row['category']}-{n % 2}"} for n, row in enumerate(rows)]
+    write_jsonl(path, grouped)
+    page = page_of(study)
+    assert all(told in page.text(name) for name in sections)
+
+
+def test_clusters_are_counted_within_a_category_and_no_cluster_is_one_of_its_own():
+    items = [EvalItem.make("math", f"{n}", cluster="a" if n < 4 else None) for n in range(6)]
+    items += [EvalItem.make("code", "x", cluster="a")]
+    assert cluster_counts(items) == {"math": (6, 3), "code": (1, 1)}
+    assert clusters_told(cluster_counts(items)).startswith(
+        "There are 1 to 6 items in 1 to 3 clusters per category"
+    )
+    assert clusters_told(cluster_counts(items[-1:])) == ""
+
+
+def test_held_out_records_are_part_of_the_audit(page):
+    assert "240 records of the pool, in equal shares of its categories, are held out" in page.text(
+        "data"
+    )
+
+
+def test_what_would_settle_a_verdict_is_explained_where_it_is_told(study, page):
+    told = "would show a tail slope of 0 to lie within the margin"
+    assert told in page.text("verdicts")
+    table = study.folder / "tables/verdicts.csv"
+    pd.read_csv(table).drop(columns=["items_needed", "seeds_needed"]).to_csv(table, index=False)
+    assert told not in page_of(study).text("verdicts")
+
+
+def test_the_single_run_of_the_base_is_told_beside_the_seeds(study, page):
+    assert page.text("scores").count("2 base 1") == 2 * 13
+    table = study.folder / "tables/curves.csv"
+    pd.read_csv(table).assign(n_seeds=1).to_csv(table, index=False)
+    assert "base 1" not in page_of(study).text("scores")
+
+
+def test_judges_without_repeats_or_a_second_judge_promise_neither(study):
+    row = {"judge": "metric", "category": "math", "n": 5}
+    write_tables({"judges": frame("judges", [row])}, study.folder / "tables")
+    text = page_of(study).text("judges")
+    assert "No judge scored a response twice" in text
+    assert "There is one judge, so there is no agreement to show" in text
+    path = study.files("runs/full/n250/s1/judgements/metric.jsonl")[0]
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    write_jsonl(path, [*rows, {**rows[0], "repeat": 2}])
+    text = page_of(study).text("judges")
+    assert "Standard deviations are between repeats of one response" in text
+    assert "twice" not in text
+
+
+def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
+    boxes = re.findall(r'<div class="scroll"([^>]*)>\s*<table', text)
+    assert len(boxes) == len(re.findall("<table", text))
+    assert all('role="region" tabindex="0" aria-label="' in box for box in boxes)
 
 
 def test_other_versions_are_told(page):

@@ -200,6 +200,18 @@ def test_fits_and_is_legible(browser, address, width, theme):
     assert worst[0][0] >= 4.5, worst
 
 
+def test_wide_tables_fit_a_laptop_and_scroll_in_their_box_by_keyboard_on_a_phone(browser, address):
+    box = "const box = document.querySelector('.verdicts').parentElement; return "
+    view(browser, address, 1200)
+    assert browser.execute_script(box + "box.scrollWidth - box.clientWidth") <= 0
+    view(browser, address, 499)
+    assert browser.execute_script(box + "box.scrollWidth - box.clientWidth") > 0
+    tab_to(browser, "e.querySelector('.verdicts') && e.className === 'scroll'")
+    press(browser, *[Keys.ARROW_RIGHT] * 5)
+    browser.execute_async_script("setTimeout(arguments[0], 300)")
+    assert browser.execute_script(box + "box.scrollLeft") > 0
+
+
 def test_without_script_everything_is_shown(browser, address, finished):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     view(browser, address)

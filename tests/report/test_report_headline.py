@@ -90,7 +90,8 @@ def test_rise_counts_only_intervals_above_zero():
     told = headlines(curves(dict.fromkeys(CATEGORIES, (0, 1))), verdicts(rows), [], "90%", 2)
     assert told[0] == "Verdicts on 3 categories: flat in all."
     assert told[-1] == (
-        "The 90% interval of the rise from the first scale to the tail lies above 0 in 1 of 2 "
+        "One by one, not corrected for the number of categories, the 90% interval of the rise "
+        "from the first scale to the tail lies above 0 in 1 of 2 "
         "categories for which it is known (Math)."
     )
 

@@ -15,6 +15,7 @@ from instruct_scaling.evalset import read_items
 from instruct_scaling.files import read_json
 from instruct_scaling.records import EvalItem
 from instruct_scaling.report.audits import read_audit
+from instruct_scaling.report.clusters import cluster_counts, clusters_told
 from instruct_scaling.report.context import Audit, Report
 from instruct_scaling.report.costs import costs
 from instruct_scaling.report.curves import CURVE_COLUMNS, curve_tables, read_table, score_decimals
@@ -23,7 +24,7 @@ from instruct_scaling.report.further import further_tables
 from instruct_scaling.report.headline import headlines
 from instruct_scaling.report.judging import judge_check
 from instruct_scaling.report.limits import limits
-from instruct_scaling.report.method import analysis_options, method
+from instruct_scaling.report.method import analysis_options, held_out, method
 from instruct_scaling.report.origin import origin
 from instruct_scaling.report.results import ArmDifference, CurveTable, VerdictTable
 from instruct_scaling.report.runs import (
@@ -66,6 +67,7 @@ def collect(study: Study, inputs: Inputs) -> Report:
     items = list(read_items(inputs.evalset_items))
     order = study_categories(study, items)
     arms, judges = list(study.arms), list(study.judges)
+    clusters = clusters_told(cluster_counts(items))
     curves, verdicts = _curves(inputs.tables, order)
     chosen = items_to_show(items, order, len(arms) * (len(study.ladder.values()) + 1))
     shown_ids = {item.id for group in chosen.values() for item in group}
@@ -91,14 +93,16 @@ def collect(study: Study, inputs: Inputs) -> Report:
         further=further_tables(inputs.tables),
         figures=figures,
         omitted=omitted,
-        method=method(study, verdicts),
+        method=method(study, verdicts, clusters),
         analysis_options=analysis_options(study),
         pools=pools,
         evalset=read_audit(inputs.evalset_audit, "eval set"),
+        held_out=held_out(study, "the pool"),
+        clusters=clusters,
         judge_check=check,
         costs=costs(train, answered, judged, arms, judges),
         samples=sample_responses(chosen, answered.sampled, judged, arms, judges),
-        limits=limits(study, curves, verdicts, check),
+        limits=limits(study, curves, verdicts, check, clusters),
         config_yaml=as_yaml(study, defaults=False),
         config_yaml_full=as_yaml(study, defaults=True),
         provenance=origin(study, {**audits, **train}, _hashed(inputs)),

@@ -148,6 +148,8 @@ class JudgeCheck:
     missing: Table
     by_category: Table | None
     repeats: FurtherTable | None
+    agreement: str
+    """What `repeats` can show with these judges, in words."""
     judgements: int
     failed: int
 
@@ -190,6 +192,10 @@ class Report:
     analysis_options: Table
     pools: list[Audit]
     evalset: Audit
+    held_out: str
+    """What no run trains on, of each pool; empty if there is nothing."""
+    clusters: str
+    """How the eval items are grouped; empty if each stands by itself."""
     judge_check: JudgeCheck
     costs: Costs
     samples: Samples

@@ -125,7 +125,8 @@ def _whole_ladder(table: VerdictTable, level: str) -> Iterator[str]:
     known = [row for row in rows if row.rise.known]
     if known:
         yield (
-            f"The {level} interval of the rise from the first scale to the tail lies above 0 in "
+            f"One by one, not corrected for the number of categories, the {level} interval of the "
+            "rise from the first scale to the tail lies above 0 in "
             f"{len(risen) or 'none'} of {plural(len(known), 'category', 'categories')}"
             f"{' for which it is known' if len(known) < len(rows) else ''}{_named(risen)}."
         )

@@ -30,9 +30,27 @@ def judge_check(
         missing=_by_reason(survey, judges),
         by_category=_by_category(survey, judges, order) if failed else None,
         repeats=further_table(tables, "judges", "Repeats and agreement of judges"),
+        agreement=_agreement(survey, judges),
         judgements=survey.counts.total(),
         failed=failed,
     )
+
+
+def _agreement(survey: JudgementSurvey, judges: list[str]) -> str:
+    """What the table of repeats and agreement can show."""
+    repeated = any(len(usage.repeats) > 1 for usage in survey.usage.values())
+    repeats = (
+        "Standard deviations are between repeats of one response."
+        if repeated
+        else "No judge scored a response twice, so the standard deviation between repeats is not "
+        "known."
+    )
+    agreement = (
+        "Rows that name two judges say how far these agree."
+        if len(judges) > 1
+        else "There is one judge, so there is no agreement to show."
+    )
+    return f"{repeats} {agreement}"
 
 
 def _by_reason(survey: JudgementSurvey, judges: list[str]) -> Table:

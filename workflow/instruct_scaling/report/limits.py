@@ -18,13 +18,20 @@ FEW_ITEMS = 100
 
 
 def limits(
-    study: Study, curves: list[CurveTable], verdicts: list[VerdictTable], check: JudgeCheck
+    study: Study,
+    curves: list[CurveTable],
+    verdicts: list[VerdictTable],
+    check: JudgeCheck,
+    clusters: str = "",
 ) -> list[Limit]:
-    """The stated limits, the weightiest for a reader's trust first."""
+    """The stated limits, the weightiest for a reader's trust first.
+
+    `clusters` says how the eval items are grouped, as `clusters_told` does.
+    """
     return [
         *_judges(study),
         *_seeds(study),
-        *_precision(study, curves),
+        *_precision(study, curves, clusters),
         *_missing(check),
         *_undetermined(verdicts),
         *_compute(study),
@@ -81,7 +88,7 @@ def _seeds(study: Study) -> Iterator[Limit]:
         )
 
 
-def _precision(study: Study, curves: list[CurveTable]) -> Iterator[Limit]:
+def _precision(study: Study, curves: list[CurveTable], clusters: str) -> Iterator[Limit]:
     widths = half_widths(curves)
     items = [
         point.n_items
@@ -95,9 +102,9 @@ def _precision(study: Study, curves: list[CurveTable]) -> Iterator[Limit]:
         return
     yield Limit(
         "Few items per category",
-        f"The smallest category has {count(min(items))} items. The mean of a category at one "
-        f"scale is known to about ±{number(median(widths), 3)} (median half-width of the "
-        f"{level(study.analysis.interval)} intervals).",
+        f"{clusters or f'The smallest category has {count(min(items))} items.'} The mean of a "
+        f"category at one scale is known to about ±{number(median(widths), 3)} (median half-width "
+        f"of the {level(study.analysis.interval)} intervals).",
     )
 
 

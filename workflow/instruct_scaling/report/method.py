@@ -13,13 +13,19 @@ from instruct_scaling.report.results import VerdictTable
 from instruct_scaling.report.wording import count, level, listing, plain, plural, words
 
 
-def method(study: Study, verdicts: list[VerdictTable]) -> list[str]:
-    """Sentences, one paragraph each: data and ladder, tuning, answers and judges, analysis."""
+def method(study: Study, verdicts: list[VerdictTable], clusters: str = "") -> list[str]:
+    """Sentences, one paragraph each: data and ladder, tuning, answers and judges, analysis.
+
+    Args:
+        study: the config.
+        verdicts: may be empty.
+        clusters: of the eval items, as `clusters_told` says it; empty if there are none.
+    """
     return [
         _data(study),
         *(_tuning(name, study) for name in study.arms),
         _asking(study),
-        _analysis(study, verdicts),
+        _analysis(study, verdicts, clusters),
     ]
 
 
@@ -59,7 +65,24 @@ def _data(study: Study) -> str:
         f"{plural(len(study.seeds.replicates), 'seed')} per scale "
         f"(labels {plain(study.seeds.replicates)}, study seed {study.seeds.study}); what varies "
         f"between seeds: {listing(study.seeds.vary) or 'nothing'}."
+        f"{_before(held_out(study, 'each pool' if len(study.pools) > 1 else 'the pool'))}"
     )
+
+
+def held_out(study: Study, whose: str) -> str:
+    """The records that are kept from every run, in a sentence; empty if there are none."""
+    records = study.heldout.records
+    if not records:
+        return ""
+    return (
+        f"{plural(records, 'record')} of {whose}, in equal shares of its categories, "
+        f"{'is' if records == 1 else 'are'} held out: no run trains on them, and the loss on them "
+        "is measured along every run."
+    )
+
+
+def _before(sentence: str) -> str:
+    return f" {sentence}" if sentence else ""
 
 
 def _tuning(name: str, study: Study) -> str:
@@ -106,7 +129,8 @@ def _what_is_tuned(recipe: Recipe) -> str:
 
 def _amount(recipe: Recipe) -> str:
     if recipe.epochs is not None:
-        return f"{recipe.epochs:g} epochs at every scale (so compute grows with the data)"
+        epochs = f"{recipe.epochs:g} epoch{'' if recipe.epochs == 1 else 's'}"
+        return f"{epochs} at every scale (so compute grows with the data)"
     return f"{count(recipe.steps)} steps at every scale (so compute is held fixed)"
 
 
@@ -118,7 +142,17 @@ def _asking(study: Study) -> str:
     return (
         f"Every run{base} answered every eval item once, {decoding}, with at most "
         f"{count(respond.max_new_tokens)} new tokens. Scores in [0, 1] come from {judges}. "
-        "A judgement that failed is missing and counted, never 0."
+        f"A judgement that failed is missing and counted, never 0.{_before(_snapshots(study))}"
+    )
+
+
+def _snapshots(study: Study) -> str:
+    shares = listing(f"{percent}%" for percent in study.along.percents())
+    if not shares:
+        return ""
+    return (
+        f"Snapshots of every run after {shares} of its steps answered and were judged as well; "
+        "they are no separate runs and enter no verdict."
     )
 
 
@@ -138,7 +172,7 @@ _CORRECTED = {
 }
 
 
-def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
+def _analysis(study: Study, verdicts: list[VerdictTable], clusters: str) -> str:
     options: dict[str, Any] = study.analysis.model_dump()
     margins = dict.fromkeys(table.margins for table in verdicts if table.margins)
     told = f" Verdicts use the equivalence margins {'; '.join(margins)}." if margins else ""
@@ -149,6 +183,6 @@ def _analysis(study: Study, verdicts: list[VerdictTable]) -> str:
         f"mean of the categories. Intervals are {level(options['interval'])} t intervals from the "
         "covariance of items and, with several seeds, of runs; a hierarchical bootstrap over items "
         f"and seeds ({count(options['bootstrap_replicates'])} replicates) stands beside them in "
-        "curves.csv."
+        f"curves.csv.{_before(clusters)}"
         f"{told}{_CORRECTED[options['corrected']]}{held}"
     )
