@@ -14,8 +14,8 @@ def share_interval(estimate: Estimate, n: int, coverage: float) -> tuple[float, 
 
     A mean of exactly 0 or 1 says that all values are equal there, and the noise at other scales,
     which the estimate may hold, says little of this one: the wider of the t interval and the
-    exact bound stands. Where all values are equal elsewhere nothing can be said. `n` counts independent values:
-    items, or clusters of items.
+    exact bound stands. Where all values are equal elsewhere nothing can be said. `n` counts
+    independent values: items, or clusters of items.
 
     Returns:
         low, high and a note (empty where the t interval stands); NaN where nothing is known.
