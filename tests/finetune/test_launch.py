@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from instruct_scaling.errors import InputError
 from instruct_scaling.finetune.job import Rank
 from instruct_scaling.finetune.launch import (
     external_command,
+    free_port,
     launch,
     rank_environments,
     slurm_environment,
@@ -32,6 +34,17 @@ def test_ranks_share_an_address_and_the_cores(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as Snakemake does for a rule with two threads
     assert {env["OMP_NUM_THREADS"] for env in rank_environments(2)} == {"1"}
     assert {env["OMP_NUM_THREADS"] for env in rank_environments(4)} == {"1"}
+
+
+def test_a_port_in_use_is_passed_over(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("instruct_scaling.finetune.launch.PORTS", range(port, port + 1))
+        with pytest.raises(InputError, match="no port is free"):
+            free_port()
+    assert free_port() == port
 
 
 def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):

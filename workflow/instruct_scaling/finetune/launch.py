@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from instruct_scaling.cli import EXIT_BAD_INPUT, EXIT_RETRY
@@ -19,6 +20,7 @@ from instruct_scaling.errors import InputError
 Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
 
 PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
+PORTS = range(20_000, 32_000)
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
 MODULE = "instruct_scaling.finetune"
 
@@ -102,7 +104,7 @@ def rank_environments(ranks: int) -> list[dict[str, str]]:
         "OMP_NUM_THREADS": str(max(1, threads // ranks)),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(free_port()),
         PARENT_VARIABLE: str(os.getpid()),
     }
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
@@ -115,10 +117,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port() -> int:
+    """A port that nobody listens on, from below those that systems give to outgoing connections:
+    the first rank needs seconds until it listens, and another job may connect meanwhile."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise InputError("no port is free for the ranks to meet", fix="end what listens on so many")
 
 
 @contextmanager
