@@ -59,14 +59,18 @@ def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):
     assert Rank.from_environment() == Rank(3, 3, 4)
 
 
-def test_command_lines_of_other_launchers():
+def test_command_lines_of_other_launchers(monkeypatch):
+    monkeypatch.setattr("instruct_scaling.finetune.launch.free_port", lambda: 20001)
     assert external_command("torchrun", PROGRAM, 4) == [
         "torchrun",
         "--nproc-per-node",
         "4",
+        "--master-port",
+        "20001",
         *PROGRAM,
     ]
     deepspeed = external_command("deepspeed", PROGRAM, 4)
+    assert deepspeed[:5] == ["deepspeed", "--num_gpus", "4", "--master_port", "20001"]
     assert deepspeed[-4:] == ["--module", "package", "--option", "1"]
     srun = external_command("srun", PROGRAM, 4)
     assert srun == ["srun", "--ntasks", "4", sys.executable, *PROGRAM]

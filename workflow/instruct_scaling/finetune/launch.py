@@ -61,14 +61,16 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
 
 def external_command(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
-    """The command line of another launcher that starts `ranks` processes of `program`."""
+    """The command line of another launcher that starts `ranks` processes of `program`.
+
+    torchrun and deepspeed would all meet at one port, and so two runs could not share a machine.
+    """
+    port = str(free_port())
     if launcher == "torchrun":
-        return ["torchrun", "--nproc-per-node", str(ranks), *program]
+        return ["torchrun", "--nproc-per-node", str(ranks), "--master-port", port, *program]
     if launcher == "deepspeed":
-        return [
-            *("deepspeed", "--num_gpus", str(ranks), "--no_local_rank", "--module"),
-            *program[1:],
-        ]
+        options = ("--num_gpus", str(ranks), "--master_port", port, "--no_local_rank")
+        return ["deepspeed", *options, "--module", *program[1:]]
     return ["srun", "--ntasks", str(ranks), sys.executable, *program]
 
 
