@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 from analysis.contrasts import drop_weights, pairs, rise_weights, slope_weights, tail_scales
 from analysis.covariance import Covariance, Estimate
 from analysis.flatness import range_p_value
+from analysis.intervals import sum_bound
 from analysis.options import CurveOptions
 
 
@@ -39,6 +40,8 @@ class Evidence:
         p_level: p value of a tail slope outside the margin.
         p_flat: p value of a tail slope or a range of the means outside its margin.
         last_step: mean at the last scale minus the one before.
+        unseen: how far the true mean of some scale may lie from scores that are all equal there;
+            0 where none are.
     """
 
     tail: Estimate
@@ -48,6 +51,7 @@ class Evidence:
     p_level: float
     p_flat: float
     last_step: float
+    unseen: float = 0.0
 
 
 def weigh(covariance: Covariance, scales: np.ndarray, options: CurveOptions) -> Evidence:
@@ -55,17 +59,40 @@ def weigh(covariance: Covariance, scales: np.ndarray, options: CurveOptions) -> 
     n = len(scales)
     rise = rise_weights(scales)
     differences = [covariance.contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
-    tail = covariance.contrast(slope_weights(scales, tail_scales(scales)))
-    p_level = tail.p_within(options.tail_margin)
+    tail_weights = slope_weights(scales, tail_scales(scales))
+    tail = covariance.contrast(tail_weights)
+    # Equal scores bring no noise, which is no proof that nothing changes: their exact bound is.
+    unseen = unseen_means(covariance, options.interval)
+    level = np.abs(tail_weights) @ unseen < options.tail_margin
+    p_level = tail.p_within(options.tail_margin) if level else 1.0
+    flat = level and unseen.max() < options.range_margin
+    p_range = range_p_value(covariance, differences, options.range_margin) if flat else 1.0
     return Evidence(
         tail=tail,
         rise=None if rise is None else covariance.contrast(rise),
         ladder=covariance.contrast(slope_weights(scales, np.ones(n, bool))),
         drop=_clearest_drop(differences, n, options),
         p_level=p_level,
-        p_flat=max(p_level, range_p_value(covariance, differences, options.range_margin)),
+        p_flat=max(p_level, p_range),
         last_step=float(covariance.means[-1] - covariance.means[-2]),
+        unseen=float(unseen.max()),
     )
+
+
+def unseen_means(covariance: Covariance, coverage: float) -> np.ndarray:
+    """(K,) how far each true mean may lie from the measured one because of categories whose scores
+    are all equal at that scale: their joint exact bound over the number of categories."""
+    sample = covariance.sample
+    sizes = np.unique(sample.strata, return_counts=True)
+    bounds = []
+    for influence in sample.influence:  # (S, G) of one scale
+        constant = [
+            int(count)
+            for stratum, count in zip(*sizes, strict=True)
+            if not influence[:, sample.strata == stratum].any()
+        ]
+        bounds.append(sum_bound(constant, coverage) / len(sizes[0]) if constant else 0.0)
+    return np.array(bounds)
 
 
 def _clearest_drop(differences: list[Estimate], n: int, options: CurveOptions) -> Drop:

@@ -192,6 +192,12 @@ def _row(
         "noise": curve.covariance.noise,
     }
     needed, remark = _design(curve.covariance, evidence, panel.cube.scales, options)
+    if verdict == UNDETERMINED and evidence.unseen >= options.tail_margin:
+        remark = join(
+            "all scores are equal at some scales, where the true mean may lie up to "
+            f"{evidence.unseen:.2f} away: too few items to say that nothing changes",
+            remark,
+        )
     if verdict == UNDETERMINED:
         remark = join(_lost(evidence, p_holm, level), remark)
     if verdict != UNDETERMINED:

@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from score_tables import LADDER, checked
 
-from analysis.covariance import UNMEASURED
+from analysis.covariance import UNMEASURED, Covariance
 from analysis.curves import analyse
+from analysis.evidence import weigh
 from analysis.multiplicity import holm
 from analysis.options import CurveOptions
+from analysis.sample import from_scores
+from analysis.verdicts import correct, decide
 
 CURVES = {
     "flat": [0.5] * 5,
@@ -182,3 +185,17 @@ def test_a_rise_that_only_the_correction_hides_is_said_to_be_one():
     assert "correction over the claims of all categories" in found["note"]
     assert found["items_needed"] > 0
     assert "seeds" not in found["note"]  # the design that would settle it is told by itself
+
+
+@pytest.mark.parametrize(("items", "expected"), [(10, "undetermined"), (400, "flat")])
+def test_zeros_alone_show_no_flat_curve_unless_there_are_many(items, expected):
+    """All answers wrong at three scales of five: with ten items the truth may be .26 there."""
+    rng = np.random.default_rng(0)
+    values = np.zeros((5, 3, items))
+    values[3:] = rng.random((2, 3, items)) * 0.02
+    covariance = Covariance(from_scores(values, np.arange(items)))
+    options = CurveOptions()
+    evidence = weigh(covariance, np.array(LADDER), options)
+    verdict = decide(evidence, correct({"c": evidence}, "directional")["c"], options)
+    assert evidence.unseen == pytest.approx(1 - 0.05 ** (1 / items))
+    assert verdict == expected
