@@ -44,7 +44,7 @@ lint: $(VENV)/.installed-test ## ruff, snakefmt and Snakemake's own linter
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	$(BIN)/python -m instruct_scaling.config.reference --check
+	$(BIN)/instruct-scaling config-reference --check
 
 format: $(VENV)/.installed-test ## format the code, rewrite the generated config reference
 	ruff check --fix .

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis.curves import EXIT_BAD_INPUT, analyse, parse_options
-from analysis.errors import AnalysisError
+from analysis.curves import EXIT_BAD_INPUT, analyze, parse_options
+from analysis.errors import InputError
 from analysis.paper import paper_text
-from analysis.plan import add_arguments, run_plan
+from analysis.power.plan import add_arguments, run_plan
 from analysis.scores import read_scores
 from analysis.tables import write_tables
 
@@ -34,7 +34,7 @@ def _tables_and_figures(argv: list[str]) -> None:
     options = parse_options(arguments.options)
     tables = arguments.out / "tables"
     scores = read_scores(arguments.table)
-    write_tables(analyse(scores, options), tables)
+    write_tables(analyze(scores, options), tables)
     print(f"tables: {tables}")
     if not arguments.no_figures:
         from analysis.figures import draw_all  # matplotlib is slow to load and not always wanted
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             commands[argv[0]](argv[1:])
         else:
             _tables_and_figures(argv)
-    except AnalysisError as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:

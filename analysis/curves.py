@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 from pydantic import ValidationError
 
-from analysis.changes import change_rows
-from analysis.compare import arm_pairs, comparison_rows
-from analysis.cube import build_cubes
-from analysis.efficiency import efficiency_rows
-from analysis.errors import AnalysisError, unknown_option
-from analysis.extrapolation import extrapolation_rows, need_rows
-from analysis.fits import fit_panel, fit_rows
-from analysis.joint import joint_rows
-from analysis.judges import judge_rows
-from analysis.means import curve_rows, replicate_means
+from analysis.errors import InputError, unknown_option
+from analysis.inference.arm_curves import build_panel
+from analysis.inference.changes import change_rows
+from analysis.inference.comparisons import arm_pairs, comparison_rows
+from analysis.inference.judges import judge_rows
+from analysis.inference.means import curve_rows, replicate_means
+from analysis.inference.score_array import build_cubes
+from analysis.inference.variance import repeat_variances, variance_rows
+from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
-from analysis.panel import build_panel
-from analysis.planning import plan_rows
+from analysis.power.planning import plan_rows
+from analysis.scaling_laws.efficiency import efficiency_rows
+from analysis.scaling_laws.extrapolation import extrapolation_rows, need_rows
+from analysis.scaling_laws.fits import fit_panel, fit_rows
+from analysis.scaling_laws.joint import joint_rows
 from analysis.scores import read_scores
 from analysis.tables import frame, write_tables
-from analysis.variance import repeat_variances, variance_rows
-from analysis.verdicts import verdict_rows
 
 EXIT_BAD_INPUT = 2
 
 
-def analyse(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFrame]:
+def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFrame]:
     """Every table of `tables.SCHEMAS` from a checked score table (`scores.check_scores`).
 
     Raises:
-        AnalysisError: no arm has a usable ladder.
+        InputError: no arm has a usable ladder.
     """
     cubes = build_cubes(scores)
     panels = [build_panel(cube, options) for cube in cubes]
@@ -73,7 +73,7 @@ def parse_options(text: str | None) -> CurveOptions:
     """Options from a JSON object or from the path of a JSON file.
 
     Raises:
-        AnalysisError: not JSON, an unknown key, or a value out of range.
+        InputError: not JSON, an unknown key, or a value out of range.
     """
     if not text:
         return CurveOptions()
@@ -81,7 +81,7 @@ def parse_options(text: str | None) -> CurveOptions:
         try:
             text = Path(text).read_text("utf-8")
         except OSError as error:
-            raise AnalysisError(
+            raise InputError(
                 f"cannot be read ({error.strerror})",
                 where=text,
                 fix="give a JSON object or the path of a JSON file",
@@ -93,27 +93,15 @@ def parse_options(text: str | None) -> CurveOptions:
         key = ".".join(map(str, first["loc"])) or "JSON"
         if first["type"] == "extra_forbidden":
             raise unknown_option(key, CurveOptions.model_fields, "--options") from error
-        raise AnalysisError(f"{key}: {first['msg']}", where="--options") from error
+        raise InputError(f"{key}: {first['msg']}", where="--options") from error
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write all tables; 0, or 2 with one message on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.curves", description=__doc__)
-    parser.add_argument("table", help="score table: Parquet or long CSV")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the tables")
-    parser.add_argument("--options", help="CurveOptions as JSON, or the path of a JSON file")
-    arguments = parser.parse_args(argv)
-    try:
-        options = parse_options(arguments.options)
-        write_tables(analyse(read_scores(arguments.table), options), arguments.out)
-    except AnalysisError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        print(f"error: {error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def curves(
+    table: Annotated[Path, typer.Argument(help="Score table: Parquet or long CSV.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    options: Annotated[
+        str | None, typer.Option(help="CurveOptions as JSON, or the path of a JSON file.")
+    ] = None,
+) -> None:
+    """Write all tables of a score table."""
+    write_tables(analyze(read_scores(table), parse_options(options)), out)

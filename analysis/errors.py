@@ -1,4 +1,4 @@
-"""Mistakes that the owner of a score table or of the options can mend."""
+"""Errors in what a user gave: what is wrong, where it is, and what to change."""
 
 from __future__ import annotations
 
@@ -7,29 +7,41 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-class AnalysisError(Exception):
-    """Bad input to the analysis; the command line shows it without a traceback, exit code 2.
+class InputError(Exception):
+    """Bad input. The command line prints it as one message and exits with code 2.
 
     Args:
         what: what is wrong, in one sentence.
-        where: the file, or the run, category or option it is about.
-        fix: how to mend it.
+        where: the file, config key, run, category or option it is about.
+        line: line of the file, if known.
+        fix: what to change, as an imperative.
     """
 
     def __init__(
-        self, what: str, *, where: str | Path | None = None, fix: str | None = None
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        line: int | None = None,
+        fix: str | None = None,
     ) -> None:
         self.what = what
         self.where = None if where is None else str(where)
+        self.line = line
         self.fix = fix
-        place = f"{self.where}: " if self.where else ""
-        mend = f"\n  fix: {fix}" if fix else ""
-        super().__init__(f"{place}{what}{mend}")
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        position = ""
+        if self.where is not None:
+            position = f"{self.where}, line {self.line}: " if self.line else f"{self.where}: "
+        fix = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"{position}{self.what}{fix}"
 
 
-def unknown_option(key: str, known: Iterable[str], where: str) -> AnalysisError:
+def unknown_option(key: str, known: Iterable[str], where: str) -> InputError:
     """The error of a key that is no option, with the nearest one that is."""
     names = list(known)
     close = difflib.get_close_matches(key, names, 1)
     fix = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(names)}"
-    return AnalysisError(f"unknown option {key!r}", where=where, fix=fix)
+    return InputError(f"unknown option {key!r}", where=where, fix=fix)

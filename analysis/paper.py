@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.covariance import Covariance
-from analysis.design import components_of, settle
-from analysis.evidence import Evidence, weigh
+from analysis.inference.covariance import Covariance
+from analysis.inference.evidence import Evidence, estimate_contrasts
+from analysis.inference.sample import Sample, average
+from analysis.inference.verdicts import UNDETERMINED, correct, decide
 from analysis.options import CurveOptions
-from analysis.sample import Sample, average
+from analysis.power.design import components_of, required_sample_size
 from analysis.tables import OVERALL
-from analysis.verdicts import UNDETERMINED, correct, decide
 
 FIGURE = Path(__file__).with_name("paper_figure1.csv")
 ITEMS = {
@@ -88,7 +88,7 @@ def paper_verdicts(assumptions: Assumptions, options: CurveOptions | None = None
     }
     samples[OVERALL] = average(list(samples.values()))
     noise = {name: Covariance(sample, assumptions.run_sd) for name, sample in samples.items()}
-    evidence = {name: weigh(each, scales, options) for name, each in noise.items()}
+    evidence = {name: estimate_contrasts(each, scales, options) for name, each in noise.items()}
     p_values = correct(evidence, options.corrected)
     return pd.DataFrame(
         [
@@ -133,7 +133,7 @@ def _row(
     if verdict == UNDETERMINED and options.run_sd is not None:
         # A new study would measure its run noise, not borrow it.
         parts = replace(components_of(noise, scales), run_known=False)
-        needed = settle(parts, len(scales), options.tail_margin, level, options.power)
+        needed = required_sample_size(parts, len(scales), options.tail_margin, level, options.power)
         row["items_needed"], row["seeds_needed"] = needed or (np.nan, np.nan)
     return row
 

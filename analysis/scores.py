@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import InputError
 from analysis.tables import OVERALL
 
 REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
@@ -29,11 +29,11 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         where it was empty.
 
     Raises:
-        AnalysisError: the file cannot be read, or the table breaks a rule (see `check_scores`).
+        InputError: the file cannot be read, or the table breaks a rule (see `check_scores`).
     """
     path = Path(path)
     if not path.is_file():
-        raise AnalysisError("no such file", where=path, fix="give a score table")
+        raise InputError("no such file", where=path, fix="give a score table")
     try:
         if path.suffix.lower() in {".csv", ".txt", ".tsv"}:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
@@ -41,7 +41,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         else:
             table = pd.read_parquet(path)
     except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
-        raise AnalysisError(
+        raise InputError(
             f"cannot be read as a table ({error})",
             where=path,
             fix="give Parquet, or CSV with a header (.csv)",
@@ -53,20 +53,20 @@ def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFram
     """Check a score table and bring it into the form that the analysis works on.
 
     Raises:
-        AnalysisError: a column is missing; the table is empty; a score is not a number in
+        InputError: a column is missing; the table is empty; a score is not a number in
             [0, 1]; a score is empty without a reason in `status`; two rows are the same
             judgement; an item is in two categories or two clusters; a run was asked other items
             than the rest; a scale is not a whole number from 0 on.
     """
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
-        raise AnalysisError(
+        raise InputError(
             f"the columns {', '.join(missing)} are missing",
             where=where,
             fix=f"a score table has at least the columns {', '.join(REQUIRED)}",
         )
     if table.empty:
-        raise AnalysisError("the table has no rows", where=where, fix="judge some responses first")
+        raise InputError("the table has no rows", where=where, fix="judge some responses first")
     table = table.reset_index(drop=True).copy()
     for name, default in _DEFAULTS.items():
         if name not in table.columns:
@@ -89,12 +89,12 @@ def _check_texts(table: pd.DataFrame, where: str) -> None:
     for name in ("arm", "category", "item", "judge"):
         empty = table[name].isna() | (table[name].astype(str).str.strip() == "")
         if empty.any():
-            raise AnalysisError(
+            raise InputError(
                 f"{name} is empty in {_row(table, int(np.argmax(empty.to_numpy())))}", where=where
             )
         table[name] = table[name].astype(str)
     if (table["category"] == OVERALL).any():
-        raise AnalysisError(
+        raise InputError(
             f'a category is named "{OVERALL}", which stands for the mean of all',
             where=where,
             fix="rename the category",
@@ -108,7 +108,7 @@ def _check_numbers(table: pd.DataFrame, where: str) -> None:
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
         bad = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0)
         if bad.any():
-            raise AnalysisError(
+            raise InputError(
                 f"{name} is not a whole number from 0 on in {_row(table, int(np.argmax(bad)))}",
                 where=where,
             )
@@ -121,7 +121,7 @@ def _check_numbers(table: pd.DataFrame, where: str) -> None:
     for bad, what in ((unreadable, "is not a number"), (outside, "lies outside [0, 1]")):
         if bad.any():
             first = int(np.argmax(bad))
-            raise AnalysisError(
+            raise InputError(
                 f"score {table['score'].iloc[first]} {what} in {_row(table, first)}",
                 where=where,
                 fix="scale scores to [0, 1]; leave the score of a failed judgement empty",
@@ -139,7 +139,7 @@ def _check_reasons(table: pd.DataFrame, where: str) -> None:
         silent = missing
         table["status"] = "ok"
     if silent.any():
-        raise AnalysisError(
+        raise InputError(
             f"the score is empty without a reason in {_row(table, int(np.argmax(silent)))}",
             where=where,
             fix="say in the column status why the judgement failed, or judge it again",
@@ -149,7 +149,7 @@ def _check_reasons(table: pd.DataFrame, where: str) -> None:
 def _check_duplicates(table: pd.DataFrame, where: str) -> None:
     duplicate = table.duplicated(_KEY).to_numpy()
     if duplicate.any():
-        raise AnalysisError(
+        raise InputError(
             f"{_repeat(int(duplicate.sum()))} a judgement; the first is "
             f"{_row(table, int(np.argmax(duplicate)))}",
             where=where,
@@ -166,7 +166,7 @@ def _check_items(table: pd.DataFrame, where: str) -> None:
         kinds = table[["item", column]].drop_duplicates()
         twice = kinds["item"].duplicated()
         if twice.any():
-            raise AnalysisError(
+            raise InputError(
                 f"item {kinds['item'][twice].iloc[0]} has two values of {column}",
                 where=where,
                 fix="an item belongs to one category and one cluster; give the others other names",
@@ -175,7 +175,7 @@ def _check_items(table: pd.DataFrame, where: str) -> None:
         asked = rows[[*_RUN, "item"]].drop_duplicates()
         per_run = asked.groupby(_RUN).size()
         if (per_run < asked["item"].nunique()).any():
-            raise AnalysisError(
+            raise InputError(
                 _odd_run(asked, judge),
                 where=where,
                 fix="every run answers the same items; a failed judgement keeps its row, with an "

@@ -3,7 +3,7 @@
 `python -m benchmarks.analysis_speed [--quick]` makes a score table of 12 categories x 8 scales x
 5 seeds x 200 items x 3 repeats, and measures two ways of getting from that file to intervals:
 
-analysis   every table of `python -m analysis.curves`, 2,000 joint bootstrap replicates
+analysis   every table of `instruct-scaling curves`, 2,000 joint bootstrap replicates
 loop       per category: scipy.stats.bootstrap over items of the mean at each scale and of the
            tail slope, 2,000 resamples each; no seeds, no verdicts, no other table
 
@@ -27,8 +27,8 @@ import pandas as pd
 import scipy
 from scipy import stats
 
-from analysis.contrasts import slope_weights, tail_scales
-from analysis.curves import analyse
+from analysis.curves import analyze
+from analysis.inference.contrasts import slope_weights, tail_scales
 from analysis.options import CurveOptions
 from analysis.scores import read_scores
 from analysis.tables import write_tables
@@ -72,7 +72,7 @@ def make_table(path: Path, design: Design) -> int:
 def whole_analysis(path: Path) -> None:
     """Every table of the analysis, written to disk."""
     options = CurveOptions(bootstrap_replicates=REPLICATES)
-    write_tables(analyse(read_scores(path), options), path.parent / "tables")
+    write_tables(analyze(read_scores(path), options), path.parent / "tables")
 
 
 def plain_loop(path: Path) -> None:

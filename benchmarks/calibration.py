@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from analysis.contrasts import slope_weights, tail_scales
-from analysis.covariance import Covariance
-from analysis.evidence import Evidence, weigh
-from analysis.extrapolation import envelope, why_no_extrapolation
-from analysis.fits import fit_curve
+from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.covariance import Covariance
+from analysis.inference.evidence import Evidence, estimate_contrasts
+from analysis.inference.sample import from_scores
+from analysis.inference.verdicts import correct, decide
 from analysis.options import CurveOptions
-from analysis.sample import from_scores
-from analysis.verdicts import correct, decide
+from analysis.scaling_laws.extrapolation import envelope, why_no_extrapolation
+from analysis.scaling_laws.fits import fit_curve
 from benchmarks.simulated_study import Design, simulate, truth, truth_at
 
 RESULT = Path(__file__).parent / "results" / "calibration.json"
@@ -110,7 +110,7 @@ def _evidence(
 ) -> Evidence:
     scores = simulate(means, design, rng, run)
     sample = from_scores(scores, np.arange(design.items))
-    return weigh(Covariance(sample, options.run_sd), design.ladder, options)
+    return estimate_contrasts(Covariance(sample, options.run_sd), design.ladder, options)
 
 
 def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def one_extrapolation(name: str, design: Design, studies: int, seed: int) -> dic
     for study in range(studies):
         sample = from_scores(simulate(means, design, rng), np.arange(design.items))
         covariance = Covariance(sample)
-        evidence = weigh(covariance, design.ladder, options)
+        evidence = estimate_contrasts(covariance, design.ladder, options)
         verdict = decide(evidence, correct({"c": evidence}, options.corrected)["c"], options)
         fit = fit_curve(covariance, design.ladder, verdict, options, f"{seed}/{study}")
         if why_no_extrapolation(fit):

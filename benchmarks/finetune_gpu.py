@@ -42,17 +42,17 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))  # the machine may lack the package's own dependencies
 
-from instruct_scaling.finetune.attention import (  # noqa: E402
+from instruct_scaling.models.packed.attention import (  # noqa: E402
     BACKENDS,
     alibi_slopes,
     attend,
     installed,
 )
-from instruct_scaling.finetune.batch import PackedBatch, packed_batch  # noqa: E402
-from instruct_scaling.finetune.documents import Documents  # noqa: E402
-from instruct_scaling.finetune.hardware import device_peak, training_flops  # noqa: E402
-from instruct_scaling.finetune.head import SummedCrossEntropy, chunk_rows  # noqa: E402
-from instruct_scaling.finetune.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
+from instruct_scaling.models.packed.batch import PackedBatch, packed_batch  # noqa: E402
+from instruct_scaling.models.packed.documents import Documents  # noqa: E402
+from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
+from instruct_scaling.training.hardware import device_peak, training_flops  # noqa: E402
+from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Shape:
     vocabulary: int
     row: int  # tokens of a packed row
     longest: int  # tokens of the longest example
-    batch: int  # examples per optimiser step
+    batch: int  # examples per optimizer step
     few_layers: int  # of the layer phase
     repeats: int
 
@@ -381,13 +381,13 @@ def random_model(bench: Bench, layers: int | None, dtype: torch.dtype) -> Any:
 
 
 def pack(model: Any, backend: str) -> None:
-    from instruct_scaling.finetune.bloom import pack_model
+    from instruct_scaling.models.packed.bloom import pack_model
 
     pack_model(model, backend)
 
 
 def unpack(model: Any) -> None:
-    from instruct_scaling.finetune.bloom import restore
+    from instruct_scaling.models.packed.bloom import restore
 
     restore(model)
 
@@ -538,14 +538,14 @@ class Case:
     name: str
     tuning: str  # full or lora
     way: str  # a back-end, or stock
-    lengths: list[int]  # tokens of the examples of one optimiser step
+    lengths: list[int]  # tokens of the examples of one optimizer step
     supervised: float
     recompute: bool
 
 
 def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
-    """The examples of one optimiser step, row by row (packed) or micro-batch by micro-batch."""
-    from instruct_scaling.finetune.packing import first_fit_decreasing
+    """The examples of one optimizer step, row by row (packed) or micro-batch by micro-batch."""
+    from instruct_scaling.models.packed.packing import first_fit_decreasing
 
     examples = sequences(shape, case.lengths, case.supervised)
     if case.way != "stock":
@@ -569,7 +569,7 @@ def predicted_gb(shape: Shape, total: int, trainable: int, recompute: bool) -> f
 
 
 def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
-    """Optimiser steps on the whole model, case by case, on one set of weights and states."""
+    """Optimizer steps on the whole model, case by case, on one set of weights and states."""
     model = random_model(bench, None, torch.bfloat16 if bench.cuda else torch.float32)
     if tuning == "lora":
         add_low_rank(model)
@@ -596,12 +596,12 @@ def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
 def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     """Full tuning by the stage's own engine, in the set-up that its memory arithmetic chooses."""
     from instruct_scaling.config.recipe import Recipe
-    from instruct_scaling.finetune.deepspeed_config import deepspeed_config
-    from instruct_scaling.finetune.hardware import gpu_memory
-    from instruct_scaling.finetune.job import Rank
-    from instruct_scaling.finetune.model import Tuned, start_engine
-    from instruct_scaling.finetune.peers import join_peers, leave_peers
-    from instruct_scaling.finetune.tuning import measure
+    from instruct_scaling.training.deepspeed_config import deepspeed_config
+    from instruct_scaling.training.distributed import destroy_process_group, init_distributed
+    from instruct_scaling.training.hardware import gpu_memory
+    from instruct_scaling.training.job import Rank
+    from instruct_scaling.training.model import Tuned, start_engine
+    from instruct_scaling.training.tuning import measure
 
     shape, backend = bench.shape, bench.backends[0]
     recipe = Recipe(precision="bf16", learning_rate=1e-6, zero_stage="auto" if bench.cuda else 3)
@@ -611,7 +611,7 @@ def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     setup = replace(
         choose(sizes, machine, stage=stage, longest=shape.longest), row_tokens=shape.row
     )
-    join_peers(Rank(0, 0, 1))
+    init_distributed(Rank(0, 0, 1))
     model = random_model(bench, None, torch.bfloat16)
     pack(model, backend)
     if setup.checkpointing:
@@ -630,14 +630,14 @@ def deepspeed_phase(bench: Bench) -> dict[str, Any]:
             bench, case, rows, partial(engine_step, bench, engine, case, rows), sizes.trainable
         )
     engine.destroy()
-    leave_peers()
+    destroy_process_group()
     return results
 
 
 def engine_step(
     bench: Bench, engine: Any, case: Case, rows: list[list[tuple[np.ndarray, int]]]
 ) -> None:
-    """One optimiser step of a DeepSpeed engine."""
+    """One optimizer step of a DeepSpeed engine."""
     scale = 1 / supervised_tokens(rows)
     for place, row in enumerate(rows, 1):
         engine.set_gradient_accumulation_boundary(place == len(rows))
@@ -649,7 +649,7 @@ def engine_step(
 def run_case(
     bench: Bench, model: Any, optimizer: GroupedAdamW, case: Case, total: int, trainable: int
 ) -> dict[str, Any]:
-    """Time optimiser steps of one case; the first warms up."""
+    """Time optimizer steps of one case; the first warms up."""
     rows = rows_of(case, bench.shape)
     scale = 1 / supervised_tokens(rows)
 
@@ -676,7 +676,7 @@ def fill_to(bench: Bench, case: Case) -> int:
 
 
 def supervised_tokens(rows: list[list[tuple[np.ndarray, int]]]) -> int:
-    """Tokens trained on in one optimiser step."""
+    """Tokens trained on in one optimizer step."""
     return sum(len(tokens) - prompt for row in rows for tokens, prompt in row)
 
 
@@ -693,7 +693,7 @@ def measure_steps(
     step: Callable[[], None],
     trainable: int,
 ) -> dict[str, Any]:
-    """Time optimiser steps, the first of which warms up; tokens/s, MFU and peak memory."""
+    """Time optimizer steps, the first of which warms up; tokens/s, MFU and peak memory."""
     shape = bench.shape
     bench.reset_memory()
     seconds = bench.seconds(step, repeats=2)
@@ -707,7 +707,7 @@ def measure_steps(
         width=shape.hidden,
         tokens=tokens,
         supervised=supervised_tokens(rows),
-        squares=sum(length**2 for length in case.lengths),
+        sum_squared_lengths=sum(length**2 for length in case.lengths),
     )
     return {
         "tokens_per_second": tokens / seconds,

@@ -73,11 +73,11 @@ def simulate(
         run: (K, S) standard normal run effects, to share them between categories.
     """
     shape = (design.scales, design.seeds, design.items)
-    centre, slope = _centres(tuple(means.tolist()), design.run_sd)
+    center, slope = _centres(tuple(means.tolist()), design.run_sd)
     if run is None:
         run = rng.standard_normal(shape[:2])
     latent = (
-        centre[:, None, None]
+        center[:, None, None]
         + ITEM_SD * rng.standard_normal(design.items)
         + SHIFT_SD * rng.standard_normal((design.scales, 1, design.items))
         + (design.run_sd / slope)[:, None, None] * run[..., None]
@@ -92,11 +92,11 @@ _CENTRES: dict[tuple[tuple[float, ...], float], tuple[np.ndarray, np.ndarray]] =
 
 
 def _centres(means: tuple[float, ...], run_sd: float) -> tuple[np.ndarray, np.ndarray]:
-    """Latent centre of each mean, and d mean / d centre there."""
+    """Latent center of each mean, and d mean / d center there."""
     if (means, run_sd) not in _CENTRES:
         found = [_solve(mean, run_sd) for mean in means]
         _CENTRES[means, run_sd] = (
-            np.array([centre for centre, _ in found]),
+            np.array([center for center, _ in found]),
             np.array([slope for _, slope in found]),
         )
     return _CENTRES[means, run_sd]
@@ -104,16 +104,16 @@ def _centres(means: tuple[float, ...], run_sd: float) -> tuple[np.ndarray, np.nd
 
 def _solve(mean: float, run_sd: float) -> tuple[float, float]:
     # The run effect's own spread moves the mean a little, and its logit size depends on the
-    # slope there: two rounds are enough for four digits of the slope, the centre is exact.
-    centre, slope = float(logit(mean)), mean * (1 - mean)
+    # slope there: two rounds are enough for four digits of the slope, the center is exact.
+    center, slope = float(logit(mean)), mean * (1 - mean)
     for _ in range(3):
         spread = np.sqrt(ITEM_SD**2 + SHIFT_SD**2 + (run_sd / slope) ** 2)
         used = slope
-        centre = brentq(lambda c, s=spread: _expected(c, s) - mean, -12, 12, xtol=1e-12)
-        values = expit(centre + spread * _NODES)
+        center = brentq(lambda c, s=spread: _expected(c, s) - mean, -12, 12, xtol=1e-12)
+        values = expit(center + spread * _NODES)
         slope = float((values * (1 - values)) @ _WEIGHTS)
-    return centre, used
+    return center, used
 
 
-def _expected(centre: float, spread: float) -> float:
-    return float(expit(centre + spread * _NODES) @ _WEIGHTS)
+def _expected(center: float, spread: float) -> float:
+    return float(expit(center + spread * _NODES) @ _WEIGHTS)

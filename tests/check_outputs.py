@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from instruct_scaling.categories import CATEGORIES
+from instruct_scaling.common.categories import CATEGORIES
 
 
 def check_scores(scores: pd.DataFrame) -> None:
@@ -37,9 +37,9 @@ def check(results: Path) -> None:
         seen = json.loads(train.read_text("utf-8"))
         assert seen["loss"]["last"] < seen["loss"]["first"], f"{train}: the loss did not fall"
 
-    losses = pd.read_csv(results / "tables" / "heldout.csv")
+    losses = pd.read_csv(results / "tables" / "validation_loss.csv")
     mean = losses[losses.category == "overall"].groupby("fraction").loss.mean()
-    assert mean[1.0] < mean[0.0], "the held-out loss did not fall"
+    assert mean[1.0] < mean[0.0], "the validation loss did not fall"
 
     drawn = sorted((results / "figures").glob("*.png"))
     assert len(drawn) >= 2, "Figure 1 and the curves were not drawn"

@@ -25,7 +25,7 @@ def tiny_study() -> dict[str, Any]:
     }
     return {
         "study": "tiny",
-        "pools": {"own": {"sources": [{"type": "embedded", "records": 240}]}},
+        "pools": {"own": {"sources": [{"type": "synthetic", "records": 240}]}},
         "bases": {
             "small": {
                 "type": "tiny",
@@ -47,9 +47,9 @@ def tiny_study() -> dict[str, Any]:
         },
         "ladder": {"scales": [16, 32]},
         "seeds": {"replicates": [1]},
-        "heldout": {"records": 24, "evaluations": 2},
-        "evalset": {"sources": [{"type": "embedded", "items_per_category": 2}]},
-        "respond": {"max_new_tokens": 8, "batch_size": 24},
+        "validation": {"records": 24, "evaluations": 2},
+        "evalset": {"sources": [{"type": "synthetic", "items_per_category": 2}]},
+        "generate": {"max_new_tokens": 8, "batch_size": 24},
         "judges": {"metric": {"type": "metric"}},
     }
 

@@ -49,7 +49,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     width = style.figure_width(options)
     pairs = list(dict.fromkeys(zip(frame["arm_a"], frame["arm_b"], strict=True)))
     names = [f"{a} minus {b}" for a, b in pairs]
-    colours = list(style.arm_colours(names).values())
+    colors = list(style.arm_colours(names).values())
     rows = []
     for row in frame.itertuples():
         index = pairs.index((row.arm_a, row.arm_b))
@@ -60,7 +60,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
                 middle=row.difference,
                 low=row.low,
                 high=row.high,
-                colour=colours[index],
+                color=colors[index],
                 marker=style.marker(index),
             )
         )

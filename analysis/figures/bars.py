@@ -1,6 +1,6 @@
 """Figure 1: grouped bars of the score of every category at every scale, as in the paper.
 
-Geometry and colours are those of Figure 1 of arXiv 2303.14742: categories in its order and
+Geometry and colors are those of Figure 1 of arXiv 2303.14742: categories in its order and
 Overall last, an axes box of 1464 x 598, pale horizontal grid, legend below.
 """
 
@@ -29,7 +29,7 @@ SPLIT = ("judge", "arm")
 BOX_ASPECT = 598 / 1464
 GRID = "#D9D9D9"
 TICK_TEXT = "#595959"
-# The paper's four colours come first; the rest continue the same office palette.
+# The paper's four colors come first; the rest continue the same office palette.
 SERIES = ("#4472C4", "#ED7D31", "#A5A5A5", "#FFC000", "#5B9BD5", "#70AD47", "#264478", "#9E480E")
 LEGEND_LOOK = {
     "loc": "lower center",

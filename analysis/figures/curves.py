@@ -64,7 +64,7 @@ def prepare(sources: Sources) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
-    """Small multiples of one judge; arms are colours and markers, the base is a dashed line."""
+    """Small multiples of one judge; arms are colors and markers, the base is a dashed line."""
     width = style.figure_width(options)
     means = frame[frame["kind"] == "mean"]
     arms = list(means["arm"].drop_duplicates())
@@ -90,40 +90,40 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
 
 
 def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
-    colours = style.arm_colours(arms)
+    colors = style.arm_colours(arms)
     means = part[part["kind"] == "mean"]
-    _bases(axes, means[(means["scale"] == 0)].dropna(subset="mean"), colours)
+    _bases(axes, means[(means["scale"] == 0)].dropna(subset="mean"), colors)
     for index, arm in enumerate(arms):
         tuned = means[(means["arm"] == arm) & (means["scale"] > 0)].sort_values("scale")
-        _curve(axes, tuned, colours[arm], style.marker(index), len(arms))
+        _curve(axes, tuned, colors[arm], style.marker(index), len(arms))
         fit = part[(part["kind"] == "fit") & (part["arm"] == arm)].sort_values("scale")
-        axes.plot(fit["scale"], fit["mean"], color=style.darker(colours[arm]), **FIT_LOOK)
+        axes.plot(fit["scale"], fit["mean"], color=style.darker(colors[arm]), **FIT_LOOK)
     paper = part[part["kind"] == "paper"]
     axes.plot(paper["scale"], paper["mean"], zorder=4, **PAPER_LOOK)
 
 
-def _bases(axes: Axes, bases: pd.DataFrame, colours: dict[str, style.Colour]) -> None:
-    """The untuned model: one grey line if all arms share it, else a line in each arm's colour."""
-    shared = len(colours) == 1 or (len(bases) > 1 and bases["mean"].nunique() == 1)
+def _bases(axes: Axes, bases: pd.DataFrame, colors: dict[str, style.Color]) -> None:
+    """The untuned model: one grey line if all arms share it, else a line in each arm's color."""
+    shared = len(colors) == 1 or (len(bases) > 1 and bases["mean"].nunique() == 1)
     for row in (bases.head(1) if shared else bases).itertuples():
-        colour = style.GREY if shared else colours[row.arm]
-        axes.axhspan(row.low, row.high, color=colour, alpha=0.10, linewidth=0)
-        axes.axhline(row.mean, color=colour, **BASE_LOOK)
+        color = style.GREY if shared else colors[row.arm]
+        axes.axhspan(row.low, row.high, color=color, alpha=0.10, linewidth=0)
+        axes.axhline(row.mean, color=color, **BASE_LOOK)
 
 
-def _curve(axes: Axes, tuned: pd.DataFrame, colour: style.Colour, marker: str, arms: int) -> None:
+def _curve(axes: Axes, tuned: pd.DataFrame, color: style.Color, marker: str, arms: int) -> None:
     axes.fill_between(
         tuned["scale"],
         tuned["low"],
         tuned["high"],
-        color=colour,
+        color=color,
         alpha=0.22 if arms <= 3 else 0.12,
         linewidth=0,
     )
     axes.plot(
         tuned["scale"],
         tuned["mean"],
-        color=colour,
+        color=color,
         marker=marker,
         zorder=3,
         markeredgecolor="white",
@@ -136,7 +136,7 @@ def _curve(axes: Axes, tuned: pd.DataFrame, colour: style.Colour, marker: str, a
         middle,
         yerr=(bounded["bound_high"] - bounded["bound_low"]) / 2,
         fmt="none",
-        ecolor=colour,
+        ecolor=color,
         elinewidth=BOUND_LOOK["linewidth"],
         capsize=2,
         zorder=2,
@@ -144,17 +144,17 @@ def _curve(axes: Axes, tuned: pd.DataFrame, colour: style.Colour, marker: str, a
 
 
 def _badges(grid: Grid, category: str, verdicts: pd.DataFrame, arms: list[str]) -> None:
-    """The verdict below the category's name (one arm), or one sign per arm in its colour."""
+    """The verdict below the category's name (one arm), or one sign per arm in its color."""
     grid.heading(category, second_line=not verdicts.empty)
-    colours = style.arm_colours(arms)
+    colors = style.arm_colours(arms)
     for row in verdicts.itertuples():
-        sign, colour = style.verdict_look(row.verdict)
+        sign, color = style.verdict_look(row.verdict)
         if len(arms) == 1:
-            grid.note(category, f"{sign} {style.verdict_name(row.verdict)}", color=colour)
+            grid.note(category, f"{sign} {style.verdict_name(row.verdict)}", color=color)
         else:
             step = min(11, 72 * grid.panel_width / len(arms))
             shift = step * arms.index(row.arm)
-            grid.note(category, sign, shift, color=colours[row.arm], fontsize=7)
+            grid.note(category, sign, shift, color=colors[row.arm], fontsize=7)
 
 
 def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]:

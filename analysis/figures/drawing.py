@@ -12,18 +12,18 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import (
-    along,
     arms,
     bars,
     curves,
     extrapolation,
     frontier,
     funnel,
-    heldout,
+    intermediate_scores,
     judges,
     planner,
     slopes,
     style,
+    validation_loss,
     variance,
 )
 from analysis.figures.canvas import freeze, save
@@ -41,8 +41,8 @@ FIGURES: tuple[ModuleType, ...] = (
     judges,
     planner,
     funnel,
-    heldout,
-    along,
+    validation_loss,
+    intermediate_scores,
 )
 INDEX = "index.json"
 _OWN_FILE = re.compile(
@@ -75,7 +75,7 @@ def draw_all(
         without: names of tables to pass over though they are there.
 
     Raises:
-        AnalysisError: a table or audit lacks what a figure needs.
+        InputError: a table or audit lacks what a figure needs.
     """
     sources = Sources(tables, options, audits, without)
     earlier = _earlier(out)

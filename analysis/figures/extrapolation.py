@@ -85,11 +85,11 @@ def _panel(axes: Axes, part: pd.DataFrame, largest: float) -> None:
     beyond = part[part["status"] == "extrapolated"].sort_values("scale")
     # The fan starts where the fit ends, so that no gap is drawn between the two.
     beyond = pd.concat([fit.tail(1), beyond]) if len(beyond) else beyond
-    for rows, colour, line in ((fit, INSIDE, "solid"), (beyond, BEYOND, (0, (3, 1.5)))):
+    for rows, color, line in ((fit, INSIDE, "solid"), (beyond, BEYOND, (0, (3, 1.5)))):
         axes.fill_between(
-            rows["scale"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0
+            rows["scale"], rows["low"], rows["high"], color=color, alpha=0.25, linewidth=0
         )
-        axes.plot(rows["scale"], rows["mean"], color=colour, linestyle=line, linewidth=1.1)
+        axes.plot(rows["scale"], rows["mean"], color=color, linestyle=line, linewidth=1.1)
     end = max(largest, float(beyond["scale"].max()) if len(beyond) else 0)
     axes.axvspan(end, HORIZON * largest * 10, zorder=0.5, **REFUSED)
 

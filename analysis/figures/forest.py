@@ -32,10 +32,10 @@ class Row:
     middle: float
     low: float
     high: float
-    colour: style.Colour
+    color: style.Color
     marker: str
     note: str = ""
-    note_colour: style.Colour | str = style.INK
+    note_colour: style.Color | str = style.INK
 
 
 def draw_forest(
@@ -94,12 +94,12 @@ def _draw_row(axes: Axes, row: Row, height: float) -> None:
             color=style.GREY,
         )
     else:
-        axes.plot([row.low, row.high], [height] * 2, color=row.colour, linewidth=1.2, zorder=2)
+        axes.plot([row.low, row.high], [height] * 2, color=row.color, linewidth=1.2, zorder=2)
         axes.plot(
             row.middle,
             height,
             marker=row.marker,
-            color=row.colour,
+            color=row.color,
             markersize=4,
             markeredgecolor="white",
             markeredgewidth=0.4,

@@ -72,7 +72,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     )
     axes = body.subplots()
     span = frame["cost"].max() / frame["cost"].min()
-    for index, (arm, colour) in enumerate(style.arm_colours(arms).items()):
+    for index, (arm, color) in enumerate(style.arm_colours(arms).items()):
         rows = frame[frame["arm"] == arm].sort_values("cost")
         # Arms of equal cost stand a little apart, so that their intervals can be seen.
         apart = span ** (0.008 * (index - (len(arms) - 1) / 2)) if _shared_costs(frame) else 1
@@ -80,7 +80,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
             rows["cost"] * apart,
             rows["mean"],
             yerr=[rows["mean"] - rows["low"], rows["high"] - rows["mean"]],
-            color=colour,
+            color=color,
             marker=style.marker(index),
             markeredgecolor="white",
             markeredgewidth=0.4,

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.errors import AnalysisError
+from analysis.errors import InputError
 from analysis.figures import captions, style
 from analysis.figures.canvas import canvas
 from analysis.figures.sources import NothingToDraw, Sources
@@ -34,7 +34,7 @@ def prepare(sources: Sources) -> pd.DataFrame:
 
     Raises:
         NothingToDraw: no audit was given.
-        AnalysisError: an audit is not that of a pool.
+        InputError: an audit is not that of a pool.
     """
     if not sources.audits:
         raise NothingToDraw("no pool audit was given (--audit)")
@@ -58,13 +58,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         audit = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise AnalysisError("no such file", where=path) from error
+        raise InputError("no such file", where=path) from error
     except json.JSONDecodeError as error:
-        raise AnalysisError(
+        raise InputError(
             f"not valid JSON: {error.msg} (line {error.lineno})", where=path
         ) from error
     if not isinstance(audit, Mapping) or not audit.get("steps") or "read" not in audit:
-        raise AnalysisError(
+        raise InputError(
             "is not the audit of a pool", where=path, fix="give the audit.json beside its records"
         )
     return audit

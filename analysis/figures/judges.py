@@ -90,18 +90,18 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
         axes.set_visible(False)
     for position, (name, axes) in enumerate(zip(shown, panels, strict=False)):
         if name != CALIBRATION:
-            _category_axis(axes, categories, labelled=position % columns == 0)
+            _category_axis(axes, categories, labeled=position % columns == 0)
     return figure
 
 
 def _repeats(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
     own = frame[frame["kind"] == "own"]
     judges = _judges(frame)
-    for index, (judge, colour) in enumerate(style.arm_colours(judges).items()):
+    for index, (judge, color) in enumerate(style.arm_colours(judges).items()):
         rows = own[(own["judge"] == judge) & own["repeat_sd"].notna()]
         places = [categories.index(category) for category in rows["category"]]
-        axes.hlines(places, 0, rows["repeat_sd"], color=colour, linewidth=0.8)
-        axes.plot(rows["repeat_sd"], places, style.marker(index), color=colour)
+        axes.hlines(places, 0, rows["repeat_sd"], color=color, linewidth=0.8)
+        axes.plot(rows["repeat_sd"], places, style.marker(index), color=color)
     axes.set_xlim(0, max(float(own["repeat_sd"].max()) * 1.15, 0.01))
     axes.set_title("Repeat SD")
     axes.set_xlabel("score")
@@ -109,10 +109,10 @@ def _repeats(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
 
 def _difference(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
     axes.axvline(0, color=style.INK, linewidth=0.7)
-    for index, (rows, colour, shift) in enumerate(_pairs(frame)):
+    for index, (rows, color, shift) in enumerate(_pairs(frame)):
         places = [categories.index(category) + shift for category in rows["category"]]
-        axes.hlines(places, rows["low"], rows["high"], color=colour, linewidth=1)
-        axes.plot(rows["mean_difference"], places, style.marker(index), color=colour)
+        axes.hlines(places, rows["low"], rows["high"], color=color, linewidth=1)
+        axes.plot(rows["mean_difference"], places, style.marker(index), color=color)
     axes.set_title("Difference")
     axes.set_xlabel("first − second")
     axes.xaxis.set_major_formatter(signed)
@@ -120,9 +120,9 @@ def _difference(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
 
 def _agreement(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None:
     lowest = 0.0
-    for index, (rows, colour, shift) in enumerate(_pairs(frame)):
+    for index, (rows, color, shift) in enumerate(_pairs(frame)):
         places = [categories.index(category) + shift for category in rows["category"]]
-        look = {"color": colour, "markeredgecolor": colour, "markersize": 3.4}
+        look = {"color": color, "markeredgecolor": color, "markersize": 3.4}
         axes.plot(rows["agreement"], places, style.marker(index), **look)
         axes.plot(rows["spearman"], places, style.marker(index), **look, markerfacecolor="white")
         lowest = min(lowest, float(rows["spearman"].min()))
@@ -135,15 +135,15 @@ def _calibration(axes: Axes, frame: pd.DataFrame, categories: list[str]) -> None
     bins = frame[frame["kind"] == "bin"]
     axes.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)))
     most = float(bins["n"].max())
-    for index, (pair, colour) in enumerate(_pair_colours(frame).items()):
+    for index, (pair, color) in enumerate(_pair_colours(frame).items()):
         rows = bins[(bins["judge"] == pair[0]) & (bins["other"] == pair[1])]
-        axes.plot(rows["mean_judge"], rows["mean_other"], color=colour, linewidth=0.7)
-        axes.vlines(rows["mean_judge"], rows["low"], rows["high"], color=colour, linewidth=0.6)
+        axes.plot(rows["mean_judge"], rows["mean_other"], color=color, linewidth=0.7)
+        axes.vlines(rows["mean_judge"], rows["low"], rows["high"], color=color, linewidth=0.6)
         axes.scatter(
             rows["mean_judge"],
             rows["mean_other"],
             s=4 + 26 * rows["n"] / most,
-            color=colour,
+            color=color,
             marker=style.marker(index),
             edgecolor="white",
             linewidth=0.4,
@@ -169,33 +169,33 @@ def _judges(frame: pd.DataFrame) -> list[str]:
     return list(own["judge"].drop_duplicates())
 
 
-def _pair_colours(frame: pd.DataFrame) -> dict[tuple[str, str], style.Colour]:
-    """Colours of the pairs; they follow those of the judges, which are other things."""
+def _pair_colours(frame: pd.DataFrame) -> dict[tuple[str, str], style.Color]:
+    """Colors of the pairs; they follow those of the judges, which are other things."""
     pairs = frame[frame["kind"] == "pair"]
     names = list(dict.fromkeys(zip(pairs["judge"], pairs["other"], strict=True)))
     judges = _judges(frame)
-    colours = list(style.arm_colours([*judges, *map(str, names)]).values())
-    return dict(zip(names, colours[len(judges) :], strict=True))
+    colors = list(style.arm_colours([*judges, *map(str, names)]).values())
+    return dict(zip(names, colors[len(judges) :], strict=True))
 
 
-def _pairs(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, style.Colour, float]]:
-    """Rows of every pair of judges, its colour, and how far it stands off its line."""
+def _pairs(frame: pd.DataFrame) -> list[tuple[pd.DataFrame, style.Color, float]]:
+    """Rows of every pair of judges, its color, and how far it stands off its line."""
     pairs = frame[frame["kind"] == "pair"]
-    colours = _pair_colours(frame)
-    step = 0.6 / len(colours) if colours else 0.0
+    colors = _pair_colours(frame)
+    step = 0.6 / len(colors) if colors else 0.0
     return [
         (
             pairs[(pairs["judge"] == judge) & (pairs["other"] == other)],
-            colour,
-            (index - (len(colours) - 1) / 2) * step,
+            color,
+            (index - (len(colors) - 1) / 2) * step,
         )
-        for index, ((judge, other), colour) in enumerate(colours.items())
+        for index, ((judge, other), color) in enumerate(colors.items())
     ]
 
 
-def _category_axis(axes: Axes, categories: list[str], labelled: bool) -> None:
+def _category_axis(axes: Axes, categories: list[str], labeled: bool) -> None:
     names = shorten_all(style.category_names(categories), 0.95, 6.8)
-    axes.set_yticks(range(len(categories)), names if labelled else [])
+    axes.set_yticks(range(len(categories)), names if labeled else [])
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
@@ -210,9 +210,9 @@ def _handles(frame: pd.DataFrame, shown: list[str], width: float) -> list[Artist
         named = zip(_judges(frame), style.arm_handles(_judges(frame), width), strict=True)
         handles += [handle for judge, handle in named if judge in repeated]
     pairs = _pair_colours(frame)
-    for index, ((judge, other), colour) in enumerate(pairs.items()):
+    for index, ((judge, other), color) in enumerate(pairs.items()):
         label = shorten(f"{judge} against {other}", width * 0.7, 6.8)
-        handles.append(Line2D([], [], color=colour, marker=style.marker(index), label=label))
+        handles.append(Line2D([], [], color=color, marker=style.marker(index), label=label))
     if AGREEMENT in shown:
         look = {"color": style.GREY, "marker": "o", "linestyle": "none"}
         handles.append(Line2D([], [], label="same side of right and wrong", **look))

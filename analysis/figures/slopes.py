@@ -32,7 +32,7 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
     """A line per category and arm: estimate, interval, verdict; the margin is a grey band."""
     width = style.figure_width(options)
     arms = list(frame["arm"].drop_duplicates())
-    colours = style.arm_colours(arms)
+    colors = style.arm_colours(arms)
     rows = [
         Row(
             category=row.category,
@@ -40,10 +40,10 @@ def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figur
             middle=row.tail_slope,
             low=row.tail_low,
             high=row.tail_high,
-            colour=colours[row.arm],
+            color=colors[row.arm],
             marker=style.marker(arms.index(row.arm)),
             note=_note(row.verdict, len(arms)),
-            note_colour=style.verdict_look(row.verdict)[1] if len(arms) == 1 else colours[row.arm],
+            note_colour=style.verdict_look(row.verdict)[1] if len(arms) == 1 else colors[row.arm],
         )
         for row in frame.itertuples()
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import InputError
 from analysis.options import FigureOptions
 
 PAPER_TABLE = Path(__file__).parents[1] / "paper_figure1.csv"
@@ -37,7 +37,7 @@ class Sources:
 
         Raises:
             NothingToDraw: the table is absent or has no rows.
-            AnalysisError: the file is not a CSV table or lacks one of the columns.
+            InputError: the file is not a CSV table or lacks one of the columns.
         """
         path = self.tables / f"{name}.csv"
         if name in self.without or not path.exists():
@@ -45,12 +45,12 @@ class Sources:
         try:
             frame = pd.read_csv(path, dtype=TEXTS)
         except (pd.errors.ParserError, UnicodeDecodeError) as error:
-            raise AnalysisError(f"not a CSV table: {error}", where=path) from error
+            raise InputError(f"not a CSV table: {error}", where=path) from error
         except pd.errors.EmptyDataError as error:
             raise NothingToDraw(f"{path.name} is empty") from error
         missing = [column for column in columns if column not in frame.columns]
         if missing:
-            raise AnalysisError(
+            raise InputError(
                 f"lacks the columns {', '.join(missing)}",
                 where=path,
                 fix="write the tables anew with `python -m analysis`",

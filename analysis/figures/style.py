@@ -1,4 +1,4 @@
-"""Shared look of the figures: sizes, colours, markers, names of categories, scales, verdicts."""
+"""Shared look of the figures: sizes, colors, markers, names of categories, scales, verdicts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAPER_ORDER = (
     "summarization",
 )
 OVERALL = "overall"
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 GREY = "#6B6B6B"
 LIGHT = "#E4E4E4"
 INK = "#222222"
@@ -107,25 +107,25 @@ def _scale_name(scale: int, in_millions: bool) -> str:
     return f"{scale / 1e3:.4g}k" if scale >= 1000 else str(scale)
 
 
-def arm_colours(arms: Sequence[str]) -> dict[str, Colour]:
-    """A colour-blind safe colour for each arm, in order; after ten they start again."""
+def arm_colours(arms: Sequence[str]) -> dict[str, Color]:
+    """A color-blind safe color for each arm, in order; after ten they start again."""
     palette = sns.color_palette("colorblind")
     return {arm: palette[index % len(palette)] for index, arm in enumerate(arms)}
 
 
-def darker(colour: Colour) -> Colour:
-    """A shade of the same colour that shows on top of it."""
-    red, green, blue = colour
+def darker(color: Color) -> Color:
+    """A shade of the same color that shows on top of it."""
+    red, green, blue = color
     return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
 def marker(index: int) -> str:
-    """The marker of the arm at this place; arms of the same colour have different markers."""
+    """The marker of the arm at this place; arms of the same color have different markers."""
     return MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]
 
 
 def verdict_look(verdict: Any) -> tuple[str, str]:
-    """Sign and colour of a verdict; an empty one has a dash."""
+    """Sign and color of a verdict; an empty one has a dash."""
     return VERDICT_LOOK.get(verdict, ("–", GREY))
 
 
@@ -145,13 +145,13 @@ def arm_handles(arms: Sequence[str], width: float) -> list[Line2D]:
         Line2D(
             [],
             [],
-            color=colour,
+            color=color,
             marker=marker(index),
             markeredgecolor="white",
             markeredgewidth=0.4,
             label=shorten(arm, width * 0.4, mpl.rcParams["legend.fontsize"]),
         )
-        for index, (arm, colour) in enumerate(arm_colours(arms).items())
+        for index, (arm, color) in enumerate(arm_colours(arms).items())
     ]
 
 

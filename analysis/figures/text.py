@@ -115,10 +115,10 @@ def _cut_end(text: str, width: float, size: float) -> str:
 
 
 def thin_labels(places: Sequence[float], names: Sequence[str], size: float) -> list[str]:
-    """Blank those labels that would touch their neighbours; the first and last stay.
+    """Blank those labels that would touch their neighbors; the first and last stay.
 
     Args:
-        places: where each label is centred, in inches, ascending.
+        places: where each label is centerd, in inches, ascending.
         names: the labels.
         size: font size in points.
     """

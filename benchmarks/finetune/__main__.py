@@ -10,7 +10,7 @@ ways      the same tiny BLOOM (random weights), the same examples, the same glob
           grouped     transformers.Trainer, batches of similar length (group_by_length), padded so
           trl         trl.SFTTrainer with packing (its documents see each other on BLOOM)
 head      memory and time of the head alone, true vocabulary
-flatness  seconds per token with 1,000, 5,000 and 50,000 examples, tokenising included
+flatness  seconds per token with 1,000, 5,000 and 50,000 examples, tokenizing included
 overhead  what a step spends outside of its forward and backward passes
 startup   from the command to the end of the first step, two ranks, by launcher
 
@@ -35,7 +35,7 @@ from benchmarks.finetune.head import measure_head
 from benchmarks.finetune.overhead import measure_overhead
 from benchmarks.finetune.startup import measure_startup
 from benchmarks.finetune.tables import tables
-from benchmarks.finetune.ways import WAYS
+from benchmarks.finetune.variants import WAYS
 from benchmarks.interleaved import machine, measure, one_thread, versions
 
 RESULT = ROOT / "benchmarks" / "results" / "finetune.json"

@@ -23,7 +23,7 @@ class Case:
     hidden: int
     layers: int
     heads: int
-    batch: int  # examples per optimiser step
+    batch: int  # examples per optimizer step
     micro_batch: int  # examples per padded forward pass
     rounds: int
 
@@ -36,10 +36,10 @@ def texts() -> tuple[list[tuple[str, str]], str]:
         rows = json.loads(path.read_text("utf-8"))
         pairs = [(f"{row['instruction']}\n{row['input']}", row["output"]) for row in rows]
         return pairs, path.name
-    from instruct_scaling.embedded.generate import generate_records
+    from instruct_scaling.data.synthetic.generate import generate_records
 
     records = generate_records(1000, seed=0)
-    return [(record.prompt, record.output) for record in records], "embedded generator"
+    return [(record.prompt, record.output) for record in records], "synthetic generator"
 
 
 def tokenizer_for(pairs: Sequence[tuple[str, str]], vocabulary: int) -> Any:
@@ -71,10 +71,10 @@ def write_examples_of(folder: Path, vocabulary: int) -> str:
 def examples_writer(
     vocabulary: int, count: int | None = None
 ) -> tuple[Callable[[Path], None], str]:
-    """What tokenises `count` examples into a folder as the stage does (default: every text once;
+    """What tokenizes `count` examples into a folder as the stage does (default: every text once;
     more repeat them), and where the texts come from."""
-    from instruct_scaling.finetune.examples import encode_records, write_examples
-    from instruct_scaling.records import Record
+    from instruct_scaling.common.records import Record
+    from instruct_scaling.training.examples import encode_records, write_examples
 
     pairs, source = texts()
     tokenizer = tokenizer_for(pairs, vocabulary)

@@ -1,4 +1,4 @@
-"""Seconds per token as the subset grows: training at three places of the epoch, and tokenising."""
+"""Seconds per token as the subset grows: training at three places of the epoch, and tokenizing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.finetune.data import Case, examples_writer
-from benchmarks.finetune.ways import stage_trainer
+from benchmarks.finetune.variants import stage_trainer
 from benchmarks.interleaved import Steps, measure, ratio
 
 PLACES = (0.0, 0.5, 1.0)  # start, middle and end of an epoch
@@ -19,7 +19,7 @@ STEPS = 4  # at each place
 def steps_over(case: Case, folder: Path) -> Steps:
     """A few steps of the stage's trainer at the epoch's start, middle and end in turn, with the
     mapping of the examples and the packing of the rows, but not the order, which is made once."""
-    from instruct_scaling.finetune.metrics import Progress
+    from instruct_scaling.training.metrics import Progress
 
     trainer = stage_trainer(case, folder)
     last = len(trainer.examples) // case.batch - STEPS
@@ -49,16 +49,16 @@ def measure_flatness(case: Case, counts: tuple[int, ...], scratch: Path) -> dict
 
 
 def prepare(folder: Path, case: Case, count: int) -> dict[str, float]:
-    """Write the examples; seconds per token of tokenising them and of ordering one epoch."""
-    from instruct_scaling.finetune.examples import load_examples
-    from instruct_scaling.finetune.order import epoch_order
+    """Write the examples; seconds per token of tokenizing them and of ordering one epoch."""
+    from instruct_scaling.training.examples import load_examples
+    from instruct_scaling.training.order import epoch_order
 
     write, _ = examples_writer(case.vocabulary, count)
     began = time.perf_counter()
     write(folder)
-    tokenised = time.perf_counter()
+    tokenized = time.perf_counter()
     examples = load_examples(folder)
     epoch_order(examples.ids, 0, 0)
     ordered = time.perf_counter()
     tokens = examples.counts.tokens
-    return {"tokenising": (tokenised - began) / tokens, "ordering": (ordered - tokenised) / tokens}
+    return {"tokenizing": (tokenized - began) / tokens, "ordering": (ordered - tokenized) / tokens}

@@ -14,7 +14,7 @@ def head_worker(way: str, tokens: int, pipe: Connection) -> None:
     import torch
     from torch.nn import functional as F
 
-    from instruct_scaling.finetune.head import SummedCrossEntropy, chunk_rows
+    from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows
 
     torch.manual_seed(0)
     hidden = torch.randn(tokens, 64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: forward and backward pass, optimiser, and the loop around them."""
+"""Where the time of a step goes: forward and backward pass, optimizer, and the loop around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.finetune.data import Case
-from benchmarks.finetune.ways import grouped, packed, plain_loop
+from benchmarks.finetune.variants import grouped, packed, plain_loop
 
 WAYS: dict[str, Callable[[Case, Path], Iterator[float]]] = {
     "packed": packed,
@@ -39,7 +39,7 @@ def parts_of(name: str, case: Case, folder: Path) -> dict[str, float]:
     import torch
     from transformers import BloomForCausalLM
 
-    from instruct_scaling.finetune.bloom import PackedBloomForCausalLM
+    from instruct_scaling.models.packed.bloom import PackedBloomForCausalLM
 
     torch.set_num_threads(1)
     clock: Counter[str] = Counter()
@@ -47,7 +47,7 @@ def parts_of(name: str, case: Case, folder: Path) -> dict[str, float]:
         (BloomForCausalLM, "forward", "passes"),
         (PackedBloomForCausalLM, "forward", "passes"),
         (torch.Tensor, "backward", "passes"),
-        (torch.optim.AdamW, "step", "optimiser"),
+        (torch.optim.AdamW, "step", "optimizer"),
     ):
         setattr(owner, method, timed(getattr(owner, method), clock, part))
     steps, rounds = WAYS[name](case, folder), []
@@ -58,7 +58,7 @@ def parts_of(name: str, case: Case, folder: Path) -> dict[str, float]:
         next(steps)
         rounds.append(Counter(clock, step=time.perf_counter() - began))
     parts = {part: statistics.median(r[part] for r in rounds) for part in rounds[0]}
-    rest = statistics.median(r["step"] - r["passes"] - r["optimiser"] for r in rounds)
+    rest = statistics.median(r["step"] - r["passes"] - r["optimizer"] for r in rounds)
     return {
         **{f"{part}_ms": 1000 * seconds for part, seconds in parts.items()},
         "loop_ms": 1000 * rest,

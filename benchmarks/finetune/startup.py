@@ -1,4 +1,4 @@
-"""Seconds from the command to the end of the first optimiser step, by launcher."""
+"""Seconds from the command to the end of the first optimizer step, by launcher."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def prepare(folder: Path) -> None:
     import pyarrow.parquet as pq
     from transformers import BloomConfig, BloomForCausalLM
 
-    from instruct_scaling.base.tokenizer import train_tokenizer
-    from instruct_scaling.embedded.generate import generate_records
+    from instruct_scaling.data.synthetic.generate import generate_records
+    from instruct_scaling.models.base.tokenizer import train_tokenizer
 
     records = list(generate_records(RECORDS, seed=0))
     tokenizer = train_tokenizer([record.output for record in records], 400)
@@ -57,7 +57,7 @@ def start(folder: Path, launcher: str, name: str) -> float:
     out = folder / name
     recipe = {"batch_size": 16, "epochs": 1, "precision": "fp32", "max_length": 128}
     command = [
-        *(sys.executable, "-m", "instruct_scaling.finetune"),
+        *(sys.executable, "-m", "instruct_scaling", "finetune"),
         *("--base", str(folder / "base"), "--records", str(folder / "records")),
         *("--subset", str(folder / "subset.parquet"), "--recipe", json.dumps(recipe)),
         *("--template", "Human: {prompt}\n\nAssistant: ", "--order-seed", "1", "--init-seed", "2"),

@@ -48,9 +48,9 @@ def head_line(found: dict[str, Any]) -> str:
 
 def flatness_table(found: dict[str, Any]) -> str:
     """Cost per token by number of examples."""
-    lines = ["| examples | training | tokenising | ordering an epoch |", "|---|---|---|---|"]
+    lines = ["| examples | training | tokenizing | ordering an epoch |", "|---|---|---|---|"]
     for count, seconds in found["seconds_per_token"].items():
-        parts = (seconds[part] for part in ("training", "tokenising", "ordering"))
+        parts = (seconds[part] for part in ("training", "tokenizing", "ordering"))
         costs = " | ".join(f"{1e6 * part:.2f}" for part in parts)
         lines.append(f"| {int(count):,} | {costs} |")
     largest = spread(found["training_largest_over_smallest"], "x")
@@ -59,11 +59,11 @@ def flatness_table(found: dict[str, Any]) -> str:
 
 def overhead_table(found: dict[str, Any]) -> str:
     """Parts of a step."""
-    lines = ["| way | forward and backward | optimiser | the loop's own | its share |"]
+    lines = ["| way | forward and backward | optimizer | the loop's own | its share |"]
     lines.append("|---|---|---|---|---|")
     for name, parts in found.items():
         lines.append(
-            f"| {name} | {parts['passes_ms']:,.0f} ms | {parts['optimiser_ms']:.1f} ms "
+            f"| {name} | {parts['passes_ms']:,.0f} ms | {parts['optimizer_ms']:.1f} ms "
             f"| {parts['loop_ms']:.1f} ms | {parts['loop_share']:.1%} |"
         )
     return "\n".join(lines)

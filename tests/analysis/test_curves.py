@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from score_tables import checked, table
 
-from analysis.curves import analyse, main
-from analysis.errors import AnalysisError
+from analysis.curves import analyze, curves
+from analysis.errors import InputError
 from analysis.options import CurveOptions
 from analysis.scores import check_scores
 from analysis.tables import SCHEMAS, frame, read_table
+from tests.analysis.score_tables import checked, table
 
 OPTIONS = CurveOptions(bootstrap_replicates=200, fit_draws=50)
 MEANS = {"math": [0.3, 0.35, 0.4, 0.43, 0.45], "code": [0.5, 0.5, 0.52, 0.5, 0.51]}
@@ -30,7 +30,7 @@ def scores() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def tables(scores) -> dict[str, pd.DataFrame]:
-    return analyse(scores, OPTIONS)
+    return analyze(scores, OPTIONS)
 
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def test_the_base_model_is_a_point_of_the_curve_but_not_of_the_ladder(scores, ta
     assert set(base["category"]) == {"math", "code", "overall"}
     assert (base["n_seeds"] == 1).all()
     assert base["noise"].str.contains("not tuned").all()
-    without = analyse(scores[scores["scale"] > 0], OPTIONS)
+    without = analyze(scores[scores["scale"] > 0], OPTIONS)
     pd.testing.assert_frame_equal(without["verdicts"], tables["verdicts"])
     pd.testing.assert_frame_equal(without["fits"], tables["fits"])
 
@@ -81,8 +81,8 @@ def test_the_order_of_rows_does_not_matter(random):
     scores = table(MEANS, items=8, seeds=2)
     order = list(range(len(scores)))
     random.shuffle(order)
-    plain = analyse(check_scores(scores), OPTIONS)
-    shuffled = analyse(check_scores(scores.iloc[order]), OPTIONS)
+    plain = analyze(check_scores(scores), OPTIONS)
+    shuffled = analyze(check_scores(scores.iloc[order]), OPTIONS)
     for name in plain:
         pd.testing.assert_frame_equal(plain[name], shuffled[name])
 
@@ -91,8 +91,8 @@ def test_the_order_of_rows_does_not_matter(random):
 @given(st.permutations([3, 14, 159]))
 def test_the_names_of_seeds_do_not_matter(names):
     scores = table(MEANS, items=8, seeds=3)
-    plain = analyse(check_scores(scores), OPTIONS)
-    renamed = analyse(
+    plain = analyze(check_scores(scores), OPTIONS)
+    renamed = analyze(
         check_scores(scores.assign(seed=scores["seed"].map(dict(enumerate(names))))), OPTIONS
     )
     for name in ("verdicts", "variance", "changes", "fits", "plan"):
@@ -103,7 +103,7 @@ def test_repeats_of_a_judge_are_averaged():
     scores = table(MEANS, items=10, repeats=3)
     key = [c for c in scores.columns if c not in ("repeat", "score")]
     averaged = scores.groupby(key, sort=False)["score"].mean().reset_index()
-    three, one = (analyse(check_scores(t), OPTIONS) for t in (scores, averaged))
+    three, one = (analyze(check_scores(t), OPTIONS) for t in (scores, averaged))
     pd.testing.assert_frame_equal(numbers(three["verdicts"]), numbers(one["verdicts"]))
     pd.testing.assert_frame_equal(numbers(three["curves"]), numbers(one["curves"]))
 
@@ -112,13 +112,13 @@ def test_a_failed_repeat_is_left_out_and_never_counts_as_zero():
     scores = table({"math": [0.8, 0.8]}, scales=(1, 2), items=5, repeats=3)
     scores.loc[scores["repeat"] == 2, ["score", "status"]] = [np.nan, "unparsed"]
     kept = scores[scores["repeat"] < 2]
-    first, second = (analyse(check_scores(t), OPTIONS)["curves"] for t in (scores, kept))
+    first, second = (analyze(check_scores(t), OPTIONS)["curves"] for t in (scores, kept))
     assert first["mean"].tolist() == pytest.approx(second["mean"].tolist())
     assert (first["n_missing"] == 0).all()
 
 
 def test_one_item_gives_a_mean_without_an_interval():
-    found = analyse(
+    found = analyze(
         checked({"math": [0.4, 0.5], "code": [0.3, 0.4]}, scales=(1, 2), items=1), OPTIONS
     )
     assert found["curves"]["mean"].notna().all()
@@ -129,7 +129,7 @@ def test_one_item_gives_a_mean_without_an_interval():
 
 def test_all_scores_equal_is_stated():
     scores = checked(MEANS, items=10).assign(score=0.5)
-    found = analyse(scores, OPTIONS)
+    found = analyze(scores, OPTIONS)
     assert found["curves"]["low"].isna().all()
     assert found["curves"]["note"].str.contains("all values are equal").all()
     assert (found["verdicts"]["verdict"] == "undetermined").all()
@@ -142,14 +142,14 @@ def test_all_wrong_in_clusters_says_what_the_bound_counts():
     scores["cluster"] = scores["item"].map(
         {n: f"c{k % 3}" for k, n in enumerate(scores.item.unique())}
     )
-    point = analyse(scores, OPTIONS)["curves"].query("category == 'math'").iloc[-1]
+    point = analyze(scores, OPTIONS)["curves"].query("category == 'math'").iloc[-1]
     assert point["high"] == pytest.approx(1 - 0.05 ** (1 / 3))
     assert point["n_items"] == 10
     assert "from 3 independent values (a cluster of items counts once)" in point["note"]
 
 
 def test_all_wrong_bounds_the_mean_by_the_number_of_items():
-    found = analyse(checked(MEANS, items=20).assign(score=0.0), OPTIONS)["curves"]
+    found = analyze(checked(MEANS, items=20).assign(score=0.0), OPTIONS)["curves"]
     math = found[found["category"] == "math"]
     assert (math["low"] == 0).all()
     assert math["high"].tolist() == pytest.approx([1 - 0.05 ** (1 / 20)] * 5)
@@ -159,7 +159,7 @@ def test_a_scale_of_zeros_keeps_the_exact_bound_though_others_have_noise():
     scores = checked(MEANS, items=12, base=True, run_sd=0.001, noise=0.01)
     part = (scores["category"] == "code") & scores["scale"].isin([0, 250])
     scores.loc[part, "score"] = 0.0
-    found = analyse(scores, OPTIONS)["curves"].set_index(["category", "scale"])
+    found = analyze(scores, OPTIONS)["curves"].set_index(["category", "scale"])
     for scale in (0, 250):
         assert found.loc[("code", scale), "high"] >= 1 - 0.05 ** (1 / 12)
         assert "from 12 independent values" in found.loc[("code", scale), "note"]
@@ -172,7 +172,7 @@ def test_a_scale_of_zeros_keeps_the_exact_bound_though_others_have_noise():
 
 def test_all_missing_is_stated():
     scores = checked(MEANS, items=10).assign(score=np.nan, status="timeout")
-    found = analyse(scores, OPTIONS)
+    found = analyze(scores, OPTIONS)
     assert found["curves"]["mean"].isna().all()
     assert (found["curves"]["bound_low"] == 0).all()
     assert (found["curves"]["bound_high"] == 1).all()
@@ -182,7 +182,7 @@ def test_all_missing_is_stated():
 def test_a_category_without_scores_is_left_out_of_overall_and_named():
     scores = checked(MEANS, items=10)
     scores.loc[scores["category"] == "code", ["score", "status"]] = [np.nan, "no_reference"]
-    found = analyse(scores, OPTIONS)["curves"].set_index(["category", "scale"])
+    found = analyze(scores, OPTIONS)["curves"].set_index(["category", "scale"])
     assert found.loc[("overall", 250), "mean"] == pytest.approx(found.loc[("math", 250), "mean"])
     assert "code" in found.loc[("overall", 250), "note"]
 
@@ -190,7 +190,7 @@ def test_a_category_without_scores_is_left_out_of_overall_and_named():
 def test_a_seed_that_lacks_a_scale_is_left_out_and_named():
     scores = table(MEANS, items=10, seeds=3)
     part = scores[~((scores["seed"] == 2) & (scores["scale"] == 4000))]
-    found = analyse(check_scores(part), OPTIONS)["verdicts"]
+    found = analyze(check_scores(part), OPTIONS)["verdicts"]
     assert (found["n_seeds"] == 2).all()
     assert found["note"].str.contains("seeds left out, not at every scale: 2").all()
 
@@ -200,14 +200,14 @@ def test_no_complete_seed_is_refused():
     gaps = ((scores["seed"] == 0) & (scores["scale"] == 250)) | (
         (scores["seed"] == 1) & (scores["scale"] == 500)
     )
-    with pytest.raises(AnalysisError, match="no seed has a run at every one"):
-        analyse(check_scores(scores[~gaps]), OPTIONS)
+    with pytest.raises(InputError, match="no seed has a run at every one"):
+        analyze(check_scores(scores[~gaps]), OPTIONS)
 
 
 def test_the_base_model_alone_is_refused():
     scores = table(MEANS, items=5).assign(scale=0).drop_duplicates(["seed", "item"])
-    with pytest.raises(AnalysisError, match="base model only"):
-        analyse(check_scores(scores), OPTIONS)
+    with pytest.raises(InputError, match="base model only"):
+        analyze(check_scores(scores), OPTIONS)
 
 
 def test_the_bootstrap_checks_slopes_and_fits(tables):
@@ -227,8 +227,7 @@ def test_the_command_line_writes_every_table_and_the_same_bytes_twice(tmp_path):
     table(MEANS, items=8, seeds=2).to_csv(tmp_path / "scores.csv", index=False)
     options = json.dumps({"bootstrap_replicates": 100, "fit_draws": 50})
     for out in ("first", "second"):
-        argv = [str(tmp_path / "scores.csv"), "--options", options, "--out", str(tmp_path / out)]
-        assert main(argv) == 0
+        curves(tmp_path / "scores.csv", tmp_path / out, options)
     for name in SCHEMAS:
         first = (tmp_path / "first" / f"{name}.csv").read_bytes()
         assert first == (tmp_path / "second" / f"{name}.csv").read_bytes()
@@ -249,13 +248,11 @@ def test_the_command_line_writes_every_table_and_the_same_bytes_twice(tmp_path):
         ('{"extrapolate": 11}', "extrapolate"),
     ],
 )
-def test_bad_options_end_with_one_message(tmp_path, capsys, options, message):
+def test_bad_options_end_with_one_message(tmp_path, options, message):
     table(MEANS, items=5).to_csv(tmp_path / "scores.csv", index=False)
-    argv = [str(tmp_path / "scores.csv"), "--options", options, "--out", str(tmp_path / "out")]
-    assert main(argv) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error:")
-    assert message in told
+    with pytest.raises(InputError) as raised:
+        curves(tmp_path / "scores.csv", tmp_path / "out", options)
+    assert message in str(raised.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -264,7 +261,15 @@ def test_bad_input_ends_without_a_traceback(tmp_path, root):
     bad.loc[0, "score"] = 3.0
     bad.to_csv(tmp_path / "scores.csv", index=False)
     done = subprocess.run(
-        [sys.executable, "-m", "analysis.curves", str(tmp_path / "scores.csv"), "--out", "x"],
+        [
+            sys.executable,
+            "-m",
+            "instruct_scaling",
+            "curves",
+            str(tmp_path / "scores.csv"),
+            "--out",
+            "x",
+        ],
         capture_output=True,
         text=True,
         cwd=root,
@@ -283,7 +288,7 @@ def test_a_row_with_an_unknown_column_is_a_programming_error():
 def test_overall_names_the_categories_that_bring_it_no_noise():
     scores = checked(MEANS, items=10)
     scores.loc[scores["category"] == "code", "score"] = 0.0
-    found = analyse(scores, OPTIONS)
+    found = analyze(scores, OPTIONS)
     for name in ("curves", "verdicts"):
         overall = found[name].query("category == 'overall'")
         assert overall["note"].str.contains("all scores equal: code").all()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from score_tables import table
 
-from analysis.errors import AnalysisError
+from analysis.errors import InputError
 from analysis.scores import check_scores, read_scores
+from tests.analysis.score_tables import table
 
 MEANS = {"math": [0.4, 0.5], "code": [0.3, 0.4]}
 
@@ -19,7 +19,7 @@ def scores() -> pd.DataFrame:
 
 
 def refused(scores: pd.DataFrame) -> str:
-    with pytest.raises(AnalysisError) as caught:
+    with pytest.raises(InputError) as caught:
         check_scores(scores)
     return str(caught.value)
 
@@ -123,8 +123,8 @@ def test_names_that_look_like_numbers_stay_text(scores, tmp_path):
 
 
 def test_files_that_are_not_tables_are_refused(tmp_path):
-    with pytest.raises(AnalysisError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         read_scores(tmp_path / "none.parquet")
     (tmp_path / "scores.parquet").write_bytes(b"not parquet")
-    with pytest.raises(AnalysisError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_scores(tmp_path / "scores.parquet")

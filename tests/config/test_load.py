@@ -10,16 +10,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
-from instruct_scaling.errors import InputError
 
 TEXT = """\
 study: small
 pools:
   own:
     sources:
-      - {type: embedded, records: 500}
+      - {type: synthetic, records: 500}
 bases:
   tiny: {type: tiny}
 arms:
@@ -32,10 +32,10 @@ arms:
 ladder: {start: 100, factor: 2, count: 3}
 evalset:
   sources:
-    - {type: embedded}
+    - {type: synthetic}
 judges:
   metric: {type: metric}
-heldout: {records: 100}
+validation: {records: 100}
 """
 
 
@@ -76,7 +76,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
         ("records: 100}", "records: 251}", 21, "251 records are more than half of pool"),
         (
-            "{type: embedded}",
+            "{type: synthetic}",
             "{type: file, path: nowhere.jsonl}",
             18,
             "no such file: nowhere.jsonl",
@@ -116,8 +116,8 @@ def test_two_mistakes_are_two_lines(tmp_path):
 def test_an_unknown_category_of_the_eval_set_gets_a_suggestion(tmp_path):
     said = complaint(
         tmp_path,
-        "    - {type: embedded}",
-        "    - {type: embedded}\n  categories: [math, sumarization]",
+        "    - {type: synthetic}",
+        "    - {type: synthetic}\n  categories: [math, sumarization]",
     )
     assert "unknown category 'sumarization'; did you mean 'summarization'?" in said
 
@@ -126,7 +126,7 @@ def test_a_category_of_ones_own_is_allowed(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(
         TEXT.replace(
-            "    - {type: embedded}", "    - {type: embedded}\n  categories: [math, haiku]"
+            "    - {type: synthetic}", "    - {type: synthetic}\n  categories: [math, haiku]"
         ),
         "utf-8",
     )

@@ -1,4 +1,8 @@
-"""The shell around every stage: options by typer, one way to report a mistake, exit codes."""
+"""The command `instruct-scaling`: every stage of the pipeline is a subcommand.
+
+A stage is one function whose parameters are its options. It is imported when it is called, so
+that `instruct-scaling --help` answers in a fraction of a second though torch takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,123 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
+import click
 import typer
+from typer.core import TyperGroup
 
-from instruct_scaling.errors import InputError, Interrupted
+from instruct_scaling.common.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_RETRY,
+    InputError,
+    Interrupted,
+)
 
-EXIT_BAD_INPUT = 2
-EXIT_RETRY = 75  # EX_TEMPFAIL: stopped from outside; the same command goes on from there
-EXIT_INTERRUPTED = 130
 
-log = logging.getLogger("instruct_scaling")
+@dataclass(frozen=True)
+class Subcommand:
+    """Where the function of a subcommand is, and the line that `--help` shows of it."""
+
+    function: str
+    help: str
+
+
+STAGES: dict[str, Subcommand] = {
+    "evalset": Subcommand("data.evalset.stage:evalset", "collect the eval items"),
+    "pool": Subcommand("data.pool.stage:pool", "load, filter and deduplicate instruction data"),
+    "validation-set": Subcommand(
+        "data.validation_set:validation_set", "draw the records that no run trains on"
+    ),
+    "subset": Subcommand("data.subset:subset", "draw the records of one run"),
+    "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
+    "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
+    "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
+    "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),
+    "scores": Subcommand("evaluation.scores:scores", "join all judgements into one table"),
+    "intermediate-scores": Subcommand(
+        "evaluation.intermediate_scores:intermediate_scores",
+        "join the scores of intermediate checkpoints",
+    ),
+    "validation-loss": Subcommand(
+        "evaluation.validation_loss:validation_loss", "join the validation losses of all runs"
+    ),
+    "curves": Subcommand("analysis.curves:curves", "estimate curves, intervals and verdicts"),
+    "costs": Subcommand("reporting.costs:costs", "join what the runs cost"),
+    "figures": Subcommand("analysis.figures.stage:figures", "draw the figures"),
+    "report": Subcommand("reporting.report.stage:report", "write the report"),
+    "budget": Subcommand("reporting.budget:budget", "print what a study will cost"),
+}
+DEVELOPMENT: dict[str, Subcommand] = {
+    "config-reference": Subcommand(
+        "config.reference:reference", "write docs/config.md and the JSON schema"
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose subcommands are imported when they are called."""
+
+    commands_by_name = STAGES | DEVELOPMENT
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the pipeline."""
+        return list(self.commands_by_name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command that knows its name and help line, and the rest once it is called."""
+        subcommand = self.commands_by_name.get(cmd_name.replace("_", "-"))
+        return None if subcommand is None else LazyCommand(cmd_name, subcommand)
+
+
+class LazyCommand(typer.core.TyperCommand):
+    """A subcommand whose options are read from its function when it is called."""
+
+    def __init__(self, name: str, subcommand: Subcommand) -> None:
+        super().__init__(name, help=subcommand.help)
+        self._subcommand = subcommand
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
+        """The context of the real command."""
+        return _command(load(self._subcommand)).make_context(info_name, args, *rest, **more)
+
+
+def load(subcommand: Subcommand) -> Callable[..., None]:
+    """The function of a subcommand; `analysis` is a package beside this one."""
+    module, name = subcommand.function.split(":")
+    if not module.startswith("analysis"):
+        module = f"instruct_scaling.{module}"
+    return getattr(import_module(module), name)
+
+
+def _command(function: Callable[..., None]) -> click.Command:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(function)
+    return typer.main.get_command(app)
+
+
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True
+)
+
+
+@app.callback()
+def _root() -> None:
+    """How much instruction data does each skill need? Stages in the order of the pipeline."""
 
 
 def _on_sigterm(signum: int, frame: Any) -> None:
     raise Interrupted("stopped by SIGTERM")
 
 
-def run_stage(stage: Callable[..., None]) -> None:
-    """Run one stage function as a command line program.
+def main() -> None:
+    """Run one subcommand.
 
-    Exit codes: 0 done, 2 bad input (one clear message on stderr), 75 stopped by SIGTERM after
-    saving (the same command goes on), 130 Ctrl-C.
+    Exit codes: 0 done, 2 bad input (one message on stderr), 75 stopped by SIGTERM after saving
+    (the same command goes on), 130 Ctrl-C.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
@@ -35,35 +134,35 @@ def run_stage(stage: Callable[..., None]) -> None:
     for noisy in ("httpx", "httpx2", "httpcore", "openai", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _on_sigterm)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(stage)
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
         # typer turns Ctrl-C into a returned exit code where it does not exit by itself
-        code = app(standalone_mode=False)
-        if code == EXIT_INTERRUPTED:
-            raise KeyboardInterrupt
-        if code:
-            sys.exit(code)
+        code = app(standalone_mode=False) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except PermissionError as error:
+        return EXIT_BAD_INPUT
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         print(
             f"error: {error.filename}: cannot be written or read ({error.strerror})\n"
-            "  fix: choose a folder you own, or mend its permissions",
+            "  fix: choose a folder you own, or change its permissions",
             file=sys.stderr,
         )
-        sys.exit(EXIT_BAD_INPUT)
+        return EXIT_BAD_INPUT
     except typer.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        return exit_.exit_code
     except Interrupted as stop:
         print(f"{stop}; run the same command again to go on", file=sys.stderr)
-        sys.exit(EXIT_RETRY)
+        return EXIT_RETRY
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        code = EXIT_INTERRUPTED
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # click's usage errors
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # usage errors of click
             error.show()
-            sys.exit(error.exit_code)
+            return error.exit_code
         raise
+    if code == EXIT_INTERRUPTED:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+    return code

@@ -13,5 +13,5 @@ rule base:
         base=lambda w: expand_study.as_json(STUDY.bases[w.base]),
         version=STAGE_VERSIONS["base"],
     shell:
-        "python -m instruct_scaling.base --base {params.base:q} --out {output.base:q}"
+        "python -m instruct_scaling base --base {params.base:q} --out {output.base:q}"
         " 2>&1 | tee {log:q}"

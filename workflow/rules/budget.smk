@@ -10,5 +10,5 @@ rule budget:
         study=lambda w: expand_study.as_json(STUDY),
         results=lambda w, output: folder_of(output),
     shell:
-        "python -m instruct_scaling.budget --study-config {params.study:q}"
+        "python -m instruct_scaling budget --study-config {params.study:q}"
         " --results {params.results:q} 2>&1 | tee {log:q}"

@@ -12,9 +12,9 @@ JUDGEMENTS = [
 TRAINED = [
     f"{RESULTS}/runs/{run.folder}/train.json" for run in expand_study.tuned_runs(STUDY)
 ]
-PERCENTS = STUDY.along.percents()
-ALONG = [
-    f"{RESULTS}/runs/{run.folder}/along/{percent}/judgements/{judge}.jsonl"
+PERCENTS = STUDY.intermediate_checkpoints.percents()
+INTERMEDIATE = [
+    f"{RESULTS}/runs/{run.folder}/intermediate/{percent}/judgements/{judge}.jsonl"
     for run in expand_study.tuned_runs(STUDY)
     for percent in PERCENTS
     for judge in STUDY.judges
@@ -29,11 +29,11 @@ def model_of(wildcards):
     return f"{RESULTS}/runs/{wildcards.arm}/n{wildcards.scale}/s{wildcards.seed}/model"
 
 
-def heldout_of(wildcards):
-    """The held-out records of an arm's pool, if the study keeps any."""
-    if STUDY.heldout.records == 0:
+def validation_of(wildcards):
+    """The validation records of an arm's pool, if the study keeps any."""
+    if STUDY.validation.records == 0:
         return []
-    return [f"{RESULTS}/pools/{STUDY.arms[wildcards.arm].pool}/heldout.parquet"]
+    return [f"{RESULTS}/pools/{STUDY.arms[wildcards.arm].pool}/validation_set.parquet"]
 
 
 def folder_of(files):
@@ -42,7 +42,7 @@ def folder_of(files):
 
 
 def print_plan():
-    from instruct_scaling.budget import as_text, plan
+    from instruct_scaling.reporting.budget import as_text, plan
 
     if workflow.dryrun:
         print(as_text(STUDY, plan(STUDY, Path(RESULTS))), file=sys.stderr)

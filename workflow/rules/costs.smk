@@ -13,4 +13,4 @@ rule costs:
     params:
         version=STAGE_VERSIONS["costs"],
     shell:
-        "python -m instruct_scaling.costs {input.train:q} --out {output.costs:q} 2>&1 | tee {log:q}"
+        "python -m instruct_scaling costs {input.train:q} --out {output.costs:q} 2>&1 | tee {log:q}"

@@ -18,5 +18,5 @@ rule curves:
         folder=lambda w, output: folder_of(output.tables),
         version=STAGE_VERSIONS["curves"],
     shell:
-        "python -m analysis.curves {input.scores:q} --options {params.options:q}"
+        "python -m instruct_scaling curves {input.scores:q} --options {params.options:q}"
         " --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -12,5 +12,5 @@ rule evalset:
         evalset=lambda w: expand_study.as_json(STUDY.evalset),
         version=STAGE_VERSIONS["evalset"],
     shell:
-        "python -m instruct_scaling.evalset --evalset {params.evalset:q}"
+        "python -m instruct_scaling evalset --evalset {params.evalset:q}"
         " --out-items {output.eval_items:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"

@@ -2,8 +2,8 @@ rule figures:
     input:
         tables=rules.curves.output.tables,
         costs=rules.costs.output.costs,
-        losses=rules.losses.output.losses,
-        along=rules.along.output.along if PERCENTS else [],
+        validation_loss=rules.validation_loss.output.table,
+        intermediate_scores=rules.intermediate_scores.output.table if PERCENTS else [],
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:
@@ -28,10 +28,10 @@ rule figures:
         tables=lambda w, input: folder_of(input.tables),
         audits=lambda w, input: [f"--audit={path}" for path in input.audits],
         # A table that an earlier config has left is not this study's.
-        without=[] if PERCENTS else ["--without=along"],
+        without=[] if PERCENTS else ["--without=intermediate_scores"],
         version=STAGE_VERSIONS["figures"],
     shell:
-        "python -m analysis.figures --tables {params.tables:q} --options {params.options:q}"
+        "python -m instruct_scaling figures --tables {params.tables:q} --options {params.options:q}"
         " --interval {params.interval} --title {params.title:q} {params.audits:q}"
         " {params.without:q}"
         " --out {output.figures:q} 2>&1 | tee {log:q}"

@@ -5,11 +5,11 @@ rule finetune:
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing anew.
         records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
-        heldout=heldout_of,
+        validation=validation_of,
     output:
         model=directory(f"{RUN}/model"),
         train=f"{RUN}/train.json",
-        along=[directory(f"{RUN}/along/{percent}/model") for percent in PERCENTS],
+        intermediate=[directory(f"{RUN}/intermediate/{percent}/model") for percent in PERCENTS],
     log:
         f"{RESULTS}/logs/finetune/{{arm}}-n{{scale}}-s{{seed}}.log",
     conda:
@@ -29,19 +29,19 @@ rule finetune:
         template=lambda w: STUDY.arms[w.arm].template,
         order_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "order"),
         init_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "init"),
-        heldout=lambda w, input: [f"--heldout={path}" for path in input.heldout],
-        evaluations=STUDY.heldout.evaluations,
+        validation=lambda w, input: [f"--validation={path}" for path in input.validation],
+        evaluations=STUDY.validation.evaluations,
         identity=lambda w: expand_study.run_identity(
             STUDY, expand_study.Run(w.arm, int(w.scale), int(w.seed))
         ),
         work=f"{RESULTS}/.work/finetune/{{arm}}-n{{scale}}-s{{seed}}",
         version=STAGE_VERSIONS["finetune"],
     shell:
-        "python -m instruct_scaling.finetune --base {input.base:q} --records {input.records:q}"
+        "python -m instruct_scaling finetune --base {input.base:q} --records {input.records:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
         " --identity-json {params.identity:q} --work {params.work:q}"
-        ' --along "{output.along:q}" --ranks {resources.ranks} --launcher {resources.launcher}'
+        ' --intermediate "{output.intermediate:q}" --ranks {resources.ranks} --launcher {resources.launcher}'
         " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
-        " {params.heldout:q} --heldout-evaluations {params.evaluations}"
+        " {params.validation:q} --validation-evaluations {params.evaluations}"
         " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"

@@ -1,6 +1,6 @@
 rule judge:
     input:
-        responses=rules.respond.output.responses,
+        responses=rules.generate.output.responses,
         eval_items=rules.evalset.output.eval_items,
     output:
         judgements=f"{RUN}/judgements/{{judge}}.jsonl",
@@ -18,6 +18,6 @@ rule judge:
         work=f"{RESULTS}/.work/judge/{{arm}}-n{{scale}}-s{{seed}}-{{judge}}",
         version=STAGE_VERSIONS["judge"],
     shell:
-        "python -m instruct_scaling.judge --judge {params.judge:q} --name {wildcards.judge}"
+        "python -m instruct_scaling judge --judge {params.judge:q} --name {wildcards.judge}"
         " --items {input.eval_items:q} --responses {input.responses:q} --seed {params.seed}"
         " --work {params.work:q} --out {output.judgements:q} 2>&1 | tee {log:q}"

@@ -16,5 +16,5 @@ rule pool:
         pool=lambda w: expand_study.as_json(STUDY.pools[w.pool]),
         version=STAGE_VERSIONS["pool"],
     shell:
-        "python -m instruct_scaling.pool --pool {params.pool:q} --evalset {input.eval_items:q}"
+        "python -m instruct_scaling pool --pool {params.pool:q} --evalset {input.eval_items:q}"
         " --out-records {output.records:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"

@@ -30,7 +30,7 @@ rule report:
         tables=lambda w, input: folder_of(input.tables),
         version=STAGE_VERSIONS["report"],
     shell:
-        "python -m instruct_scaling.report --study-config {params.study:q}"
+        "python -m instruct_scaling report --study-config {params.study:q}"
         " --tables {params.tables:q} --figures {input.figures:q}"
         ' --pool-audits "{input.pools:q}" --evalset-items {input.eval_items:q}'
         ' --evalset-audit {input.evalset:q} --responses "{input.responses:q}"'

@@ -19,5 +19,5 @@ rule scores:
         responses=lambda w, input: [f"--responses={path}" for path in input.responses],
         version=STAGE_VERSIONS["scores"],
     shell:
-        "python -m instruct_scaling.scores --study {params.study:q} --items {input.eval_items:q}"
+        "python -m instruct_scaling scores --study {params.study:q} --items {input.eval_items:q}"
         " {params.responses:q} --out {output.parquet:q} {input.judgements:q} 2>&1 | tee {log:q}"

@@ -1,7 +1,7 @@
 rule subset:
     input:
         records=lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records",
-        heldout=heldout_of,
+        validation=validation_of,
     output:
         subset=f"{RUN}/subset.parquet",
     log:
@@ -13,8 +13,8 @@ rule subset:
         runtime=30,
     params:
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "subset"),
-        heldout=lambda w, input: [f"--heldout={path}" for path in input.heldout],
+        validation=lambda w, input: [f"--validation={path}" for path in input.validation],
         version=STAGE_VERSIONS["subset"],
     shell:
-        "python -m instruct_scaling.subset --records {input.records:q} --scale {wildcards.scale}"
-        " --seed {params.seed} {params.heldout:q} --out {output.subset:q} 2>&1 | tee {log:q}"
+        "python -m instruct_scaling subset --records {input.records:q} --scale {wildcards.scale}"
+        " --seed {params.seed} {params.validation:q} --out {output.subset:q} 2>&1 | tee {log:q}"

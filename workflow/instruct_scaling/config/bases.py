@@ -12,7 +12,7 @@ from instruct_scaling.config.strict import Strict
 class TinyBase(Strict):
     """A small BLOOM with its own byte-level BPE, trained briefly on plain text.
 
-    The text is the embedded generator's prose (no instructions), so that scale 0 is a language
+    The text is the synthetic generator's prose (no instructions), so that scale 0 is a language
     model and not noise.
     """
 
@@ -28,7 +28,7 @@ class TinyBase(Strict):
     text_documents: int = Field(20_000, gt=0)
     """Plain-text documents to train on."""
     steps: int = Field(200, ge=0)
-    """Optimiser steps of the causal-LM training."""
+    """Optimizer steps of the causal-LM training."""
     batch_tokens: int = Field(2048, gt=0)
     """Tokens per step."""
     learning_rate: float = Field(3e-3, gt=0)

@@ -9,10 +9,10 @@ from pydantic import Field
 from instruct_scaling.config.strict import Strict
 
 
-class EmbeddedEval(Strict):
+class SyntheticEval(Strict):
     """Items from the built-in generator, with references and checks."""
 
-    type: Literal["embedded"]
+    type: Literal["synthetic"]
     items_per_category: int = Field(40, gt=0)
     """Items of each category."""
     seed: int = 0
@@ -68,7 +68,7 @@ class EvalUrl(Strict):
     """As for a local file."""
 
 
-EvalSource = Annotated[EmbeddedEval | EvalFile | EvalUrl, Field(discriminator="type")]
+EvalSource = Annotated[SyntheticEval | EvalFile | EvalUrl, Field(discriminator="type")]
 
 
 class EvalSet(Strict):

@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from instruct_scaling.categories import CATEGORIES, canonical_category
+from instruct_scaling.common.categories import CATEGORIES, canonical_category
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.evalset import EvalFile
 from instruct_scaling.config.judges import MetricJudge
-from instruct_scaling.config.pools import EmbeddedSource, FileSource
+from instruct_scaling.config.pools import FileSource, SyntheticSource
 from instruct_scaling.config.study import Study
-from instruct_scaling.errors import InputError
 
 Location = tuple[str | int, ...]
 
@@ -100,20 +100,20 @@ def _inconsistencies(study: Study) -> list[tuple[Location, str]]:
     largest = study.ladder.values()[-1]
     for name in sorted({arm.pool for arm in study.arms.values()} & set(study.pools)):
         sources = study.pools[name].sources
-        if all(isinstance(source, EmbeddedSource) for source in sources):
+        if all(isinstance(source, SyntheticSource) for source in sources):
             size = sum(source.records for source in sources)
-            kept_out = study.heldout.records
+            kept_out = study.validation.records
             if kept_out > size // 2:
                 message = (
                     f"{kept_out} records are more than half of pool {name!r}, which has {size}; at "
                     f"most half of each category is held out"
                 )
-                found.append((("heldout", "records"), message))
+                found.append((("validation", "records"), message))
             elif largest + kept_out > size:
                 beside = f", {kept_out} of them held out" if kept_out else ""
                 message = (
                     f"scale {largest} is larger than pool {name!r}, which has {size} records"
-                    f"{beside}; lower the ladder{' or `heldout.records`' if kept_out else ''}, or "
+                    f"{beside}; lower the ladder{' or `validation.records`' if kept_out else ''}, or "
                     f"raise `pools.{name}.sources`"
                 )
                 found.append((("ladder",), message))

@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from instruct_scaling.config.strict import Strict
 
 
-class EmbeddedSource(Strict):
+class SyntheticSource(Strict):
     """Instruction records written by the built-in generator (Chinese and English)."""
 
-    type: Literal["embedded"]
+    type: Literal["synthetic"]
     records: int = Field(24_000, gt=0)
     """How many records to write, spread evenly over the study's categories."""
     seed: int = 0
@@ -35,7 +35,7 @@ class FileSource(Strict):
     `{information_extraction: extraction}`."""
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
-    cut_endings: list[Annotated[str, Field(min_length=1)]] = []
+    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
     """Strings to cut from the end of instruction, input and output, for instance the end mark of
     another model's format: `["<|endoftext|>"]`."""
     limit: int | None = Field(None, gt=0)
@@ -63,7 +63,7 @@ class HubSource(Strict):
     """As for a file source."""
     language: str | None = None
     """As for a file source."""
-    cut_endings: list[Annotated[str, Field(min_length=1)]] = []
+    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
     """As for a file source."""
     limit: int | None = Field(None, gt=0)
     """As for a file source."""
@@ -71,7 +71,7 @@ class HubSource(Strict):
     """As for a file source."""
 
 
-Source = Annotated[EmbeddedSource | FileSource | HubSource, Field(discriminator="type")]
+Source = Annotated[SyntheticSource | FileSource | HubSource, Field(discriminator="type")]
 
 
 class Filters(Strict):

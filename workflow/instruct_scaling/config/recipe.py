@@ -53,15 +53,15 @@ class Recipe(Strict):
     tuning: Tuning = FullTuning(method="full")
     """What is trained."""
     batch_size: int | None = Field(64, gt=0)
-    """Examples per optimiser step, over all ranks and accumulation steps together. Set it to null
+    """Examples per optimizer step, over all ranks and accumulation steps together. Set it to null
     to count `batch_tokens`."""
     batch_tokens: int | None = Field(None, gt=0)
-    """Tokens per optimiser step, in place of `batch_size`: a step takes the next examples of the
+    """Tokens per optimizer step, in place of `batch_size`: a step takes the next examples of the
     order while their tokens (prompt, answer and end token) stay within it, at least one."""
     epochs: float | None = Field(2, gt=0)
     """Passes over the subset: compute grows with scale. Set it to null to hold `steps` fixed."""
     steps: int | None = Field(None, gt=0)
-    """Optimiser steps at every scale, in place of `epochs`: compute is the same at every scale."""
+    """Optimizer steps at every scale, in place of `epochs`: compute is the same at every scale."""
     learning_rate: float = Field(3e-6, gt=0)
     """Peak learning rate of AdamW."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"

@@ -1,6 +1,6 @@
 """Write what the config models say: a JSON Schema for editors and docs/config.md for people.
 
-`python -m instruct_scaling.config.reference` writes both; a test keeps them in step.
+`instruct-scaling config-reference` writes both; a test keeps them in step.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from instruct_scaling.cli import run_stage
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import atomic_path
 from instruct_scaling.config.study import Study
-from instruct_scaling.errors import InputError
-from instruct_scaling.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -34,7 +33,7 @@ Files named in a study are looked up from the folder where Snakemake runs. What 
 not change a result: ranks, GPUs, partitions, memory and time stand in a profile
 (`workflow/profiles/`), keys and endpoints in the environment.
 
-*Written from the config models by `python -m instruct_scaling.config.reference`.*
+*Written from the config models by `instruct-scaling config-reference`.*
 """
 
 
@@ -142,7 +141,7 @@ def _type(node: dict[str, Any]) -> str:
     return f"{kind} {', '.join(bounds)}".strip()
 
 
-def main(
+def reference(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether they are up to date.")
     ] = False,
@@ -155,7 +154,3 @@ def main(
             raise InputError("not in step with the config models", where=path, fix="make format")
         with atomic_path(path) as temporary:
             temporary.write_text(text, "utf-8")
-
-
-if __name__ == "__main__":
-    run_stage(main)

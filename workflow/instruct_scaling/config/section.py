@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from instruct_scaling.errors import InputError
+from instruct_scaling.common.errors import InputError
 
 Section = TypeVar("Section", bound=BaseModel)
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pydantic import Field
 
 from analysis.options import CurveOptions, FigureOptions
-from instruct_scaling.config.along import Along
+from instruct_scaling.common.seeds import PURPOSES, Purpose
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.budget import Budget
 from instruct_scaling.config.evalset import EvalSet
-from instruct_scaling.config.heldout import Heldout
+from instruct_scaling.config.generate import Generate
+from instruct_scaling.config.intermediate import IntermediateCheckpoints
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
-from instruct_scaling.config.respond import Respond
 from instruct_scaling.config.strict import Name, Strict
 from instruct_scaling.config.tracking import Tracking
-from instruct_scaling.seeds import PURPOSES, Purpose
+from instruct_scaling.config.validation import Validation
 
 
 class Arm(Strict):
@@ -67,13 +67,13 @@ class Study(Strict):
     """The scales."""
     seeds: Seeds = Seeds()
     """Replicates and what varies between them."""
-    heldout: Heldout = Heldout()
+    validation: Validation = Validation()
     """Records that no run trains on, to measure the loss on."""
-    along: Along = Along()
+    intermediate_checkpoints: IntermediateCheckpoints = IntermediateCheckpoints()
     """Points along the way of every run."""
     evalset: EvalSet
     """What every run is asked."""
-    respond: Respond = Respond()
+    generate: Generate = Generate()
     """How a model answers."""
     judges: dict[Name, Judge] = Field(min_length=1)
     """Who scores the answers, by name."""

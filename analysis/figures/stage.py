@@ -1,0 +1,65 @@
+"""The figures stage: every figure of a folder of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from analysis.errors import InputError, unknown_option
+from analysis.figures.drawing import draw_all, draw_paper
+from analysis.options import FigureOptions
+
+Out = Annotated[Path, typer.Option(help="Folder of the figures.")]
+Options = Annotated[str, typer.Option(help="Figure options as JSON; see docs/config.md.")]
+
+
+def figures(
+    tables: Annotated[Path, typer.Option(help="Folder with curves.csv and others.")],
+    out: Out,
+    options: Options = "{}",
+    audits: Annotated[
+        list[Path] | None, typer.Option("--audit", help="A pool's audit.json; repeatable.")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="A table to pass over though it is there; repeatable."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Name of the study.")] = "",
+    interval: Annotated[
+        float | None, typer.Option(help="Coverage of the tables' intervals, such as 0.9.")
+    ] = None,
+) -> None:
+    """Draw every figure that the tables allow."""
+    if not tables.is_dir():
+        raise InputError("no such folder", where=tables, fix="write the tables first")
+    written = draw_all(tables, out, _options(options), audits or [], title, interval, without or [])
+    if len(written) == 1:
+        raise InputError(
+            "no table that a figure is drawn from", where=tables, fix="write the tables first"
+        )
+    _report(written)
+
+
+def paper(out: Out, options: Options = "{}") -> None:
+    """Draw the paper's Figure 1 from its published numbers."""
+    _report(draw_paper(out, _options(options)))
+
+
+def _options(text: str) -> FigureOptions:
+    try:
+        return FigureOptions.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            key = str(first["loc"][0])
+            raise unknown_option(key, FigureOptions.model_fields, "--options") from error
+        place = ".".join(str(part) for part in first["loc"]) or "--options"
+        raise InputError(first["msg"], where=f"figures.{place}") from error
+
+
+def _report(paths: list[Path]) -> None:
+    for path in paths:
+        print(path)

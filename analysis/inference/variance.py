@@ -1,0 +1,117 @@
+"""variance.csv: the parts of items, runs, their interaction and the judge in a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.inference.arm_curves import ArmCurves
+from analysis.inference.covariance import Covariance
+from analysis.tables import OVERALL
+
+COMPONENTS = ("item", "run", "item_x_run", "judge")
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Repeats of one judge on one response.
+
+    Attributes:
+        variance: variance between repeats, pooled over responses; NaN without repeats.
+        number: mean number of repeats with a score.
+    """
+
+    variance: float
+    number: float
+
+
+def repeat_variances(scores: pd.DataFrame) -> dict[tuple[str, str, str], Repeats]:
+    """Judge noise by (judge, arm, category)."""
+    key = ["judge", "arm", "category"]
+    cells = scores.groupby([*key, "scale", "seed", "item"], observed=True)["score"]
+    counted = cells.agg(["count", "var"]).reset_index()
+    counted = counted[counted["count"] > 0]
+    counted["df"] = counted["count"] - 1
+    counted["squares"] = counted["df"] * counted["var"].fillna(0.0)
+    pooled = counted.groupby(key).agg(
+        df=("df", "sum"), sum_squared_lengths=("squares", "sum"), number=("count", "mean")
+    )
+    return {
+        (str(judge), str(arm), str(category)): Repeats(
+            row.sum_squared_lengths / row.df if row.df else np.nan, float(row.number)
+        )
+        for (judge, arm, category), row in zip(
+            pooled.index, pooled.itertuples(index=False), strict=True
+        )
+    }
+
+
+def variance_rows(
+    panel: ArmCurves, repeats: dict[tuple[str, str, str], Repeats]
+) -> list[dict[str, Any]]:
+    """Four rows per category (item, run, item_x_run, judge), and their means for overall."""
+    parts: dict[str, tuple[dict[str, float], str]] = {}
+    for name, curve in panel.curves.items():
+        if name == OVERALL:
+            continue
+        if curve.covariance is None:
+            parts[name] = (dict.fromkeys(COMPONENTS, np.nan), curve.note)
+        else:
+            of_judge = repeats.get(
+                (panel.cube.judge, panel.cube.arm, name), Repeats(np.nan, np.nan)
+            )
+            parts[name] = _split(curve.covariance, of_judge)
+    table = pd.DataFrame([part for part, _ in parts.values()])
+    notes = sorted({note for _, note in parts.values() if note})
+    parts[OVERALL] = (
+        {c: float(table[c].mean()) for c in COMPONENTS},
+        "; ".join(["mean of the categories' variances", *notes]),
+    )
+    return [row for name, part in parts.items() for row in _rows(panel, name, *part)]
+
+
+def _split(covariance: Covariance, repeats: Repeats) -> tuple[dict[str, float], str]:
+    """Components of the variance of one score (one repeat) inside a scale."""
+    k, s = covariance.n_scales, covariance.n_seeds
+    items = covariance.sample.n_items
+    of_item = float(np.diag(covariance.items).mean()) * items
+    judge = repeats.variance
+    if s == 1:
+        note = "one seed: the item part holds item-by-run noise too; run noise is unmeasured"
+        parts = {"item": of_item, "run": np.nan, "item_x_run": np.nan, "judge": judge}
+        if np.isfinite(judge):
+            parts["item"] = max(0.0, of_item - judge / repeats.number)
+        return parts, note
+    item_run = (covariance.within.noise * (k - 1) + covariance.between.noise) / k * items
+    run = (covariance.within.variance * (k - 1) + covariance.between.variance) / k
+    note = ""
+    of_judge = 0.0
+    if np.isfinite(judge):
+        of_judge = judge / repeats.number
+    else:
+        note = "no repeats: item_x_run holds the judge's noise too"
+    return {
+        "item": max(0.0, of_item - item_run / s),
+        "run": run,
+        "item_x_run": max(0.0, item_run - of_judge),
+        "judge": judge,
+    }, note
+
+
+def _rows(panel: ArmCurves, name: str, parts: dict[str, float], note: str) -> list[dict[str, Any]]:
+    total = float(np.nansum(list(parts.values())))
+    return [
+        {
+            "judge": panel.cube.judge,
+            "arm": panel.cube.arm,
+            "category": name,
+            "component": component,
+            "variance": parts[component],
+            "share": parts[component] / total if total > 0 else np.nan,
+            "note": note,
+        }
+        for component in COMPONENTS
+    ]

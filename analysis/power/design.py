@@ -1,0 +1,115 @@
+"""Precision of the tail slope as a function of items and seeds, and what a design can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.covariance import Covariance
+
+_SEEDS = np.arange(1, 41)
+ITEM_GRID = np.unique(np.round(np.geomspace(10, 100_000, 300)).astype(int))
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variance of the tail slope: item / N + (run + item_run / N) / S.
+
+    Attributes:
+        item: variance between items of their own tail slope.
+        run: variance that the runs of one seed bring.
+        item_run: variance that item-by-run noise (sampling, judge) brings per item and seed.
+        run_measured: False when run noise was neither measured nor stated.
+        run_known: True when run noise is stated rather than estimated (no loss of df).
+    """
+
+    item: float
+    run: float
+    item_run: float
+    run_measured: bool = True
+    run_known: bool = False
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Standard error and degrees of freedom of the tail slope, arrays of one shape."""
+
+    se: np.ndarray
+    df: np.ndarray
+
+
+def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
+    """Components of the tail slope, measured on a pilot; items are counted per category."""
+    weights = slope_weights(scales, tail_scales(scales))
+    across = float(weights @ weights)
+    items = covariance.sample.n_items / covariance.n_strata
+    total = float(weights @ covariance.items @ weights) * items
+    item_run = across * covariance.within.noise * items
+    return Components(
+        item=max(0.0, total - item_run / covariance.n_seeds),
+        run=across * covariance.within.variance,
+        item_run=item_run,
+        run_measured=covariance.n_seeds > 1 or covariance.within.runs > 0,
+        run_known=covariance.n_seeds == 1,
+    )
+
+
+def precision(
+    components: Components, n_scales: int, items: np.ndarray, seeds: np.ndarray
+) -> Precision:
+    """Precision at the given numbers of items and seeds (arrays that broadcast)."""
+    items, seeds = np.asarray(items, float), np.asarray(seeds, float)
+    of_items = components.item / items
+    of_runs = (components.run + components.item_run / items) / seeds
+    variance = of_items + of_runs
+    run_df = np.maximum(1.0, (seeds - 1) * (n_scales - 1))
+    divisor = of_items**2 / np.maximum(1.0, items - 1)
+    if not components.run_known:
+        # With one seed the run part cannot be estimated, and none is counted in the df.
+        divisor = divisor + np.where(seeds > 1, of_runs**2 / run_df, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(divisor > 0, variance**2 / divisor, np.inf)
+    return Precision(np.sqrt(variance), np.maximum(1.0, df))
+
+
+def detectable(measured: Precision, level: float, power: float) -> np.ndarray:
+    """Smallest slope that a one-sided test at `level` finds with the given power."""
+    return (stdtrit(measured.df, 1 - level) + stdtrit(measured.df, power)) * measured.se
+
+
+def power_within(measured: Precision, margin: float, level: float) -> np.ndarray:
+    """Power to show that a slope of 0 lies within the margin (two one-sided tests)."""
+    with np.errstate(divide="ignore"):  # scores without noise: any slope shows itself
+        room = margin / measured.se - stdtrit(measured.df, 1 - level)
+    return np.maximum(0.0, 2 * stdtr(measured.df, room) - 1)
+
+
+def power_above(measured: Precision, slope: float, level: float) -> np.ndarray:
+    """Power to show that a slope of this size is above 0."""
+    with np.errstate(divide="ignore"):
+        return stdtr(measured.df, slope / measured.se - stdtrit(measured.df, 1 - level))
+
+
+def required_sample_size(
+    components: Components, n_scales: int, margin: float, level: float, power: float
+) -> tuple[int, int] | None:
+    """Items per category and seeds that would show a slope of 0 to lie within the margin.
+
+    Runs are dear and items cheap: of all designs, the one with the fewest seeds whose items are
+    at most twice what any number of seeds could bring them down to. At that precision a slope of
+    twice the margin is found as well. None when training noise is unmeasured, or when no design
+    of up to 100,000 items and 40 seeds is enough.
+    """
+    if not components.run_measured:
+        return None
+    seeds = _SEEDS if components.run_known else _SEEDS[1:]
+    grid = precision(components, n_scales, ITEM_GRID[:, None], seeds[None, :])
+    enough = power_within(grid, margin, level) >= power
+    items = np.where(enough.any(0), ITEM_GRID[np.argmax(enough, axis=0)], np.inf)
+    if not np.isfinite(items).any():
+        return None
+    chosen = int(np.argmax(items <= 2 * items.min()))
+    return int(items[chosen]), int(seeds[chosen])

@@ -1,0 +1,236 @@
+"""fits.csv: curves through the means by generalized least squares, dropped when they misfit."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analysis.inference.arm_curves import ArmCurves, Curve
+from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.covariance import Covariance
+from analysis.options import CurveOptions
+from analysis.scaling_laws.families import FAMILIES, Family
+
+KEPT, DROPPED, REFUSED = "kept", "dropped", "refused"
+
+
+@dataclass(frozen=True)
+class FamilyFit:
+    """One family on one curve.
+
+    Attributes:
+        parameters: (p,) at the measured means; None when refused.
+        draws: (B, p) at draws of the means; None when refused.
+        resampled: (R, p) at bootstrap replicates of the means, as a check; None when absent.
+    """
+
+    family: Family
+    status: str
+    reason: str
+    parameters: np.ndarray | None = None
+    draws: np.ndarray | None = None
+    resampled: np.ndarray | None = None
+    chi2: float = np.nan
+    p_misfit: float = np.nan
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """All families on one curve; `refusal` says why nothing may be fitted (else empty)."""
+
+    fits: list[FamilyFit]
+    refusal: str
+
+    @property
+    def kept(self) -> list[FamilyFit]:
+        """The families that survived."""
+        return [fit for fit in self.fits if fit.status == KEPT]
+
+    @property
+    def tried(self) -> int:
+        """How many families had enough scales to be tried."""
+        return sum(fit.status != REFUSED for fit in self.fits)
+
+
+def fit_curve(
+    covariance: Covariance | None,
+    scales: np.ndarray,
+    verdict: str,
+    options: CurveOptions,
+    seed_text: str,
+    replicates: np.ndarray | None = None,
+) -> CurveFit:
+    """Fit the families that the options name.
+
+    Args:
+        verdict: the curve's verdict; a non-monotone curve is not fitted.
+        seed_text: names the curve, so that its draws do not depend on what else is in the table.
+        replicates: (R, K) bootstrap replicates of the means, refitted as a check.
+    """
+    refusal = _refusal(covariance, scales, verdict)
+    if refusal:
+        refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
+        return CurveFit(refused, refusal)
+    df = covariance.contrast(slope_weights(scales, tail_scales(scales))).df
+    matrix = shrunk(covariance)
+    whiten = np.linalg.inv(np.linalg.cholesky(matrix))
+    draws = draw_means(covariance.means, matrix, df, options, seed_text)
+    x = scales / scales[-1]
+    if replicates is None:
+        replicates = np.empty((0, len(scales)))
+    stacked = np.vstack([covariance.means, draws, replicates])
+    fits = [
+        _fit_family(FAMILIES[name], x, stacked, whiten, df, options) for name in options.families
+    ]
+    if all(fit.status != KEPT for fit in fits):
+        tried = any(fit.status == DROPPED for fit in fits)
+        refusal = "no family fits" if tried else "too few scales for any family"
+    return CurveFit(fits, refusal)
+
+
+def _refusal(covariance: Covariance | None, scales: np.ndarray, verdict: str) -> str:
+    if len(scales) < 2:
+        return "one scale only"
+    if covariance is None or not covariance.total.any():
+        return "the noise is not known"
+    if verdict == "non-monotone":
+        return "the curve is not monotone"
+    return ""
+
+
+def shrunk(covariance: Covariance) -> np.ndarray:
+    """(K, K) covariance fit for inversion: that of items drawn towards equal correlation.
+
+    With G clusters the weight of the drawn-to matrix is K / (G + K); it vanishes with many items
+    and keeps the matrix regular with few.
+    """
+    items, k = covariance.items, covariance.n_scales
+    weight = k / (len(covariance.sample.strata) + k)
+    spread = np.sqrt(np.diag(items))
+    if k > 1 and spread.all():
+        correlation = items / np.outer(spread, spread)
+        shared = (correlation.sum() - k) / (k * (k - 1))
+        shared = float(np.clip(shared, -0.5 / (k - 1), 0.95))
+        even = np.outer(spread, spread) * (shared + (1 - shared) * np.eye(k))
+    else:
+        even = np.diag(np.maximum(np.diag(items), np.diag(items).max()))
+    matrix = (1 - weight) * items + weight * even + covariance.runs
+    # A hair of the mean variance keeps the Cholesky factor real for means without any noise.
+    return matrix + np.eye(k) * np.trace(matrix) / k * 1e-9
+
+
+def draw_means(
+    means: np.ndarray, matrix: np.ndarray, df: float, options: CurveOptions, seed_text: str
+) -> np.ndarray:
+    """(B, K) draws around the means, multivariate t with the covariance's degrees of freedom."""
+    digest = hashlib.blake2b(
+        f"{options.bootstrap_seed}/{seed_text}".encode(), digest_size=8
+    ).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "big"))
+    normal = rng.standard_normal((options.fit_draws, len(means)))
+    if np.isfinite(df):
+        normal /= np.sqrt(rng.chisquare(df, size=(options.fit_draws, 1)) / df)
+    return means + normal @ np.linalg.cholesky(matrix).T
+
+
+def _fit_family(
+    family: Family,
+    x: np.ndarray,
+    stacked: np.ndarray,
+    whiten: np.ndarray,
+    df: float,
+    options: CurveOptions,
+) -> FamilyFit:
+    """One family at the means (row 0), at their draws and at bootstrap replicates."""
+    if len(x) < family.least_scales:
+        reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
+        return FamilyFit(family, REFUSED, reason)
+    fitted = family.fit(x, stacked, whiten)
+    last = 1 + options.fit_draws
+    free = len(x) - len(family.names)
+    chi2 = float(fitted.chi2[0])
+    p_misfit = float(stats.f.sf(chi2 / free, free, df))
+    reason = ""
+    if p_misfit < options.misfit_level:
+        reason = f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}"
+    elif jumps(family, fitted.parameters[0], x):
+        reason = "jumps from below .1 to above .9 between two scales: nothing was seen on its way"
+    return FamilyFit(
+        family,
+        DROPPED if reason else KEPT,
+        reason,
+        fitted.parameters[0],
+        fitted.parameters[1:last],
+        fitted.parameters[last:] if len(stacked) > last else None,
+        chi2,
+        p_misfit,
+    )
+
+
+def jumps(family: Family, parameters: np.ndarray, x: np.ndarray) -> bool:
+    """Whether a curve rises from .1 to .9 within less than one step of the ladder x.
+
+    Two points on either side of a jump fix its height alone; few degrees of freedom may keep such
+    a curve from being rejected, but its path and what follows are made up.
+    """
+    low, high = (float(family.inverse(parameters[None], score)[0]) for score in (0.1, 0.9))
+    return bool(np.isfinite(high) and high / low < (x[1:] / x[:-1]).min())
+
+
+def fit_panel(
+    panel: ArmCurves,
+    verdicts: dict[str, str],
+    replicates: dict[str, np.ndarray],
+    options: CurveOptions,
+) -> dict[str, CurveFit]:
+    """Fits of every curve of a panel, given its verdict and its bootstrap replicates."""
+    n_scales = len(panel.cube.scales)
+    return {
+        name: fit_curve(
+            _noise(curve, options),
+            panel.cube.scales,
+            verdicts[name],
+            options,
+            f"{panel.cube.judge}/{panel.cube.arm}/{name}",
+            replicates[name][: options.fit_draws, -n_scales:] if name in replicates else None,
+        )
+        for name, curve in panel.curves.items()
+    }
+
+
+def _noise(curve: Curve, options: CurveOptions) -> Covariance | None:
+    return None if curve.missing.max() > options.missing_limit else curve.covariance
+
+
+def fit_rows(panel: ArmCurves, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
+    """One row per category and family."""
+    return [
+        {
+            "judge": panel.cube.judge,
+            "arm": panel.cube.arm,
+            "category": name,
+            "family": fit.family.name,
+            "parameters": describe(fit.family.names, fit.parameters),
+            "n_scales": len(panel.cube.scales),
+            "n_parameters": len(fit.family.names),
+            "chi2": fit.chi2,
+            "p_misfit": fit.p_misfit,
+            "status": fit.status,
+            "reason": fit.reason,
+        }
+        for name, curve_fit in fits.items()
+        for fit in curve_fit.fits
+    ]
+
+
+def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:
+    """Parameters as `name=value; ...`; records count in multiples of the largest scale."""
+    if parameters is None:
+        return ""
+    return "; ".join(
+        f"{name}={value:.6g}" for name, value in zip(names, parameters.tolist(), strict=True)
+    )

@@ -1,0 +1,231 @@
+"""The eval set: names folded, broken lines reported, nothing silently missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import sha256_file
+from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.data.evalset import read_items
+from instruct_scaling.data.evalset.build import build_evalset
+
+BELLE_FIELDS = {"prompt": "question", "category": "class", "reference": "std_answer"}
+
+
+def write_items(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def config(*sources, **rest):
+    return EvalSet.model_validate({"sources": [{"type": "file", **s} for s in sources], **rest})
+
+
+def item(n, category="math", **rest):
+    return {"prompt": f"question {n}", "category": category, "reference": f"answer {n}", **rest}
+
+
+def step(audit, name):
+    return next(entry for entry in audit["steps"] if entry["name"] == name)
+
+
+def test_items_keep_what_the_file_says(tmp_path):
+    row = item(1, input="some text", cluster="c1", language="en", checks={"answer": "number"})
+    path = write_items(tmp_path / "a.jsonl", [row])
+    [got], audit = build_evalset(config({"path": path}))
+    assert got.prompt == "question 1"
+    assert got.input == "some text"
+    assert got.reference == "answer 1"
+    assert (got.cluster, got.language, got.checks) == ("c1", "en", {"answer": "number"})
+    assert audit["by_category"] == {
+        "math": {"items": 1, "with_reference": 1, "with_checks": 1, "mean_prompt_chars": 20.0}
+    }
+
+
+def test_category_names_are_folded_and_items_sorted_by_the_paper_order(tmp_path):
+    names = ["Extract", "closed\u00a0QA", "open QA", "Math"]
+    path = write_items(tmp_path / "a.jsonl", [item(n, name) for n, name in enumerate(names)])
+    items, audit = build_evalset(config({"path": path}))
+    assert [one.category for one in items] == ["math", "extraction", "open_qa", "closed_qa"]
+    renamed = {row["in_file"]: row["category"] for row in audit["renamed_categories"]}
+    assert renamed == {
+        "Extract": "extraction",
+        "closed<U+00A0>QA": "closed_qa",
+        "open QA": "open_qa",
+        "Math": "math",
+    }
+
+
+def test_an_unknown_category_is_refused_with_the_nearest_name(tmp_path):
+    path = write_items(tmp_path / "a.jsonl", [item(1), item(2, "clasification")])
+    with pytest.raises(InputError, match=r"line 2: unknown category 'clasification'.*'classific"):
+        build_evalset(config({"path": path}))
+
+
+def test_a_study_may_declare_its_own_category_or_rename_a_foreign_one(tmp_path):
+    rows = [item(1, "poetry"), item(2, "creative_writing")]
+    path = write_items(tmp_path / "a.jsonl", rows)
+    source = {"path": path, "category_names": {"creative_writing": "generation"}}
+    items, _ = build_evalset(config(source, categories=["poetry", "generation"]))
+    assert [one.category for one in items] == ["poetry", "generation"]
+
+
+def test_items_outside_the_study_are_counted_and_a_declared_category_without_items_refused(
+    tmp_path,
+):
+    path = write_items(tmp_path / "a.jsonl", [item(1), item(2, "code")])
+    items, audit = build_evalset(config({"path": path}, categories=["math"]))
+    assert len(items) == 1
+    assert step(audit, "categories")["reasons"] == {"code": {"count": 1, "examples": []}}
+    with pytest.raises(InputError, match="no item of cot, rewrite"):
+        build_evalset(config({"path": path}, categories=["math", "cot", "rewrite"]))
+
+
+def test_duplicates_are_kept_once_also_across_sources(tmp_path):
+    first = write_items(tmp_path / "a.jsonl", [item(1), item(1), item(2)])
+    second = write_items(tmp_path / "b.jsonl", [item(2), item(3)])
+    items, audit = build_evalset(config({"path": first}, {"path": second}))
+    assert len(items) == 3
+    assert [source["duplicates"] for source in audit["by_source"]] == [1, 1]
+    assert [source["kept"] for source in audit["by_source"]] == [2, 1]
+    assert audit["read"] == 5
+    assert audit["steps"][-1]["kept"] == audit["kept"] == 3
+
+
+def test_broken_entries_stop_with_file_and_line_or_are_counted(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write_items(path, [item(1), {"category": "math"}, item(3, checks={"anwser": "number"})])
+    path.write_text(path.read_text() + '{"prompt": "x"}\n{"broken\n', "utf-8")
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2: entry without prompt"):
+        build_evalset(config({"path": str(path)}))
+    items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
+    assert len(items) == 1
+    broken = step(audit, "read")["reasons"]["broken"]
+    assert broken["count"] == 4
+    assert [entry["line"] for entry in broken["examples"]] == [2, 3, 4, 5]
+    reasons = [entry["reason"] for entry in broken["examples"]]
+    assert "`checks` (anwser)" in reasons[1]
+    assert "item without category" in reasons[2]
+
+
+def test_empty_references_stay_none_and_are_counted(tmp_path):
+    path = write_items(tmp_path / "a.jsonl", [item(1, reference=" "), item(2)])
+    items, audit = build_evalset(config({"path": path}))
+    assert items[0].reference is None
+    assert audit["by_category"]["math"]["with_reference"] == 1
+
+
+def test_a_limit_keeps_the_same_items_whatever_the_order_of_the_file(tmp_path):
+    rows = [item(n, category) for n in range(30) for category in ("math", "code")]
+    forth = write_items(tmp_path / "a.jsonl", rows)
+    back = write_items(tmp_path / "b.jsonl", rows[::-1])
+    kept = [
+        build_evalset(config({"path": path, "limit_per_category": 7}))[0] for path in (forth, back)
+    ]
+    assert Counter(one.category for one in kept[0]) == {"math": 7, "code": 7}
+    assert {one.id for one in kept[0]} == {one.id for one in kept[1]}
+
+
+def test_an_empty_set_is_refused(tmp_path):
+    path = write_items(tmp_path / "a.jsonl", [])
+    with pytest.raises(InputError, match="empty"):
+        build_evalset(config({"path": path}))
+
+
+def test_embedded_items_cover_the_study(tmp_path):
+    section = {"sources": [{"type": "synthetic", "items_per_category": 3}]}
+    items, _ = build_evalset(EvalSet.model_validate(section))
+    assert Counter(one.category for one in items) == dict.fromkeys(CATEGORIES, 3)
+    items, _ = build_evalset(EvalSet.model_validate({**section, "categories": ["cot", "math"]}))
+    assert [one.category for one in items] == ["cot"] * 3 + ["math"] * 3
+
+
+def test_items_from_the_web_are_those_that_the_config_vouches_for(tmp_path, httpserver):
+    path = tmp_path / "a.jsonl"
+    write_items(path, [item(1), {"category": "math"}])
+    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
+    url = httpserver.url_for("/a.jsonl")
+    source = {"type": "url", "url": url, "sha256": sha256_file(path)}
+    with pytest.raises(InputError, match="line 2: entry without prompt") as error:
+        build_evalset(config(source))
+    assert error.value.where == url
+    items, audit = build_evalset(config({**source, "on_error": "skip"}))
+    assert len(items) == 1
+    assert audit["by_source"][0]["sha256"] == sha256_file(path)
+    with pytest.raises(InputError, match="its content has changed"):
+        build_evalset(config({**source, "sha256": "0" * 64}))
+    with pytest.raises(InputError, match="cannot be fetched") as error:
+        build_evalset(config({**source, "url": httpserver.url_for("/none")}))
+    assert "source of type `file`" in error.value.fix
+
+
+def run_evalset(section, folder):
+    command = [
+        sys.executable,
+        "-m",
+        "instruct_scaling.data.evalset",
+        "--evalset",
+        json.dumps(section),
+    ]
+    command += ["--out-items", str(folder / "items.jsonl")]
+    command += ["--out-audit", str(folder / "audit.json")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_command_line_round_trip(tmp_path):
+    path = write_items(tmp_path / "a.jsonl", [item(n, checks={"min_chars": 3}) for n in range(3)])
+    section = {"sources": [{"type": "file", "path": path}]}
+    run = run_evalset(section, tmp_path / "out")
+    assert run.returncode == 0, run.stderr
+    expected, _ = build_evalset(EvalSet.model_validate(section))
+    assert list(read_items(tmp_path / "out" / "items.jsonl")) == expected
+    audit = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
+    assert audit["kept"] == 3
+    assert list(audit["provenance"]["inputs"]) == [path]
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"sources": [{"type": "file", "path": "none.jsonl"}]}, "none.jsonl: no such file"),
+        ({"sources": []}, "--evalset: sources"),
+    ],
+)
+def test_command_line_refuses_without_a_traceback(tmp_path, section, message):
+    run = run_evalset(section, tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_public_belle_file_with_its_three_broken_lines(real_data):
+    path = str(real_data / "belle_eval_2023-04.jsonl")
+    source = {"path": path, "fields": BELLE_FIELDS, "language": "zh"}
+    with pytest.raises(InputError, match="line 156: not valid JSON"):
+        build_evalset(config(source))
+    items, audit = build_evalset(config({**source, "on_error": "skip"}))
+    assert Counter(one.category for one in items) == {
+        "rewrite": 161,
+        "math": 153,
+        "open_qa": 148,
+        "extraction": 113,
+        "generation": 101,
+        "summarization": 98,
+        "closed_qa": 88,
+        "brainstorming": 87,
+        "classification": 84,
+        "code": 74,
+        "translation": 62,
+    }
+    broken = step(audit, "read")["reasons"]["broken"]
+    assert [entry["line"] for entry in broken["examples"]] == [156, 714, 1111]
+    renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
+    assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}
+    assert audit["by_category"]["generation"]["with_reference"] < 101

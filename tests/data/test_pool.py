@@ -1,0 +1,479 @@
+"""The pool: what each step removes, what it must not remove, and how mistakes are reported."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import write_jsonl
+from instruct_scaling.common.records import EvalItem, Record
+from instruct_scaling.config.pools import Decontaminate, Deduplicate, Filters, Pool
+from instruct_scaling.data.evalset import read_items
+from instruct_scaling.data.pool.build import build_pool
+from instruct_scaling.data.pool.decontaminate import DecontaminateStep, RunIndex
+from instruct_scaling.data.pool.deduplicate import DeduplicateStep, ngram_hashes
+from instruct_scaling.data.pool.filters import FilterStep
+from instruct_scaling.data.pool.normalize import normalize
+from instruct_scaling.data.pool.store import data_hash, iter_records, read_records
+
+ITEM = EvalItem.make("math", "How many apples are left when Tom eats three of his seven apples?")
+
+
+def record(instruction="Say hello", output="Hello", **rest):
+    return Record.make(instruction, output, source="test", **rest)
+
+
+def sentence(rng, words):
+    return " ".join(
+        "".join(rng.choices("abcdefghijklmnop", k=rng.randint(2, 9))) for _ in range(words)
+    )
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def file_pool(*paths, **rest):
+    section = {"sources": [{"type": "file", "path": str(path)} for path in paths], **rest}
+    return Pool.model_validate(section)
+
+
+def rows(n):
+    return [{"instruction": f"Question number {k}", "output": f"Answer {k}"} for k in range(n)]
+
+
+def step(audit, name):
+    return next(entry for entry in audit["steps"] if entry["name"] == name)
+
+
+# Filters
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kept", "removed"),
+    [
+        ({"min_instruction_chars": 3}, record("abc"), record("ab")),
+        (
+            {"max_instruction_chars": 5},
+            record("abc", input="de"),
+            record("abc", input="def"),
+        ),
+        ({"min_output_chars": 2}, record(output="ab"), record(output="a")),
+        ({"max_output_chars": 2}, record(output="ab"), record(output="abc")),
+        ({"languages": ["zh"]}, record(language="zh"), record(language=None)),
+        ({"categories": ["math"]}, record(category="math"), record(category="code")),
+    ],
+)
+def test_a_filter_names_the_bound_that_removes(bounds, kept, removed):
+    check = FilterStep(Filters(**bounds))
+    [reason] = bounds
+    assert check(kept) is None
+    assert check(removed).reason == reason
+    assert reason in check.reasons
+
+
+def test_bounds_that_nothing_can_meet_are_refused():
+    with pytest.raises(ValueError, match="max_output_chars is below min_output_chars"):
+        Filters(min_output_chars=10, max_output_chars=5)
+
+
+# Deduplication
+
+
+def removals(config, records):
+    check = DeduplicateStep(Deduplicate(**config))
+    return [removal.reason if (removal := check(one)) else None for one in records]
+
+
+def test_exact_compares_prompts_without_layout_case_and_width():
+    records = [
+        record("What is 2+3?"),
+        record("what  IS\n2+3?", "five"),
+        record("What is ２＋３？"),
+        record("What is", input="2+3?"),
+        record("What is 2+4?"),
+    ]
+    assert removals({"method": "exact"}, records) == [None, *["same_prompt"] * 3, None]
+
+
+def test_none_removes_only_what_has_the_same_id():
+    records = [record("q", "a"), record("q", "b"), record("Q", "a"), record(" q ", "a ")]
+    assert removals({"method": "none"}, records) == [None, None, None, "identical"]
+
+
+def test_minhash_finds_near_copies_and_leaves_unrelated_records():
+    rng = random.Random(0)
+    originals = [record(sentence(rng, 30)) for _ in range(300)]
+    copies = []
+    for one in originals:
+        words = one.instruction.split()
+        words[rng.randrange(len(words))] = "changed"
+        copies.append(record(" ".join(words)))
+    found = removals({"method": "minhash", "threshold": 0.7}, originals + copies)
+    assert found[:300] == [None] * 300
+    assert found[300:].count("near_copy") >= 297
+
+
+def test_minhash_names_the_record_that_is_repeated_and_honours_the_threshold():
+    rng = random.Random(1)
+    text = sentence(rng, 40)
+    changed = " ".join(["new", "words", "here", *text.split()[12:]])
+    first, second = record(text), record(changed)
+    share = jaccard(normalize(text), normalize(changed), 5)
+    for threshold in (share - 0.15, share + 0.15):
+        check = DeduplicateStep(Deduplicate(method="minhash", threshold=threshold))
+        assert check(first) is None
+        removal = check(second)
+        if threshold < share:
+            assert removal is not None
+            assert removal.because_of == first.id
+        else:
+            assert removal is None
+
+
+def jaccard(a, b, n):
+    left, right = ({text[k : k + n] for k in range(len(text) - n + 1)} for text in (a, b))
+    return len(left & right) / len(left | right)
+
+
+@given(st.text(max_size=40), st.integers(1, 8))
+def test_ngram_hashes_are_as_many_as_distinct_ngrams(text, n):
+    width = min(n, len(text))
+    distinct = {text[k : k + width] for k in range(len(text) - width + 1)}
+    hashes = ngram_hashes(text, n)
+    assert hashes.dtype == np.uint32
+    assert len(hashes) <= len(distinct)
+    assert len(hashes) >= len(distinct) - 1  # 32 bits: a collision is possible, two are not
+
+
+# Decontamination
+
+
+@given(st.text("ab", max_size=30), st.lists(st.text("ab", max_size=30), max_size=4), st.data())
+def test_the_run_index_agrees_with_looking_at_every_window(text, indexed, data):
+    n = data.draw(st.integers(1, 9))
+    found = RunIndex({str(k): one for k, one in enumerate(indexed)}, n, 100).find(text)
+    windows = {text[k : k + n] for k in range(len(text) - n + 1)}
+    sharing = [str(k) for k, one in enumerate(indexed) if any(w in one for w in windows)]
+    assert (found is None) == (not sharing)
+    assert found is None or found in sharing
+
+
+def test_every_planted_leak_is_removed_and_nothing_else():
+    rng = random.Random(2)
+    items = [EvalItem.make("math", sentence(rng, 12)) for _ in range(50)]
+    items += [EvalItem.make("closed_qa", sentence(rng, 5), input=sentence(rng, 20)) for _ in items]
+    items += [EvalItem.make("open_qa", f"谁写了第{k}本书？") for k in range(10)]
+    check = DecontaminateStep(Decontaminate(), items)
+    verbatim = [record(one.prompt, input=one.input or "") for one in items]
+    assert all(check(one).reason == "same_prompt" for one in verbatim)
+    hidden = [
+        record(f"{sentence(rng, 9)}: {one.full_prompt.upper()} {sentence(rng, 7)}")
+        for one in items[:100]
+    ]
+    for one, item in zip(hidden, items, strict=False):
+        assert check(one) is not None
+        assert check(one).reason == "shared_run"
+        assert check(one).because_of == item.id
+    assert not any(check(record(sentence(rng, 40))) for _ in range(500))
+
+
+def test_phrasing_that_many_items_share_gives_none_of_them_away():
+    phrase = "Translate the following English sentence into simplified Chinese, please:"
+    items = [EvalItem.make("translation", f"{phrase} {name}") for name in ("a", "b", "c", "d")]
+    new = record(f"{phrase} something else altogether")
+    assert DecontaminateStep(Decontaminate(phrase_items=5), items)(new).reason == "shared_run"
+    assert DecontaminateStep(Decontaminate(phrase_items=4), items)(new) is None
+    leak = record(f"{phrase} c")
+    assert DecontaminateStep(Decontaminate(phrase_items=4), items)(leak).reason == "same_prompt"
+
+
+def test_exact_decontamination_leaves_longer_records():
+    check = DecontaminateStep(Decontaminate(method="exact"), [ITEM])
+    assert check(record(ITEM.prompt.upper())).because_of == ITEM.id
+    assert check(record(ITEM.prompt + " Explain.")) is None
+
+
+# The whole stage
+
+
+def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write_rows(
+        path,
+        [
+            *rows(10),
+            {"instruction": "Question number 3", "output": "again"},
+            {"instruction": ITEM.prompt, "output": "4"},
+            {"instruction": "long", "output": "x" * 50},
+        ],
+    )
+    config = file_pool(path, filters={"max_output_chars": 40})
+    audit = build_pool(config, [ITEM], tmp_path / "records")
+    assert [(s["name"], s["removed"], s["kept"]) for s in audit["steps"]] == [
+        ("read", 0, 13),
+        ("filters", 1, 12),
+        ("deduplicate", 1, 11),
+        ("decontaminate", 1, 10),
+    ]
+    assert audit["read"] == 13
+    assert audit["kept"] == 10
+    for name, reason, line in (
+        ("filters", "max_output_chars", 13),
+        ("deduplicate", "same_prompt", 11),
+        ("decontaminate", "same_prompt", 12),
+    ):
+        entry = step(audit, name)["reasons"][reason]
+        assert entry["count"] == 1
+        assert entry["examples"][0]["line"] == line
+    kept = list(iter_records(tmp_path / "records"))
+    assert [one.instruction for one in kept] == [row["instruction"] for row in rows(10)]
+    assert audit["data_hash"] == data_hash(one.id for one in kept)
+    assert read_records(tmp_path / "records", [kept[4].id, kept[1].id]) == [kept[4], kept[1]]
+    with pytest.raises(InputError, match="1 records of the subset are not in this pool"):
+        read_records(tmp_path / "records", [kept[0].id, "0" * 32])
+
+
+def test_the_same_sources_give_the_same_bytes(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", rows(20))
+    for name in ("one", "two"):
+        build_pool(file_pool(path), [ITEM], tmp_path / name)
+    parts = [(tmp_path / name / "part-00000.parquet").read_bytes() for name in ("one", "two")]
+    assert parts[0] == parts[1]
+
+
+def test_sources_are_counted_apart_and_the_first_of_copies_stays(tmp_path):
+    first = write_rows(tmp_path / "a.jsonl", rows(5))
+    second = write_rows(tmp_path / "b.jsonl", [*rows(7)])
+    audit = build_pool(file_pool(first, second), [ITEM], tmp_path / "records")
+    assert [(s["source"], s["read"], s["kept"]) for s in audit["by_source"]] == [
+        ("a.jsonl", 5, 5),
+        ("b.jsonl", 7, 2),
+    ]
+
+
+def test_fields_categories_and_limit_of_a_source(tmp_path):
+    path = tmp_path / "a.json.gz"
+    values = [
+        {"q": f"{k} + 1?", "a": k + 1, "kind": "closed\u00a0QA" if k % 2 else "arith"}
+        for k in range(9)
+    ]
+    path.write_bytes(gzip.compress(json.dumps(values).encode()))
+    source = {
+        "type": "file",
+        "path": str(path),
+        "fields": {"instruction": "q", "output": "a", "category": "kind"},
+        "category_names": {"arith": "math"},
+        "language": "en",
+        "limit": 5,
+    }
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    assert audit["by_category"] == {"math": 3, "closed_qa": 2}
+    assert audit["by_language"] == {"en": 5}
+    renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
+    assert renamed == {"arith": 3, "closed<U+00A0>QA": 2}
+    kept = list(iter_records(tmp_path / "records"))
+    assert [(one.instruction, one.output) for one in kept[:2]] == [("0 + 1?", "1"), ("1 + 1?", "2")]
+
+
+def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_path):
+    path = write_rows(
+        tmp_path / "a.jsonl",
+        [
+            {"instruction": "one ###", "output": "1<|endoftext|> \n"},
+            {"instruction": "two", "input": "###", "output": "2 <|endoftext|> 3"},
+            {"instruction": "three", "output": "<|endoftext|>"},
+        ],
+    )
+    source = {"type": "file", "path": path, "on_error": "skip"}
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "left")
+    assert audit["special_tokens"] == {"<|endoftext|>": 3}
+    source["strip_suffixes"] = ["###", "<|endoftext|>"]
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "cut")
+    assert audit["special_tokens"] == {"<|endoftext|>": 1}
+    assert audit["by_source"][0]["endings_cut"] == 4
+    kept = [(one.instruction, one.input, one.output) for one in iter_records(tmp_path / "cut")]
+    assert kept == [("one", "", "1"), ("two", "", "2 <|endoftext|> 3")]
+    [broken] = step(audit, "read")["reasons"]["broken"]["examples"]
+    assert broken["line"] == 3
+    assert "holds nothing but one of `strip_suffixes`" in broken["reason"]
+
+
+def test_categories_of_the_eval_set_may_occur_in_the_pool(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", [{**rows(1)[0], "category": "poetry"}])
+    with pytest.raises(InputError, match="line 1: unknown category 'poetry'"):
+        build_pool(file_pool(path), [ITEM], tmp_path / "records")
+    items = [EvalItem.make("poetry", "Write a poem about autumn.")]
+    audit = build_pool(file_pool(path), items, tmp_path / "records")
+    assert audit["by_category"] == {"poetry": 1}
+
+
+BROKEN = [
+    ('{"instruction": "a", "output": ', "not valid JSON"),
+    ('{"instruction": "a"}', "entry without output: `output` is missing (keys: instruction)"),
+    ('{"instruction": "a", "output": " "}', "entry without output: `output` is empty"),
+    ('{"output": "a"}', "entry without instruction"),
+    ('{"instruction": ["a"], "output": "b"}', "`instruction` is not text but list"),
+    ('["a", "b"]', "not an object"),
+    ('{"instruction": "a", "output": "b", "category": "maht"}', "did you mean 'math'?"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), BROKEN)
+def test_a_broken_entry_stops_with_file_and_line(tmp_path, line, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(rows(1)[0]) + "\n" + line + "\n")
+    with pytest.raises(InputError) as error:
+        build_pool(file_pool(path), [ITEM], tmp_path / "records")
+    assert f"{path}, line 2: " in str(error.value)
+    assert message in str(error.value)
+    assert not (tmp_path / "records").exists()
+
+
+def test_broken_entries_are_skipped_and_counted_on_request(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([json.dumps(rows(1)[0]), *(line for line, _ in BROKEN)]))
+    section = {"sources": [{"type": "file", "path": str(path), "on_error": "skip"}]}
+    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
+    broken = step(audit, "read")["reasons"]["broken"]
+    assert (audit["read"], audit["kept"], broken["count"]) == (8, 1, 7)
+    assert [entry["line"] for entry in broken["examples"]] == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_an_empty_pool_says_which_step_removed_how_many(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", rows(7))
+    config = file_pool(path, filters={"min_output_chars": 100})
+    with pytest.raises(InputError, match=r"pool is empty: read 7, removed 7 by filters, 0 by ded"):
+        build_pool(config, [ITEM], tmp_path / "records")
+    assert not (tmp_path / "records").exists()
+
+
+def test_an_unknown_category_in_the_filters_is_refused(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", rows(1))
+    config = file_pool(path, filters={"categories": ["rewrit"]})
+    with pytest.raises(InputError, match=r"filters\.categories: unknown category 'rewrit'.*'rewr"):
+        build_pool(config, [ITEM], tmp_path / "records")
+
+
+def test_a_misspelt_field_mapping_is_refused(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", rows(3))
+    section = {"sources": [{"type": "file", "path": path, "fields": {"input": "contxt"}}]}
+    with pytest.raises(InputError, match="no entry has the key `contxt`"):
+        build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
+
+
+def test_the_embedded_source_fills_the_wanted_categories(tmp_path):
+    section = {
+        "sources": [{"type": "synthetic", "records": 40}],
+        "filters": {"categories": ["math", "cot"]},
+        "deduplicate": {"method": "none"},
+        "decontaminate": {"method": "none"},
+    }
+    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
+    assert set(audit["by_category"]) == {"math", "cot"}
+    assert audit["read"] == 40
+
+
+@pytest.mark.slow
+def test_the_hub_source_reads_through_datasets(tmp_path):
+    (tmp_path / "data").mkdir()
+    write_rows(tmp_path / "data" / "train.jsonl", rows(3))
+    source = {"type": "hub", "dataset": str(tmp_path / "data"), "revision": "main"}
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    assert audit["kept"] == 3
+
+
+@pytest.mark.slow
+def test_a_hub_that_cannot_be_reached_is_a_clear_error(tmp_path):
+    source = {"type": "hub", "dataset": "no-such-owner/no-such-set", "revision": "main"}
+    run = run_pool({"sources": [source]}, tmp_path)
+    assert run.returncode == 2
+    assert "no-such-owner/no-such-set@main: cannot load this data set" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def run_pool(section, folder):
+    write_jsonl(folder / "items.jsonl", [ITEM.to_row()])
+    command = [sys.executable, "-m", "instruct_scaling", "pool", "--pool", json.dumps(section)]
+    command += ["--evalset", str(folder / "items.jsonl")]
+    command += ["--out-records", str(folder / "out" / "records")]
+    command += ["--out-audit", str(folder / "out" / "audit.json")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_command_line_writes_records_and_audit(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", rows(4))
+    run = run_pool({"sources": [{"type": "file", "path": path}]}, tmp_path)
+    assert run.returncode == 0, run.stderr
+    audit = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
+    assert audit["kept"] == len(list(iter_records(tmp_path / "out" / "records"))) == 4
+    assert list(audit["provenance"]["inputs"]) == [path, str(tmp_path / "items.jsonl")]
+    assert list(read_items(tmp_path / "items.jsonl")) == [ITEM]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"path": "none.jsonl"}, "none.jsonl: no such file"),
+        ({"path": "none.jsonl", "feilds": {}}, "feilds"),
+    ],
+)
+def test_command_line_refuses_without_a_traceback(tmp_path, source, message):
+    run = run_pool({"sources": [{"type": "file", **source}]}, tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "n", "marked"),
+    [
+        ("alpaca_zh_demo.json", {}, 1000, False),
+        ("alpaca_en_demo.json", {}, 999, False),
+        ("gsm8k_train.jsonl", {"instruction": "question", "output": "answer"}, 7473, False),
+        pytest.param(
+            "t0_50k.jsonl.gz",
+            {"instruction": "prompt", "output": "completion"},
+            55185,
+            True,
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_public_files_of_four_formats(real_data, tmp_path, name, fields, n, marked):
+    source = {"type": "file", "path": str(real_data / name), "fields": fields}
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    assert audit["read"] == n
+    assert step(audit, "read")["removed"] == 0
+    assert audit["kept"] == n - step(audit, "deduplicate")["removed"]
+    assert audit["special_tokens"] == ({"<|endoftext|>": audit["kept"]} if marked else {})
+    first = next(iter(iter_records(tmp_path / "records")))
+    assert first.output
+    assert first.source == name
+
+
+@pytest.mark.slow
+def test_the_pool_of_the_public_study(root, real_data, tmp_path):
+    study = yaml.safe_load((root / "studies" / "real-small.yaml").read_text("utf-8"))
+    section = study["pools"]["public"]
+    for source in section["sources"]:
+        source["path"] = str(real_data / Path(source["path"]).name)
+    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
+    assert audit["read"] == 64_657
+    assert [source["broken"] for source in audit["by_source"][:3]] == [0, 0, 0]
+    assert audit["by_source"][3]["broken"] > 0
+    assert audit["special_tokens"] == {}
+    assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
+    assert set(audit["by_language"]) == {"en", "zh"}

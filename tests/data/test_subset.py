@@ -1,0 +1,117 @@
+"""Subsets are nested, stable, blind to file order, uniform; their files are reproducible."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruct_scaling.common.records import Record
+from instruct_scaling.common.seeds import rank_key
+from instruct_scaling.data.pool.store import data_hash, write_records
+from instruct_scaling.data.subset import draw_subset, read_subset, write_subset
+
+IDS = st.lists(st.uuids().map(lambda value: value.hex), min_size=1, max_size=60, unique=True)
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+@given(IDS, SEEDS, st.data())
+def test_smaller_subsets_begin_larger_ones(ids, seed, data):
+    small = data.draw(st.integers(1, len(ids)))
+    large = data.draw(st.integers(small, len(ids)))
+    assert draw_subset(ids, large, seed)[:small] == draw_subset(ids, small, seed)
+
+
+@given(IDS, SEEDS)
+def test_the_whole_pool_is_sorted_by_rank_key(ids, seed):
+    assert draw_subset(ids, len(ids), seed) == sorted(ids, key=lambda one: rank_key(seed, one))
+
+
+@given(IDS, SEEDS, st.data())
+def test_order_of_the_pool_has_no_influence(ids, seed, data):
+    shuffled = data.draw(st.permutations(ids))
+    scale = data.draw(st.integers(1, len(ids)))
+    assert draw_subset(shuffled, scale, seed) == draw_subset(ids, scale, seed)
+
+
+@given(IDS, SEEDS, st.data())
+def test_a_growing_pool_only_inserts(ids, seed, data):
+    old = ids[: data.draw(st.integers(1, len(ids)))]
+    grown = draw_subset(ids, len(ids), seed)
+    assert [one for one in grown if one in set(old)] == draw_subset(old, len(old), seed)
+
+
+def test_every_record_is_as_likely_as_any_other():
+    ids = [f"{number:032x}" for number in range(50)]
+    counts = dict.fromkeys(ids, 0)
+    draws = 2000
+    for seed in range(draws):
+        for one in draw_subset(ids, 10, seed):
+            counts[one] += 1
+    # Binomial(2000, 0.2): mean 400, SD 17.9; 5 SD leave room for 50 comparisons.
+    assert all(abs(count - 400) < 5 * 17.9 for count in counts.values())
+    # Chi-square with 49 degrees of freedom, scaled for drawing without replacement: 99.99% is 99.
+    assert sum((count - 400) ** 2 for count in counts.values()) / (2000 * 0.2 * 0.8) * 49 / 50 < 99
+
+
+def test_seeds_give_unlike_subsets():
+    ids = [f"{number:032x}" for number in range(1000)]
+    shared = set(draw_subset(ids, 100, 1)) & set(draw_subset(ids, 100, 2))
+    assert len(shared) < 30  # 10 are expected
+
+
+def test_the_file_has_the_same_bytes_and_says_what_it_is(tmp_path):
+    ids = [f"{number:032x}" for number in range(10)]
+    write_subset(tmp_path / "a.parquet", ids, 3)
+    write_subset(tmp_path / "b.parquet", ids, 3)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read_subset(tmp_path / "a.parquet") == (
+        ids,
+        {"data_hash": data_hash(ids), "seed": "3", "scale": "10"},
+    )
+
+
+@given(IDS, st.randoms())
+def test_data_hash_stands_for_the_set(ids, random):
+    shuffled = random.sample(ids, len(ids))
+    assert data_hash(shuffled) == data_hash(ids)
+    assert data_hash(ids[1:]) != data_hash(ids)
+
+
+@pytest.fixture
+def pool(tmp_path):
+    folder = tmp_path / "records"
+    write_records(folder, (Record.make(f"q{n}", f"a{n}", source="test") for n in range(20)))
+    return folder
+
+
+def run_subset(*options):
+    command = [sys.executable, "-m", "instruct_scaling", "subset", *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_command_line_draws_from_a_pool(tmp_path, pool):
+    out = tmp_path / "new" / "subset.parquet"
+    run = run_subset("--records", pool, "--scale", 5, "--seed", 1, "--out", out)
+    assert run.returncode == 0, run.stderr
+    ids, facts = read_subset(out)
+    assert len(ids) == 5
+    assert facts["scale"] == "5"
+
+
+def test_a_scale_larger_than_the_pool_is_refused(tmp_path, pool):
+    out = tmp_path / "subset.parquet"
+    run = run_subset("--records", pool, "--scale", 21, "--seed", 1, "--out", out)
+    assert run.returncode == 2
+    assert "scale 21 is larger than the pool, which has 20 records" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not out.exists()
+
+
+def test_a_folder_that_is_no_pool_is_refused(tmp_path):
+    run = run_subset("--records", tmp_path, "--scale", 1, "--seed", 1, "--out", tmp_path / "o")
+    assert run.returncode == 2
+    assert "no pool here" in run.stderr

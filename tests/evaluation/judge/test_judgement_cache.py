@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruct_scaling.common.records import Judgement
+from instruct_scaling.evaluation.judge.judgement_cache import JudgementCache
+
+
+def judgement(repeat: int, status: str = "ok") -> Judgement:
+    score = 0.5 if status == "ok" else None
+    return Judgement("item", "response", "j", "v", repeat, score, status, "好", 3, 0.1)
+
+
+def test_judgements_come_back(tmp_path):
+    path = tmp_path / "work" / "v.jsonl"
+    with JudgementCache(path) as ledger:
+        ledger.add("a", judgement(1))
+        ledger.add("b", judgement(2, "unparsed"))
+    with JudgementCache(path) as again:
+        assert again.done == {"a": judgement(1), "b": judgement(2, "unparsed")}
+
+
+@pytest.mark.parametrize("status", ["http_error", "timeout"])
+def test_what_failed_on_the_way_is_asked_again(tmp_path, status):
+    path = tmp_path / "v.jsonl"
+    with JudgementCache(path) as ledger:
+        ledger.add("a", judgement(1, status))
+    with JudgementCache(path) as again:
+        assert again.done == {}
+
+
+@given(cut=st.integers(0, 400))
+def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("ledger") / "v.jsonl"
+    with JudgementCache(path) as ledger:
+        for repeat in (1, 2, 3):
+            ledger.add(str(repeat), judgement(repeat))
+    whole = path.read_bytes()
+    kept = whole[: min(cut, len(whole))]
+    path.write_bytes(kept)
+    with JudgementCache(path) as again:
+        complete = min(3, kept.count(b'"cost": 0.1}}'))
+        assert set(again.done) == {str(repeat) for repeat in range(1, complete + 1)}
+        again.add("4", judgement(4))
+    with JudgementCache(path) as last:
+        assert len(last.done) == complete + 1

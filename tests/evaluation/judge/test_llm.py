@@ -1,0 +1,338 @@
+"""The llm judge against an HTTP server with canned replies."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from instruct_scaling.common.errors import InputError, Interrupted
+from instruct_scaling.common.records import EvalItem, Judgement
+from instruct_scaling.config.judges import LlmJudge
+from instruct_scaling.evaluation.judge import llm
+from instruct_scaling.evaluation.judge.endpoint import Endpoint
+from instruct_scaling.evaluation.judge.llm import judge_all, judge_version, repeat_seed
+from tests.evaluation.judge.conftest import answer
+
+KEY = "sk-very-secret-key"
+JUDGE = LlmJudge(type="llm", model="judge-1", repeats=3)
+MATH = EvalItem.make("math", "1+1?", reference="2", language="en")
+QA = EvalItem.make("open_qa", "首都？", reference="北京", language="zh")
+
+Handler = Callable[[dict[str, Any]], Response]
+
+
+def reply(content: str | None, **message: Any) -> Response:
+    """A chat completion of 100 prompt tokens and 10 of its own."""
+    body = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "judge-1",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": content, **message},
+            }
+        ],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }
+    return Response(json.dumps(body), content_type="application/json")
+
+
+def failure(status: int, message: str = "no", **headers: str) -> Response:
+    body = json.dumps({"error": {"message": message}})
+    return Response(body, status, headers, content_type="application/json")
+
+
+@pytest.fixture
+def root() -> str:
+    """A path of each test's own: requests of a test that was cut short reach no other."""
+    return f"/{secrets.token_hex(4)}/v1"
+
+
+@pytest.fixture
+def serve(httpserver: HTTPServer, root: str) -> Callable[[Handler], list[dict[str, Any]]]:
+    """Serves chat completions with a handler; gives the list where requests will be put."""
+
+    def start(handler: Handler) -> list[dict[str, Any]]:
+        seen: list[dict[str, Any]] = []
+
+        def handle(request: Request) -> Response:
+            seen.append(request.get_json())
+            return handler(seen[-1])
+
+        httpserver.expect_request(f"{root}/models").respond_with_json(
+            {"object": "list", "data": []}
+        )
+        httpserver.expect_request(f"{root}/chat/completions").respond_with_handler(handle)
+        return seen
+
+    return start
+
+
+@pytest.fixture
+def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., list[Judgement]]:
+    """Runs the judge against the server, with judgements kept in tmp_path/work."""
+
+    def run(
+        pairs: list[tuple[EvalItem, str]],
+        config: LlmJudge = JUDGE,
+        *,
+        timeout: float = 10,
+        max_retries: int = 0,
+        concurrency: int = 2,
+        url: str | None = None,
+    ) -> list[Judgement]:
+        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root), timeout, max_retries)
+        return judge_all(
+            config,
+            "llm",
+            {item.id: item for item, _ in pairs},
+            [answer(item, text) for item, text in pairs],
+            seed=7,
+            work=tmp_path / "work",
+            endpoint=endpoint,
+            concurrency=concurrency,
+        )
+
+    return run
+
+
+def test_three_repeats_with_seeds_of_their_own(serve, judge):
+    seen = serve(lambda body: reply("Right.\nScore: 1"))
+    rows = judge([(MATH, "2"), (QA, "上海")])
+    assert [(row.item, row.repeat) for row in rows] == [
+        (item.id, repeat) for item in (MATH, QA) for repeat in (1, 2, 3)
+    ]
+    assert {(row.score, row.status, row.tokens, row.cost) for row in rows} == {(1, "ok", 110, None)}
+    assert rows[0].reason == "Right.\nScore: 1"
+    assert sorted({body["seed"] for body in seen}) == [repeat_seed(7, r) for r in (1, 2, 3)]
+    assert {(body["model"], body["temperature"], body["max_tokens"]) for body in seen} == {
+        ("judge-1", 0.0, 512)
+    }
+    prompts = {body["messages"][0]["content"] for body in seen}
+    assert len(prompts) == 2
+    assert {"得分：x" in prompt for prompt in prompts} == {True, False}
+
+
+def test_costs_are_counted_where_prices_are_known(serve, judge):
+    serve(lambda body: reply("unreadable"))
+    priced = JUDGE.model_copy(
+        update={
+            "dollars_per_million_prompt_tokens": 2.0,
+            "dollars_per_million_completion_tokens": 30.0,
+        }
+    )
+    rows = judge([(MATH, "2")], priced)
+    assert [row.cost for row in rows] == pytest.approx([0.0005] * 3)  # unparsed ones cost too
+
+
+@pytest.mark.parametrize(
+    ("response", "status", "reason"),
+    [
+        (lambda: reply("I like it."), "unparsed", "I like it."),
+        (lambda: reply("Score: 0.5"), "unparsed", "0.5 is not on the scale"),
+        (lambda: reply(""), "empty", "empty reply"),
+        (lambda: reply(None), "empty", "empty reply"),
+        (lambda: reply(None, refusal="I will not"), "empty", "refused: I will not"),
+        (lambda: failure(500, "broken"), "http_error", "broken"),
+        (lambda: failure(400, "too long"), "http_error", "too long"),
+        (lambda: failure(429, "slow down"), "http_error", "slow down"),
+        (lambda: Response("<html>", content_type="text/html"), "http_error", "no chat completion"),
+        (lambda: Response("{", content_type="application/json"), "http_error", ""),
+        (lambda: Response("{}", content_type="application/json"), "http_error", "no chat"),
+        (lambda: Response("[]", content_type="application/json"), "http_error", ""),
+    ],
+)
+def test_what_goes_wrong_is_missing_with_its_reason(serve, judge, response, status, reason):
+    serve(lambda body: response())
+    rows = judge([(MATH, "2")])
+    assert {(row.score, row.status) for row in rows} == {(None, status)}
+    assert all(reason in (row.reason or "") for row in rows)
+
+
+def test_a_slow_reply_is_a_timeout(serve, judge):
+    def sleep(body: dict[str, Any]) -> Response:
+        time.sleep(1)
+        return reply("Score: 1")
+
+    serve(sleep)
+    one = JUDGE.model_copy(update={"repeats": 1})
+    assert [row.status for row in judge([(MATH, "2")], one, timeout=0.2)] == ["timeout"]
+
+
+def test_a_busy_server_is_asked_again(serve, judge):
+    replies = iter(
+        [failure(429, **{"retry-after-ms": "10"}), failure(503, **{"retry-after-ms": "10"})]
+    )
+    seen = serve(lambda body: next(replies, None) or reply("Score: 1"))
+    one = JUDGE.model_copy(update={"repeats": 1})
+    assert [row.score for row in judge([(MATH, "2")], one, max_retries=3)] == [1]
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_wrong_key_stops_at_once_and_is_not_repeated_aloud(serve, judge, status, tmp_path):
+    seen = serve(lambda body: failure(status, f"Incorrect API key provided: {KEY}"))
+    with pytest.raises(InputError) as caught:
+        judge([(MATH, "2"), (QA, "x")], concurrency=1)
+    assert "OPENAI_API_KEY" in str(caught.value)
+    assert KEY not in str(caught.value)
+    assert len(seen) == 1
+    assert all(KEY not in path.read_text() for path in (tmp_path / "work").iterdir())
+
+
+def test_a_wrong_key_is_noticed_before_the_first_prompt(httpserver, root, judge):
+    httpserver.expect_request(f"{root}/models").respond_with_json({"error": {}}, status=401)
+    with pytest.raises(InputError, match="check the key in OPENAI_API_KEY"):
+        judge([(MATH, "2")])
+
+
+def test_an_unknown_model_stops_at_once(serve, judge):
+    serve(lambda body: failure(404, "no such model"))
+    with pytest.raises(InputError, match="check the judge's `model`"):
+        judge([(MATH, "2")])
+
+
+def test_an_endpoint_that_is_not_there_stops_at_once(judge):
+    before = time.monotonic()
+    with pytest.raises(InputError, match=r"no connection to http://127.0.0.1:9/v1"):
+        judge([(MATH, "2")], url="http://127.0.0.1:9/v1", max_retries=5)
+    assert time.monotonic() - before < 5
+
+
+def test_the_key_is_kept_out_of_judgements(serve, judge, tmp_path):
+    serve(lambda body: failure(500, f"bad header Bearer {KEY}"))
+    rows = judge([(MATH, "2")])
+    assert "***" in (rows[0].reason or "")
+    assert KEY not in json.dumps([row.to_row() for row in rows])
+    assert all(KEY not in path.read_text() for path in (tmp_path / "work").iterdir())
+
+
+def test_failure_after_failure_stops_the_judge(serve, judge):
+    seen = serve(lambda body: failure(500, "out of order"))
+    items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(30)]
+    with pytest.raises(InputError, match=r"20 requests in a row failed.*out of order"):
+        judge([(item, "x") for item in items], concurrency=1)
+    assert len(seen) == llm.MAX_FAILURES_IN_A_ROW
+
+
+def test_it_goes_on_where_it_stopped(serve, judge, tmp_path):
+    items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(4)]
+    pairs = [(item, "x") for item in items]
+    asked = 0
+
+    def dies_after_five(body: dict[str, Any]) -> Response:
+        nonlocal asked
+        asked += 1
+        return reply("Score: 0.5") if asked <= 5 else failure(401)
+
+    serve(dies_after_five)
+    with pytest.raises(InputError):
+        judge(pairs, concurrency=1)
+    (ledger,) = (tmp_path / "work").iterdir()
+    with ledger.open("a") as handle:
+        handle.write('{"key": "torn')
+    asked = -100
+    rows = judge(pairs, concurrency=1)
+    assert asked == -100 + 4 * 3 - 5
+    assert [row.score for row in rows] == [0.5] * 12
+    assert judge(pairs) == rows
+    assert asked == -100 + 4 * 3 - 5  # a third time nothing is asked at all
+
+
+def test_failed_requests_are_asked_again_by_the_next_attempt(serve, judge):
+    broken = True
+    serve(lambda body: failure(500) if broken else reply("Score: 1"))
+    assert {row.status for row in judge([(MATH, "2")])} == {"http_error"}
+    broken = False
+    assert {row.status for row in judge([(MATH, "2")])} == {"ok"}
+
+
+def test_another_answer_is_judged_anew(serve, judge):
+    seen = serve(lambda body: reply("Score: 1"))
+    judge([(MATH, "2")])
+    judge([(MATH, "3")])
+    assert len(seen) == 6
+
+
+def test_sigterm_keeps_what_was_judged(serve, judge, tmp_path):
+    def slowly(body: dict[str, Any]) -> Response:
+        time.sleep(0.05)
+        return reply("Score: 0.5")
+
+    serve(slowly)
+    items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(200)]
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(Interrupted):
+        judge([(item, "x") for item in items])
+    timer.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+    (ledger,) = (tmp_path / "work").iterdir()
+    kept = [json.loads(line) for line in ledger.read_text().splitlines() if line]
+    assert 0 < len(kept) < 600
+    assert {row["judgement"]["score"] for row in kept} == {0.5}
+
+
+def test_a_rubric_that_compares_needs_references(serve, judge):
+    seen = serve(lambda body: reply("Score: 1"))
+    bare = EvalItem.make("math", "1+2?")
+    free = EvalItem.make("generation", "Write.")
+    with pytest.raises(InputError, match=f"eval item {bare.id} .math. has no reference"):
+        judge([(free, "x"), (bare, "3")])
+    lenient = JUDGE.model_copy(update={"on_missing_reference": "missing", "repeats": 1})
+    rows = judge([(free, "x"), (bare, "3")], lenient)
+    assert [(row.score, row.status) for row in rows] == [(1, "ok"), (None, "no_reference")]
+    assert len(seen) == 1
+
+
+def test_the_key_must_be_set(monkeypatch):
+    monkeypatch.delenv("MY_KEY", raising=False)
+    config = JUDGE.model_copy(update={"api_key_env": "MY_KEY"})
+    with pytest.raises(InputError, match="MY_KEY holds no key"):
+        Endpoint.from_environment(config, 10, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "judge-2"}, {"temperature": 0.5}, {"max_tokens": 9}, {"language": "zh"}],
+)
+def test_the_version_follows_what_decides_a_grade(change):
+    changed = JUDGE.model_copy(update=change)
+    assert judge_version(changed, ["math"]) != judge_version(JUDGE, ["math"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"repeats": 5},
+        {"api_key_env": "X"},
+        {"base_url_env": "X"},
+        {"dollars_per_million_prompt_tokens": 1.0},
+    ],
+)
+def test_the_version_is_free_of_what_does_not(change):
+    changed = JUDGE.model_copy(update=change)
+    assert judge_version(changed, ["math", "code"]) == judge_version(JUDGE, ["code", "math"])
+
+
+def test_the_version_follows_the_rubrics(monkeypatch):
+    before = judge_version(JUDGE, ["math"])
+    assert judge_version(JUDGE, ["code"]) != before
+    other = llm.rubric("math").model_copy(update={"en": "Another text."})
+    monkeypatch.setattr(llm, "rubric", lambda name: other)
+    assert judge_version(JUDGE, ["math"]) != before

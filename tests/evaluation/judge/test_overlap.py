@@ -1,0 +1,75 @@
+"""Known answers, and properties that hold for any text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu import sentence_chrf
+
+from instruct_scaling.common.records import Constraints, EvalItem
+from instruct_scaling.evaluation.judge.scorers.overlap import chrf, exact_match, rouge_l, token_f1
+
+NONE = Constraints()
+OVERLAPS = [token_f1, rouge_l, chrf, exact_match]
+
+
+def item(reference: str) -> EvalItem:
+    return EvalItem("0" * 32, "open_qa", "q", reference=reference)
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "f1"),
+    [
+        ("the red cat", "the red cat", 1.0),
+        ("the red cat", "red cat", 2 * 1 * (2 / 3) / (1 + 2 / 3)),
+        ("北京", "北京市", 0.8),  # 2 of 3 tokens right, 2 of 2 found
+        ("a a b", "a b b", 2 / 3),  # a bag, not a set
+        ("cat", "dog", 0.0),
+        ("cat", "", 0.0),
+        ("Cat!", "cat", 1.0),
+    ],
+)
+def test_token_f1(reference, response, f1):
+    assert token_f1(item(reference), NONE, response).score == pytest.approx(f1)
+
+
+def test_rouge_l_counts_order():
+    reference = item("police killed the gunman")  # Lin (2004), section 3
+    assert rouge_l(reference, NONE, "police kill the gunman").score == pytest.approx(0.75)
+    assert rouge_l(reference, NONE, "the gunman kill police").score == pytest.approx(0.5)
+
+
+def test_rouge_l_sees_chinese_characters():
+    assert rouge_l(item("今天下雨"), NONE, "今天没下雨").score == pytest.approx(8 / 9)
+
+
+def test_chrf_is_sacrebleus_over_100():
+    wanted = sentence_chrf("the cat sat", ["the cat is sitting"]).score / 100
+    assert 0 < wanted < 1
+    assert chrf(item("the cat is sitting"), NONE, "the cat sat").score == pytest.approx(wanted)
+
+
+def test_exact_match_forgives_form_only():
+    assert exact_match(item("New York"), NONE, "new york.").score == 1
+    assert exact_match(item("New York"), NONE, "New York City").score == 0
+
+
+@pytest.mark.parametrize("scorer", OVERLAPS)
+@given(reference=st.text(min_size=1).filter(str.strip), response=st.text())
+def test_scores_stay_in_the_unit_interval(scorer, reference, response):
+    score = scorer(item(reference), NONE, response).score
+    assert score is not None
+    assert 0 <= score <= 1
+
+
+@pytest.mark.parametrize("scorer", OVERLAPS)
+@given(reference=st.text(min_size=1).filter(str.strip))
+def test_a_reference_has_full_marks(scorer, reference):
+    assert scorer(item(reference), NONE, reference).score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scorer", OVERLAPS)
+@given(reference=st.text(min_size=1).filter(str.strip))
+def test_no_answer_has_none(scorer, reference):
+    assert scorer(item(reference), NONE, "").score == 0

@@ -1,0 +1,60 @@
+"""The fused head gives the loss and gradients of cross-entropy on full logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from instruct_scaling.models.packed.head import FusedHead, SummedCrossEntropy, chunk_rows
+
+
+def both(tokens, rows, dtype=torch.float32, width=16, vocabulary=50):
+    torch.manual_seed(tokens)
+    hidden = torch.randn(tokens, width).to(dtype).requires_grad_()
+    weight = torch.randn(vocabulary, width).to(dtype).requires_grad_()
+    targets = torch.randint(vocabulary, (tokens,))
+    found = SummedCrossEntropy.apply(hidden, weight, targets, rows)
+    wanted = F.cross_entropy(hidden.double() @ weight.double().t(), targets, reduction="sum")
+    return (hidden, weight), found, wanted
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 8, 9, 40])
+def test_loss_and_gradients_match_across_chunk_borders(tokens):
+    leaves, found, wanted = both(tokens, rows=8)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-6, atol=1e-6)
+    expected = torch.autograd.grad(3.0 * wanted, leaves)
+    for left, right in zip(torch.autograd.grad(3.0 * found, leaves), expected, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
+
+
+def test_bf16_keeps_the_loss_in_fp32_over_many_chunks():
+    (_, weight), found, wanted = both(4096, rows=8, dtype=torch.bfloat16)
+    assert found.dtype == torch.float32
+    assert abs(found.item() / wanted.item() - 1) < 1e-5
+    (gradient,) = torch.autograd.grad(found, weight)
+    (expected,) = torch.autograd.grad(wanted, weight)
+    assert (gradient.double() - expected.double()).norm() / expected.double().norm() < 0.01
+
+
+def test_no_supervised_token_means_zero_loss_and_zero_gradient():
+    hidden = torch.randn(0, 8).requires_grad_()
+    head = FusedHead(8, 20, bias=False)
+    loss = head(hidden, torch.zeros(0, dtype=torch.int64))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(head.weight.grad, torch.zeros(20, 8))
+
+
+def test_a_frozen_head_gets_no_gradient_and_passes_one_down():
+    head = FusedHead(8, 20, bias=False).requires_grad_(False)
+    hidden = torch.randn(5, 8).requires_grad_()
+    head(hidden, torch.arange(5)).backward()
+    assert head.weight.grad is None
+    assert hidden.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("device", "limit"), [("cpu", 2**27), ("cuda", 2**30)])
+def test_chunks_stay_within_their_size_for_the_true_vocabulary(device, limit):
+    rows = chunk_rows(250_880, torch.device(device))
+    assert rows * 250_880 * 4 <= limit < (rows + 1) * 250_880 * 4

@@ -1,0 +1,51 @@
+"""Packing loses nothing, respects the budget and balances the ranks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruct_scaling.models.packed.packing import balanced, first_fit_decreasing, pack
+
+lengths_of = st.lists(st.integers(1, 300), min_size=1, max_size=60)
+
+
+@given(lengths_of, st.integers(1, 5), st.integers(1, 400))
+def test_every_example_is_placed_once_and_rows_keep_the_budget(lengths, ranks, row_tokens):
+    packed = pack(lengths, ranks=ranks, row_tokens=row_tokens)
+    assert len(packed) == ranks
+    assert len({len(rows) for rows in packed}) == 1
+    placed = sorted(place for rows in packed for row in rows for place in row)
+    assert placed == list(range(len(lengths)))
+    for rows in packed:
+        for row in rows:
+            assert sum(lengths[place] for place in row) <= row_tokens or len(row) == 1
+
+
+@given(lengths_of, st.integers(1, 400))
+def test_first_fit_decreasing_opens_a_bin_only_when_none_has_room(lengths, capacity):
+    bins = first_fit_decreasing(lengths, capacity)
+    loads = [sum(lengths[place] for place in bin_) for bin_ in bins]
+    for later in range(1, len(bins)):
+        smallest = min(lengths[place] for place in bins[later])
+        assert all(load + smallest > capacity for load in loads[:later])
+
+
+def test_an_example_longer_than_a_row_gets_its_own():
+    (rows,) = pack([10, 500, 10], ranks=1, row_tokens=100)
+    assert [1] in rows
+    assert [0, 2] in rows
+
+
+def test_fewer_examples_than_ranks_leave_rows_empty():
+    assert sorted(pack([7, 9], ranks=3, row_tokens=100)) == [[[]], [[0]], [[1]]]
+
+
+def test_ranks_get_equal_loads():
+    packed = pack([30] * 64, ranks=2, row_tokens=4096)
+    assert [len(rows[0]) for rows in packed] == [32, 32]
+
+
+def test_balancing_gives_up_rather_than_overflow():
+    assert balanced([6, 6, 4, 4, 4], 2, 12) is None
+    assert len(pack([6, 6, 4, 4, 4], ranks=1, row_tokens=12)[0]) == 2

@@ -1,0 +1,502 @@
+"""The report stage: what the page claims, shows, escapes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+
+from analysis.tables import frame, write_tables
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import read_json, write_json, write_jsonl
+from instruct_scaling.common.records import EvalItem
+from instruct_scaling.reporting.report.clusters import cluster_counts, clusters_told
+from instruct_scaling.reporting.report.csv_tables import frame_table
+from instruct_scaling.reporting.report.stage import expand_paths, report
+from tests.reporting.report.example_study import HOSTILE, ExampleStudy, train_summary
+
+SECTIONS = (
+    "verdicts",
+    "scores",
+    "figures",
+    "method",
+    "data",
+    "judges",
+    "costs",
+    "samples",
+    "limits",
+    "config",
+    "provenance",
+)
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its text by the id of the section it stands in."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.section = ""
+        self.texts: dict[str, str] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "section":
+            self.section = dict(attrs)["id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        if tag == "section":
+            self.section = ""
+        if tag in ("td", "th", "dt", "dd", "p", "li"):
+            self.handle_data(" ")
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.texts[self.section] = self.texts.get(self.section, "") + data
+
+    def text(self, section: str) -> str:
+        """The text of a section with white space folded."""
+        return " ".join(self.texts.get(section, "").split())
+
+
+def run(study: ExampleStudy) -> str:
+    """Run the stage on a study in a process of its own; the page as text."""
+    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return study.out.read_text("utf-8")
+
+
+def page_of(study: ExampleStudy) -> Page:
+    """The page, made in this process."""
+    given = dict(zip(*[iter(study.arguments())] * 2, strict=True))
+    many = ("--pool-audits", "--responses", "--judgements", "--train")
+    options = {
+        name.removeprefix("--").replace("-", "_"): [value] if name in many else value
+        for name, value in given.items()
+    }
+    for name in ("tables", "figures", "out", "evalset_items", "evalset_audit"):
+        options[name] = study.folder / options[name]
+    report(**options)
+    return Page(study.out.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def text(finished) -> str:
+    return run(finished)
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+def test_page_is_well_formed_and_complete(page):
+    assert page.open == []
+    for section in SECTIONS:
+        assert page.text(section), f"section {section} is empty"
+
+
+def test_same_files_give_the_same_page(finished, text):
+    assert run(finished) == text
+
+
+def test_nothing_is_loaded_from_elsewhere(page, text):
+    for tag, attributes in page.elements:
+        for name in ("src", "href"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("data:", "#")) or not value, (tag, value)
+    assert "@import" not in text
+    assert "url(" not in text
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"][1:] for t, a in page.elements if (a.get("href") or "").startswith("#")}
+    assert targets <= set(ids)
+
+
+def test_headings_skip_no_level(page):
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_texts_of_models_and_data_are_escaped(page, text):
+    assert HOSTILE in page.text("samples")  # the parser gives it back as text
+    assert HOSTILE in page.text("data")
+    assert HOSTILE not in text
+    assert sum(tag == "script" for tag, _ in page.elements) == 1
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+
+
+def test_headlines_are_the_tables_numbers_with_intervals(page, finished):
+    curves = pd.read_csv(finished.folder / "tables/curves.csv")
+    last = curves[
+        (curves.arm == "full") & (curves.category == "overall") & (curves.scale == 16000)
+    ].iloc[0]
+    wanted = (
+        f"Arm full: The mean over all categories is {last['mean']:.2f} "
+        f"[{last.low:.2f}, {last.high:.2f}] at 16,000 records"
+    )
+    assert wanted in page.text("")
+    assert "improving in 3 (Math, Rewrite, Translation)" in page.text("")
+
+
+def test_verdicts_come_with_their_margins(page):
+    text = page.text("verdicts")
+    assert "tail slope ±0.02 per doubling, range of the means 0.04" in text
+    assert "drops by 0.120 (at least 0.050) from 1,000 to 4,000" in text
+    assert "320 items × 3 seeds" in text
+
+
+def test_no_claim_without_verdicts_but_by_intervals_apart(study):
+    (study.folder / "tables/verdicts.csv").unlink()
+    page = page_of(study)
+    assert "there is no verdicts.csv" in page.text("verdicts")
+    top = page.text("")
+    assert "improving" not in top
+    # Top scores of .15 and .20 stay within .07 + .07 of the base, or just beyond it.
+    found = re.search(r"overlaps with it for (\d+) of 12 categories \(([^)]*)\)", top)
+    assert found is None or "Rewrite" not in found[2]
+    assert (
+        "Rewrite" in re.search(r"lies above the other for \d+ of 12 categories \(([^)]*)\)", top)[1]
+    )
+
+
+def test_overlapping_intervals_are_no_change(study):
+    rows = [
+        {"judge": "m", "arm": "full", "category": "math", "scale": scale}
+        | {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "n_items": 9, "n_seeds": 2}
+        for scale, mean in ((0, 0.3), (250, 0.45))
+    ]
+    write_tables({"curves": frame("curves", rows)}, study.folder / "tables")
+    (study.folder / "tables/verdicts.csv").unlink()
+    top = page_of(study).text("")
+    assert "overlaps with it for 1 of 1 categories (Math)" in top
+    assert "lies above" not in top
+
+
+def test_missing_judgements_are_counted_by_reason_and_never_zero(page, finished):
+    statuses = [
+        json.loads(line)["status"]
+        for path in finished.files("runs/*/*/*/judgements/*.jsonl")
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    missing = statuses.count("no_reference")
+    assert missing
+    text = page.text("judges")
+    assert f"{len(statuses):,} judgements, {missing} of them without a score" in text
+    assert f"no_reference {missing}" in text
+    assert f"{missing} of {len(statuses):,} judgements" in page.text("limits")
+    assert "missing: no_reference" in page.text("samples")
+
+
+def test_samples_are_the_same_items_at_every_scale(page, finished):
+    samples = [a for t, a in page.elements if t == "article"]
+    per_category = pd.Series([a["data-category"] for a in samples]).value_counts()
+    assert list(per_category.index.sort_values()) == sorted(finished.categories)
+    assert set(per_category) == {3}
+    text = page.text("samples")
+    assert "yes says lora at 250 with seed 1" in text
+    assert "with seed 2" not in text
+
+
+def test_sample_choice_does_not_depend_on_the_order_of_items(study, text):
+    path = study.folder / "evalset/items.jsonl"
+    path.write_text("".join(reversed(path.read_text("utf-8").splitlines(keepends=True))), "utf-8")
+    chosen = [a["data-category"] for t, a in page_of(study).elements if t == "article"]
+    again = re.findall(r"item ([0-9a-f]{8})", study.out.read_text("utf-8"))
+    assert again == re.findall(r"item ([0-9a-f]{8})", text)
+    assert len(chosen) == len(again)
+
+
+def test_chinese_text_is_marked_as_such(page, text):
+    assert re.search(r'<p class="text" lang="zh">小明有', text)
+    assert re.search(r'<p class="text" lang="zh">小明现在', text)
+    assert '<p class="text">Sort the word into fruit or tool' in text
+
+
+def test_long_answers_are_cut_and_say_so(page):
+    text = page.text("samples")
+    shown = 1200
+    full = len("First this, then that. ") * 160 - 1
+    assert f"{full + 1 - shown:,} more characters not shown here" in text
+    assert "empty answer" in text
+
+
+def test_costs_add_up(page, finished):
+    runs = [read_json(path) for path in finished.files("runs/*/*/*/train.json")]
+    tokens = sum(run["tokens"]["total"] for run in runs)
+    hours = sum(run["cpu_core_hours"] for run in runs)
+    text = page.text("costs")
+    assert f"all {len(runs)} {tokens:,}" in text
+    assert f"{hours:.3f}" in text
+    assert "full base 1 60 1,200 1,800 30.0 100.0%" in text
+
+
+def test_audit_shows_what_each_step_removed(page):
+    text = page.text("data")
+    assert "24,000 read, 21,500 kept" in text
+    assert "deduplicate 2,400 21,600 90.0% exact 2,400" in text
+    assert "broken 2" in text
+
+
+def test_limits_follow_from_the_study(study):
+    two_seeds = page_of(study).text("limits")
+    assert "Two seeds" in two_seeds
+    assert "A single judge" in two_seeds
+    assert "One seed" not in two_seeds
+    one = ExampleStudy(study.folder, seeds=(1,))
+    assert "training noise is unmeasured" in page_of(one).text("limits")
+    larger = ExampleStudy(study.folder, seeds=(1, 2, 3))
+    assert "seeds" not in page_of(larger).text("limits").lower().split("few items")[0]
+
+
+def test_clusters_of_items_are_named_wherever_items_are(study):
+    told = "There are 5 items in 2 clusters per category: items of one cluster"
+    sections = ("method", "data", "limits")
+    page = page_of(study)
+    assert not any("cluster" in page.text(name) for name in ("method", "data"))
+    assert "The smallest category has 5 items." in page.text("limits")
+    path = study.folder / "evalset/items.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    grouped = [{**row, "cluster": f"{row['category']}-{n % 2}"} for n, row in enumerate(rows)]
+    write_jsonl(path, grouped)
+    page = page_of(study)
+    assert all(told in page.text(name) for name in sections)
+
+
+def test_clusters_are_counted_within_a_category_and_no_cluster_is_one_of_its_own():
+    items = [EvalItem.make("math", f"{n}", cluster="a" if n < 4 else None) for n in range(6)]
+    items += [EvalItem.make("code", "x", cluster="a")]
+    assert cluster_counts(items) == {"math": (6, 3), "code": (1, 1)}
+    assert clusters_told(cluster_counts(items)).startswith(
+        "There are 1 to 6 items in 1 to 3 clusters per category"
+    )
+    assert clusters_told(cluster_counts(items[-1:])) == ""
+
+
+def test_held_out_records_are_part_of_the_audit(page):
+    assert "240 records of the pool, in equal shares of its categories, are held out" in page.text(
+        "data"
+    )
+
+
+def test_what_would_settle_a_verdict_is_explained_where_it_is_told(study, page):
+    told = "would show a tail slope of 0 to lie within the margin"
+    assert told in page.text("verdicts")
+    table = study.folder / "tables/verdicts.csv"
+    pd.read_csv(table).drop(columns=["items_needed", "seeds_needed"]).to_csv(table, index=False)
+    assert told not in page_of(study).text("verdicts")
+
+
+def test_the_single_run_of_the_base_is_told_beside_the_seeds(study, page):
+    assert page.text("scores").count("2 base 1") == 2 * 13
+    table = study.folder / "tables/curves.csv"
+    pd.read_csv(table).assign(n_seeds=1).to_csv(table, index=False)
+    assert "base 1" not in page_of(study).text("scores")
+
+
+def test_judges_without_repeats_or_a_second_judge_promise_neither(study):
+    row = {"judge": "metric", "category": "math", "n": 5}
+    write_tables({"judges": frame("judges", [row])}, study.folder / "tables")
+    text = page_of(study).text("judges")
+    assert "No judge scored a response twice" in text
+    assert "There is one judge, so there is no agreement to show" in text
+    path = study.files("runs/full/n250/s1/judgements/metric.jsonl")[0]
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    write_jsonl(path, [*rows, {**rows[0], "repeat": 2}])
+    text = page_of(study).text("judges")
+    assert "Standard deviations are between repeats of one response" in text
+    assert "twice" not in text
+
+
+def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
+    boxes = re.findall(r'<div class="scroll"([^>]*)>\s*<table', text)
+    assert len(boxes) == len(re.findall("<table", text))
+    assert all('role="region" tabindex="0" aria-label="' in box for box in boxes)
+
+
+def test_other_versions_are_told(page):
+    assert "pool: instruct_scaling was 0.0.1, here" in page.text("provenance")
+
+
+def test_figures_are_embedded_with_data(page, text):
+    images = [a for t, a in page.elements if t == "img"]
+    assert len(images) == 2
+    assert all(a["src"].startswith("data:image/png;base64,iVBOR") for a in images)
+    assert all(a["alt"] for a in images)
+    assert images[0]["width"] == "400"
+    assert images[0]["height"] == "120"
+    assert "figure5_arms: the study has one arm" in page.text("figures")
+    assert 'download="figure1_bars.csv"' in text
+    assert "Math 250 0.1250" in page.text("figures")
+
+
+@pytest.mark.parametrize(
+    "absent",
+    ["tables/verdicts.csv", "figures/index.json", "tables/judges.csv", "tables/comparisons.csv"],
+)
+def test_optional_files_may_be_absent(study, absent):
+    (study.folder / absent).unlink(missing_ok=True)
+    assert page_of(study).open == []
+
+
+def test_no_training_files_is_stated(study):
+    for path in study.files("runs/*/*/*/train.json"):
+        path.unlink()
+    assert "No train.json was given" in page_of(study).text("costs")
+
+
+def test_every_further_table_is_shown_with_its_columns_meaning(study):
+    row = {"judge": "metric", "arm": "full", "category": "math", "component": "run"}
+    difference = {"judge": "metric", "category": "overall", "arm_a": "full", "arm_b": "lora"}
+    points = [
+        difference | {"scale": scale, "difference": 0.1, "low": 0.02, "high": 0.18}
+        for scale in (250, 16000)
+    ]
+    tables = {
+        "variance": frame("variance", [row | {"variance": 0.01, "share": 0.25}]),
+        "comparisons": frame("comparisons", points),
+        "judges": frame("judges", [{"judge": "metric", "category": "math", "repeat_sd": 0.0}]),
+    }
+    write_tables(tables, study.folder / "tables")
+    page = page_of(study)
+    assert "metric full Math run 0.0100 0.2500" in page.text("scores")
+    assert "its share in the sum of the components" in page.text("scores")
+    assert (
+        "At 16,000 records the mean of full minus that of lora is +0.10 [+0.02, +0.18]"
+        in page.text("")
+    )
+    assert "repeat sd" in page.text("judges")
+    assert "standard deviation between repeats of one response" in page.text("judges")
+
+
+def test_a_remark_on_every_row_is_told_once():
+    rows = pd.DataFrame(
+        {"scale": [0, 250, 1000], "note": ["one seed"] * 3, "score": [0.5, None, 1]}
+    )
+    table = frame_table(rows)
+    assert table.columns == ["scale", "score"]
+    assert table.remark == "In every row, note: one seed."
+    assert table.rows == [["0", "0.500"], ["250", ""], ["1,000", "1.000"]]
+    mixed = frame_table(rows.assign(note=["one seed", None, "two"]))
+    assert mixed.columns == ["scale", "note", "score"]
+    assert mixed.remark == ""
+
+
+def test_long_tables_are_cut_and_say_so():
+    table = frame_table(pd.DataFrame({"scale": range(1000)}))
+    assert len(table.rows) == 400
+    assert table.total_rows == 1000
+
+
+def test_page_of_a_full_study_stays_small(study):
+    for path in study.files("runs/*/*/*/responses.jsonl"):
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        long = [json.dumps({**row, "text": "字" * 3_000}, ensure_ascii=False) for row in rows]
+        path.write_text("\n".join(long), "utf-8")
+    page_of(study)
+    assert study.out.stat().st_size < 5_000_000
+
+
+def test_at_file_names_many_paths(tmp_path):
+    (tmp_path / "list").write_text("a b.jsonl\n\nc.jsonl\n")
+    found = expand_paths([f"@{tmp_path}/list", "'d e' f", "g"])
+    assert [str(path) for path in found] == ["a b.jsonl", "c.jsonl", "d e", "f", "g"]
+
+
+@pytest.mark.parametrize("given", ["@nowhere", "'open"])
+def test_broken_path_lists_are_refused(given):
+    with pytest.raises(InputError):
+        expand_paths([given])
+
+
+def _break_line(study):
+    path = study.files("runs/full/n250/s1/responses.jsonl")[0]
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*lines[:2], lines[2][:-5], *lines[3:]]), "utf-8")
+
+
+def _foreign_item(study):
+    path = study.files("runs/full/n250/s1/judgements/metric.jsonl")[0]
+    rows = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(rows[0]), "item": "other"}), *rows[1:]]))
+
+
+def _train_without_tokens(study):
+    summary = train_summary("full", 250, 1)
+    del summary["tokens"]
+    write_json(study.folder / "runs/full/n250/s1/train.json", summary)
+
+
+def _broken_audit(study):
+    write_json(study.folder / "pools/embedded/audit.json", {"steps": [{"name": "read"}]})
+
+
+def _no_picture(study):
+    (study.folder / "figures/figure1_bars.png").unlink()
+
+
+def _not_a_picture(study):
+    (study.folder / "figures/figure1_bars.png").write_text("GIF")
+
+
+def _no_curves(study):
+    (study.folder / "tables/curves.csv").unlink()
+
+
+def _curves_without_mean(study):
+    (study.folder / "tables/curves.csv").write_text("judge,arm,category,scale,low,high\n")
+
+
+def _empty_curves(study):
+    (study.folder / "tables/curves.csv").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (_break_line, r"responses.jsonl, line 3: not valid JSON"),
+        (_foreign_item, r"metric.jsonl, line 1: .*'other', which is not in the eval set"),
+        (_train_without_tokens, r"n250/s1/train.json: .*'tokens' is missing"),
+        (_broken_audit, r"audit.json: `steps` is not a list"),
+        (_no_picture, r"figure1_bars.png: listed in index.json, but there is no such file"),
+        (_not_a_picture, r"figure1_bars.png: not a PNG image"),
+        (_no_curves, r"curves.csv: no such file"),
+        (_curves_without_mean, r"curves.csv: columns are missing: mean"),
+        (_empty_curves, r"curves.csv: not a CSV table"),
+    ],
+)
+def test_bad_input_is_one_clear_message(study, damage, told):
+    damage(study)
+    with pytest.raises(InputError, match=told):
+        page_of(study)
+    assert not study.out.exists()
+
+
+def test_bad_input_is_no_traceback(study):
+    _no_curves(study)
+    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

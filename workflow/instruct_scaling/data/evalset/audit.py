@@ -1,0 +1,108 @@
+"""What was read, left out and kept on the way to the eval set."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from instruct_scaling.common.records import EvalItem
+from instruct_scaling.data.evalset.sources import SourceItems
+
+
+@dataclass(slots=True)
+class SourceCounts:
+    """What became of one source's entries."""
+
+    source: SourceItems
+    other_categories: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    over_limit: int = 0
+
+    @property
+    def read(self) -> int:
+        """All entries, broken ones too."""
+        return len(self.source.items) + self.source.broken.count
+
+    @property
+    def kept(self) -> int:
+        """Items that came into the eval set."""
+        left_out = self.other_categories.total() + self.duplicates + self.over_limit
+        return len(self.source.items) - left_out
+
+
+def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
+    """The audit as a JSON value.
+
+    `steps` has the form of a pool's audit: a list of `{name, removed, kept, reasons: {reason:
+    {count, examples}}}`, where `read` removes broken entries, with their line and what is wrong.
+    `renamed_categories` lists the names in the files that are not the standard ones.
+    """
+    return {
+        "read": sum(count.read for count in counts),
+        "kept": len(items),
+        "steps": _steps(counts),
+        "by_category": _by_category(items),
+        "by_source": [
+            {
+                "source": count.source.name,
+                "sha256": count.source.sha256,
+                "read": count.read,
+                "broken": count.source.broken.count,
+                "other_categories": count.other_categories.total(),
+                "duplicates": count.duplicates,
+                "over_limit": count.over_limit,
+                "kept": count.kept,
+            }
+            for count in counts
+        ],
+        "renamed_categories": [
+            row for count in counts for row in count.source.categories.renamed(count.source.name)
+        ],
+    }
+
+
+def _steps(counts: list[SourceCounts]) -> list[dict[str, Any]]:
+    others: Counter[str] = Counter()
+    for count in counts:
+        others += count.other_categories
+    removed_by: dict[str, dict[str, int]] = {
+        "categories": dict(others),
+        "deduplicate": {"identical": sum(count.duplicates for count in counts)},
+        "limit_per_category": {"over_limit": sum(count.over_limit for count in counts)},
+    }
+    left = sum(len(count.source.items) for count in counts)
+    broken = {
+        "count": sum(count.source.broken.count for count in counts),
+        "examples": [
+            {
+                "source": count.source.name,
+                count.source.broken.unit: entry.number,
+                "reason": entry.reason,
+            }
+            for count in counts
+            for entry in count.source.broken.examples
+        ],
+    }
+    steps: list[dict[str, Any]] = [
+        {"name": "read", "removed": broken["count"], "kept": left, "reasons": {"broken": broken}}
+    ]
+    for name, reasons in removed_by.items():
+        removed = sum(reasons.values())
+        left -= removed
+        details = {reason: {"count": n, "examples": []} for reason, n in reasons.items()}
+        steps.append({"name": name, "removed": removed, "kept": left, "reasons": details})
+    return steps
+
+
+def _by_category(items: list[EvalItem]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for category in dict.fromkeys(item.category for item in items):
+        own = [item for item in items if item.category == category]
+        found[category] = {
+            "items": len(own),
+            "with_reference": sum(item.reference is not None for item in own),
+            "with_checks": sum(item.checks is not None for item in own),
+            "mean_prompt_chars": round(sum(len(item.full_prompt) for item in own) / len(own), 1),
+        }
+    return found

@@ -1,0 +1,109 @@
+"""Read eval items from the built-in generator, from local files and from the web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.common.category_names import CategoryNames
+from instruct_scaling.common.download import downloaded
+from instruct_scaling.common.files import sha256_file
+from instruct_scaling.common.records import Constraints, EvalItem
+from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
+from instruct_scaling.config.evalset import EvalFile, EvalUrl, SyntheticEval
+from instruct_scaling.data.synthetic import generate_items
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItems:
+    """The usable items of one source, and what was wrong with the others."""
+
+    name: str
+    sha256: str | None
+    items: list[EvalItem]
+    broken: InvalidRows
+    categories: CategoryNames
+
+
+def read_source(
+    source: SyntheticEval | EvalFile | EvalUrl, declared: tuple[str, ...]
+) -> SourceItems:
+    """Read one source whole.
+
+    Args:
+        source: where the items come from.
+        declared: the study's categories, empty where it takes those of the paper. The generator
+            writes items for these alone.
+
+    Raises:
+        InputError: it is missing or has other content than its hash says, or an entry is broken
+            and the config does not say to skip it.
+    """
+    if isinstance(source, SyntheticEval):
+        return _generated(source, declared)
+    if isinstance(source, EvalUrl):
+        with downloaded(source.url, source.sha256) as path:
+            return _from_file(RowFile(path, source.url), source, declared)
+    return _from_file(RowFile(source.path), source, declared)
+
+
+def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
+    name = f"embedded, seed {source.seed}"
+    standard = tuple(name for name in CATEGORIES if not declared or name in declared)
+    items: Iterable[EvalItem] = ()
+    if standard:
+        items = generate_items(source.items_per_category, source.seed, categories=standard)
+    broken = InvalidRows(name, "row", "stop")
+    return SourceItems(name, None, list(items), broken, CategoryNames({}, declared))
+
+
+def _from_file(file: RowFile, source: EvalFile | EvalUrl, declared: tuple[str, ...]) -> SourceItems:
+    broken = InvalidRows(file.name, file.unit, source.on_error)
+    fields = FieldReader(source.fields)
+    categories = CategoryNames(source.category_names, declared)
+    items = []
+    for row in file:
+        if isinstance(row, Row):
+            try:
+                items.append(_item(row.value, fields, categories, source))
+                continue
+            except ValueError as error:
+                row = InvalidRow(row.number, str(error))
+        broken.add(row)
+    fields.check_all_found(file.name)
+    return SourceItems(file.name, sha256_file(file.path), items, broken, categories)
+
+
+def _item(
+    row: dict[str, Any],
+    fields: FieldReader,
+    categories: CategoryNames,
+    source: EvalFile | EvalUrl,
+) -> EvalItem:
+    category = fields.text(row, "category") or source.category
+    if category is None:
+        raise ValueError("item without category: give `category` or map its key in `fields`")
+    return EvalItem.make(
+        categories.standard(category),
+        fields.required(row, "prompt"),
+        input=fields.text(row, "input"),
+        reference=fields.text(row, "reference"),
+        checks=_checks(fields.raw(row, "checks")),
+        cluster=fields.text(row, "cluster"),
+        language=fields.text(row, "language") or source.language,
+    )
+
+
+def _checks(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        return Constraints.model_validate(value).model_dump(exclude_none=True) or None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"`checks`{f' ({key})' if key else ''}: {first['msg']}") from None

@@ -1,0 +1,234 @@
+"""Stage respond: a model answers every eval item.
+
+Reads a model folder and `items.jsonl`; writes `responses.jsonl` (one `records.Response` a line, in
+the order of the items) and `responses.provenance.json`. Answers are kept batch by batch in a
+partial file beside the output, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from instruct_scaling.common.contracts import read_items
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import sha256_file, write_json, write_jsonl
+from instruct_scaling.common.provenance import identity_hash, provenance
+from instruct_scaling.common.records import EvalItem, Response, content_id
+from instruct_scaling.config.generate import Generate
+from instruct_scaling.config.section import parse_section
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The text generated for one prompt. `tokens` counts the end token."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    finish: str
+
+
+def batches_by_length(lengths: list[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first (memory runs out at once or never).
+
+    Ties keep the given order, so that the batches depend on the lengths alone.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def generate_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    options: Generate,
+    seed: int,
+) -> list[Answer]:
+    """Answer one batch of prompts.
+
+    Args:
+        seed: seed of this batch; greedy decoding does not use it.
+    """
+    import torch
+
+    inputs = tokenizer(
+        prompts, return_tensors="pt", padding=True, add_special_tokens=False, padding_side="left"
+    ).to(model.device)
+    sampling: dict[str, Any] = {"do_sample": False}
+    if options.temperature > 0:
+        sampling = {
+            "do_sample": True,
+            "temperature": options.temperature,
+            "top_p": options.top_p,
+            "top_k": 0,
+        }
+    torch.manual_seed(seed)
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=options.max_new_tokens,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **sampling,
+        )
+    width = inputs["input_ids"].shape[1]
+    prompt_lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    answers = []
+    for row, prompt_tokens in zip(output[:, width:].tolist(), prompt_lengths, strict=True):
+        stopped = tokenizer.eos_token_id in row
+        length = row.index(tokenizer.eos_token_id) + 1 if stopped else len(row)
+        text = tokenizer.decode(row[:length], skip_special_tokens=True).strip()
+        answers.append(Answer(text, prompt_tokens, length, "stop" if stopped else "length"))
+    return answers
+
+
+def read_partial(path: Path) -> dict[str, Response]:
+    """Responses that an earlier, stopped attempt left; a torn last line is dropped."""
+    if not path.exists():
+        return {}
+    done: dict[str, Response] = {}
+    for line in path.read_text("utf-8").split("\n"):
+        try:
+            response = Response(**json.loads(line))
+        except (json.JSONDecodeError, TypeError):
+            continue
+        done[response.item] = response
+    return done
+
+
+def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model (on a GPU if there is one) and tokenizer of a folder; safetensors only. A BLOOM gets
+    the attention of its training (`generation.patch_for_generation`).
+
+    Raises:
+        InputError: the folder holds no model that transformers can load.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as hf_logging
+
+    from instruct_scaling.models.packed.generation import patch_for_generation
+
+    hf_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, dtype="auto")
+    except (OSError, ValueError) as error:
+        raise InputError(f"no model can be loaded from here ({error})", where=path) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    patch_for_generation(model)
+    return model, tokenizer
+
+
+def answer_all(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    items: list[EvalItem],
+    template: str,
+    options: Generate,
+    generation_seed: int,
+    run: tuple[str, int, int],
+    done: dict[str, Response],
+) -> Iterator[list[Response]]:
+    """Yield the responses of each batch; batches that are wholly done are skipped.
+
+    Args:
+        run: arm, scale and seed label.
+        done: responses of an earlier attempt, by item id.
+    """
+    prompts = [template.replace("{prompt}", item.full_prompt) for item in items]
+    lengths = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+    arm, scale, seed = run
+    progress = tqdm(total=len(items), desc=f"respond {arm} n{scale} s{seed}", unit="item")
+    for number, batch in enumerate(batches_by_length(lengths, options.batch_size)):
+        if all(items[index].id in done for index in batch):
+            progress.update(len(batch))
+            continue
+        answers = generate_batch(
+            model,
+            tokenizer,
+            [prompts[index] for index in batch],
+            options,
+            (generation_seed + number) & 0x7FFFFFFF,
+        )
+        responses = []
+        for index, answer in zip(batch, answers, strict=True):
+            item = items[index]
+            responses.append(
+                Response(
+                    id=content_id(arm, str(scale), str(seed), item.id, answer.text),
+                    item=item.id,
+                    category=item.category,
+                    arm=arm,
+                    scale=scale,
+                    seed=seed,
+                    text=answer.text,
+                    prompt_tokens=answer.prompt_tokens,
+                    tokens=answer.tokens,
+                    finish=answer.finish,
+                )
+            )
+        progress.update(len(batch))
+        yield responses
+    progress.close()
+
+
+def generate(
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    items: Annotated[Path, typer.Option(help="Eval items (items.jsonl).")],
+    arm: Annotated[str, typer.Option(help="Arm of the run.")],
+    scale: Annotated[int, typer.Option(help="Scale of the run; 0 is the base.")],
+    seed_label: Annotated[int, typer.Option(help="Replicate of the run.")],
+    generate: Annotated[str, typer.Option(help="The study's `generate` section as JSON.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    generation_seed: Annotated[int, typer.Option(help="Seed of the sampling.")],
+    out: Annotated[Path, typer.Option(help="Responses to write (responses.jsonl).")],
+) -> None:
+    """Let a model answer every eval item."""
+    options = parse_section(Generate, generate, "--generate")
+    questions = list(read_items(items).values())
+    inputs = {"model": sha256_file(model), "items": sha256_file(items)}
+    identity = {
+        "arm": arm,
+        "scale": scale,
+        "seed": seed_label,
+        "generate": options.model_dump(mode="json"),
+        "template": template,
+        "generation_seed": generation_seed,
+    }
+    partial = out.with_name(f".{out.name}.{identity_hash([identity, inputs])}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    done = read_partial(partial)
+    if done:
+        log.info("going on after %d of %d items", len(done), len(questions))
+    network, tokenizer = load_model(model)
+    run = (arm, scale, seed_label)
+    with partial.open("a", encoding="utf-8") as handle:
+        # A torn last line of a killed attempt must not run into the next one.
+        handle.write("\n")
+        for responses in answer_all(
+            network, tokenizer, questions, template, options, generation_seed, run, done
+        ):
+            for response in responses:
+                handle.write(json.dumps(response.to_row(), ensure_ascii=False) + "\n")
+                done[response.item] = response
+            handle.flush()
+    write_jsonl(out, [done[item.id].to_row() for item in questions])
+    write_json(out.with_name("responses.provenance.json"), provenance("generate", identity, inputs))
+    partial.unlink()

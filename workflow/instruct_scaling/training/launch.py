@@ -1,0 +1,182 @@
+"""Starting the ranks of a run on this machine, and ending them together."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
+
+from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
+
+Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
+
+PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
+PORTS = range(20_000, 32_000)
+GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
+PROGRAM = ("instruct_scaling", "finetune")
+
+
+def default_ranks() -> int:
+    """One rank for each GPU; without GPUs two, on a single core one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return min(2, os.cpu_count() or 1)
+
+
+def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
+    """Start `ranks` processes with the same arguments and `--launcher none`, and wait for them.
+
+    Raises:
+        InputError: the launcher is not installed.
+        SystemExit: a rank failed or was asked to stop; it has already said so.
+    """
+    program = ["-m", *PROGRAM, *arguments, "--launcher", "none"]
+    if launcher == "local":
+        commands = [([sys.executable, *program], env) for env in rank_environments(ranks)]
+    else:
+        meeting = slurm_environment() if launcher == "srun" else {}
+        commands = [(external_command(launcher, program, ranks), {**os.environ, **meeting})]
+    with _forwarded_signals() as processes:
+        for command, environment in commands:
+            try:
+                processes.append(subprocess.Popen(command, env=environment))
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"{command[0]} is not installed", where="--launcher", fix="use local"
+                ) from error
+        code = wait_for_all(processes)
+    if code != 0:
+        sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
+
+
+def external_command(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
+    """The command line of another launcher that starts `ranks` processes of `program`.
+
+    torchrun and deepspeed would all meet at one port, and so two runs could not share a machine.
+    """
+    port = str(free_port())
+    if launcher == "torchrun":
+        return ["torchrun", "--nproc-per-node", str(ranks), "--master-port", port, *program]
+    if launcher == "deepspeed":
+        options = ("--num_gpus", str(ranks), "--master_port", port, "--no_local_rank")
+        return ["deepspeed", *options, "--module", *program[1:]]
+    return ["srun", "--ntasks", str(ranks), sys.executable, *program]
+
+
+def slurm_environment() -> dict[str, str]:
+    """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
+
+    Raises:
+        InputError: this is no SLURM job.
+    """
+    nodes, job = os.environ.get("SLURM_JOB_NODELIST"), os.environ.get("SLURM_JOB_ID")
+    if nodes is None or job is None:
+        raise InputError(
+            "srun needs a SLURM allocation, and there is none here",
+            where="--launcher",
+            fix="submit the job with the workflow's slurm profile, or use --launcher local",
+        )
+    listing = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    )
+    port = 20_000 + int(job) % 20_000
+    return {"MASTER_ADDR": listing.stdout.split()[0], "MASTER_PORT": str(port)}
+
+
+def rank_environments(ranks: int) -> list[dict[str, str]]:
+    """The environment of each rank on this machine, as torchrun would set it.
+
+    The threads are shared out among the ranks: those of OMP_NUM_THREADS, which Snakemake sets to
+    a rule's threads, or all cores that this process may use.
+    """
+    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
+    shared = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(max(1, threads // ranks)),
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        PARENT_VARIABLE: str(os.getpid()),
+    }
+    return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on (a cluster job owns a part of its node)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_port() -> int:
+    """A port that nobody listens on, from below those that systems give to outgoing connections:
+    the first rank needs seconds until it listens, and another job may connect meanwhile."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise InputError("no port is free for the ranks to meet", fix="end what listens on so many")
+
+
+@contextmanager
+def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
+    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
+    processes: list[subprocess.Popen] = []
+    asked = False
+
+    def forward(signum: int, frame: Any) -> None:
+        nonlocal asked
+        for process in processes:
+            process.kill() if asked else process.send_signal(signal.SIGTERM)
+        asked = True
+
+    before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wait_for_all(processes: list[subprocess.Popen]) -> int:
+    """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
+    deadline: float | None = None
+    first_failure = 0
+    while any(process.poll() is None for process in processes):
+        failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
+        if failed and deadline is None:
+            first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
+        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has said what is wrong
+            deadline = 0.0
+        if deadline is not None and time.monotonic() > deadline:
+            for process in processes:
+                process.kill()
+        time.sleep(0.05)
+    return first_failure or next((p.returncode for p in processes if p.returncode), 0)
+
+
+def end_with_parent() -> None:
+    """In a rank: end when the process that started it is gone, rather than hold the GPU."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.2)
+        os._exit(EXIT_RETRY)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,182 @@
+"""How much memory a set-up takes on each GPU, and the fastest set-up that fits.
+
+Every figure is arithmetic on sizes, in bytes, for one GPU; N weights, T of them trained, W GPUs:
+
+weights      2 N (bf16, fp16), 4 N (fp32); ZeRO-3 holds 1/W and gathers the largest layer whole
+states       14 T: gradient, fp32 master weights, two moments; ZeRO 1 shares out all but the
+             gradient, ZeRO 2 and 3 all of it; with the optimizer on the CPU the gradient stays
+step         what the optimizer step adds at its peak, over W as the states are: 6.8 T (ZeRO 0, 1,
+             2), 6.9 T (ZeRO-3), 2.1 T (ZeRO-3 in small sub-groups); none on the CPU
+buckets      2 bytes for each gradient on its way between the ranks, at most 2e8 of them
+activations  32 width bytes for each token of a row and layer (what BLOOM's block saves for its
+             backward pass: two layer-norm inputs and outputs, query-key-value, attention output,
+             and 4 width twice in the MLP); recomputed: 2 width a layer, and one layer's 32 width
+head         the fp32 gradient of the embedding and its 16-bit copies (8 bytes a weight), where
+             it is trained, and two chunks of fp32 logits
+overhead     1.5 GB for CUDA itself, and 5% for gaps between blocks
+
+The peak is weights + states + buckets + overhead and the larger of `step` and `activations` +
+`head`, which are never there together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.models.packed.head import GPU_CHUNK_BYTES
+
+SUB_GROUP_ELEMENTS = 100_000_000
+BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
+CPU_ROW_TOKENS = 4096
+GPU_ROW_TOKENS = (8192, 4096, 2048)  # longer rows keep a GPU busier
+GAPS = 1.05
+CUDA_BYTES = 1.5e9
+USABLE = 0.97  # of a GPU's memory
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is trained. `head_trained` says whether the embedding is."""
+
+    parameters: int
+    trainable: int
+    layers: int
+    width: int
+    vocabulary: int
+    head_trained: bool = True
+    weight_bytes: int = 2
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it is trained; `gpu_bytes` is the memory of each GPU, None on a CPU."""
+
+    gpus: int
+    gpu_bytes: float | None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How it is trained: ZeRO stage, its sub-groups, where the optimizer lives, rows."""
+
+    stage: int
+    row_tokens: int
+    checkpointing: bool = False
+    sub_groups: bool = False
+    offload: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"ZeRO-{self.stage}", f"rows of {self.row_tokens} tokens"]
+        parts += ["small sub-groups"] * self.sub_groups
+        parts += ["optimizer on the CPU"] * self.offload
+        parts += ["recomputed activations"] * self.checkpointing
+        return ", ".join(parts)
+
+
+def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
+    """Bytes on each GPU by part (see the module's text), and their peak as `total`."""
+    share = 1 / machine.gpus
+    largest = sizes.vocabulary * sizes.width
+    weights = float(sizes.weight_bytes * sizes.parameters)
+    if setup.stage == 3:
+        weights = weights * share + sizes.weight_bytes * largest * (machine.gpus > 1)
+    block = 32.0 * sizes.width * setup.row_tokens
+    saved = 2.0 * sizes.width * setup.row_tokens * sizes.layers + block
+    parts = {
+        "weights": weights,
+        **_optimiser(sizes.trainable, setup, share),
+        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.parameters),
+        "activations": saved if setup.checkpointing else block * sizes.layers,
+        "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
+    }
+    peak = parts["weights"] + parts["states"] + parts["buckets"]
+    peak += max(parts["step"], parts["activations"] + parts["head"])
+    overhead = CUDA_BYTES + (GAPS - 1) * peak
+    return {**parts, "overhead": overhead, "total": peak + overhead}
+
+
+def _optimiser(trainable: int, setup: Setup, share: float) -> dict[str, float]:
+    """Bytes of gradients, master weights and moments, and what the step adds to them."""
+    if setup.offload:
+        return {"states": 2.0 * trainable * share, "step": 0.0}
+    if setup.stage == 3:
+        step = 2.1 if setup.sub_groups else 6.9
+        return {"states": 14.0 * trainable * share, "step": step * trainable * share}
+    whole = {0: 14.0, 1: 2.0, 2: 0.0}[setup.stage]
+    states = trainable * (whole + (14.0 - whole) * share)
+    return {"states": states, "step": 6.8 * trainable * (share if setup.stage else 1.0)}
+
+
+def fits(sizes: Sizes, machine: Machine, setup: Setup) -> bool:
+    """Whether the predicted peak leaves a little of a GPU's memory free."""
+    assert machine.gpu_bytes is not None
+    return predict(sizes, machine, setup)["total"] <= USABLE * machine.gpu_bytes
+
+
+def candidates(stage: int | None, longest: int) -> list[Setup]:
+    """Set-ups from the fastest to the most frugal one.
+
+    A higher stage costs communication, recomputing a third more work, the CPU's optimizer most
+    of all; short rows come before each of these is given up.
+
+    Args:
+        stage: fixed ZeRO stage, or None for any.
+        longest: tokens of the longest example, which a row has to hold.
+    """
+    rows = [tokens for tokens in GPU_ROW_TOKENS if tokens >= longest] or [longest]
+    memory = [(2, False, False), (3, False, False), (3, True, False), (3, True, True)]
+    if stage in (0, 1):
+        memory = [(stage, False, False)]
+    elif stage == 2:
+        memory = [(2, False, False), (2, False, True)]
+    elif stage == 3:
+        memory = memory[1:]
+    return [
+        Setup(zero, tokens, recompute, groups, offload)
+        for (zero, groups, offload), recompute, tokens in product(memory, (False, True), rows)
+    ]
+
+
+def choose(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -> Setup:
+    """The first candidate that fits; on a CPU always ZeRO-2 (or `stage`) with long rows.
+
+    Raises:
+        InputError: nothing fits; it names the nearest machine or method that would.
+    """
+    if machine.gpu_bytes is None:
+        return Setup(2 if stage is None else stage, max(CPU_ROW_TOKENS, longest))
+    for setup in candidates(stage, longest):
+        if fits(sizes, machine, setup):
+            return setup
+    smallest = min(candidates(stage, longest), key=lambda s: predict(sizes, machine, s)["total"])
+    needed = predict(sizes, machine, smallest)["total"]
+    raise InputError(
+        f"tuning {sizes.trainable / 1e9:.2f} of {sizes.parameters / 1e9:.2f} billion weights "
+        f"needs {needed / 1e9:.0f} GB on each of {machine.gpus} GPUs ({smallest}); there are "
+        f"{machine.gpu_bytes / 1e9:.0f} GB",
+        where="recipe",
+        fix=nearest(sizes, machine, stage=stage, longest=longest),
+    )
+
+
+def nearest(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -> str:
+    """What would fit: another stage, more of the same GPUs, a larger GPU, or adapters."""
+    ways = []
+    if stage is not None:
+        free = next((s for s in candidates(None, longest) if fits(sizes, machine, s)), None)
+        if free:
+            ways.append(f"set recipe.zero_stage to auto ({free})")
+    for gpus in (2, 4, 8, 16, 32, 64):
+        more = replace(machine, gpus=gpus)
+        setup = next((s for s in candidates(stage, longest) if fits(sizes, more, s)), None)
+        if gpus > machine.gpus and setup:
+            ways.append(f"take {gpus} such GPUs ({setup})")
+            break
+    low_rank = replace(sizes, trainable=max(1, sizes.parameters // 400), head_trained=False)
+    if sizes.trainable > low_rank.trainable:
+        setup = next((s for s in candidates(stage, longest) if fits(low_rank, machine, s)), None)
+        if setup:
+            ways.append(f"tune with lora ({setup})")
+    return "; or ".join(ways) or "take a smaller base or shorter examples (recipe.max_length)"

@@ -1,0 +1,162 @@
+"""Loading the base, laying adapters beside it, and wrapping it in a DeepSpeed engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.models.packed.attention import choose_backend
+from instruct_scaling.training.schedule import parameter_groups
+from instruct_scaling.training.tuning import apply_tuning
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained."""
+
+    module: nn.Module
+    adapter: Any | None
+    attention: str
+    parameters: int
+    trainable: int
+
+
+def read_config(base: Path) -> Any:
+    """The base's transformers configuration.
+
+    Raises:
+        InputError: the folder is missing or is not a model folder.
+    """
+    from transformers import AutoConfig
+
+    if not (base / "config.json").is_file():
+        raise InputError("no model here (config.json is missing)", where=base)
+    try:
+        return AutoConfig.from_pretrained(base)
+    except (ValueError, OSError) as error:
+        raise InputError(f"transformers cannot read this model: {error}", where=base) from error
+
+
+def read_tokenizer(base: Path) -> Any:
+    """The base's tokenizer.
+
+    Raises:
+        InputError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(base)
+    except (ValueError, OSError) as error:
+        raise InputError(f"transformers cannot read a tokenizer: {error}", where=base) from error
+
+
+def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
+    """The base model, safetensors only."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            base, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except (ValueError, OSError) as error:
+        raise InputError(f"the model cannot be loaded: {error}", where=base) from error
+
+
+def prepare_model(
+    base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
+) -> Tuned:
+    """Load the base, add adapters, switch to packed rows where the architecture allows it."""
+    module = load_weights(base, DTYPES[recipe.precision])
+    adapter = apply_tuning(module, recipe)
+    if module.config.model_type == "bloom":
+        backend: str = choose_backend(device, attention)
+    else:
+        if recipe.neftune_alpha:
+            raise InputError(
+                "NEFTune is only available for BLOOM",
+                where="recipe.neftune_alpha",
+                fix="set it to 0",
+            )
+        log.warning(
+            "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
+        )
+        backend = "stock, padded"
+    _swap_classes(module, backend, recipe)
+    if checkpointing:
+        module.gradient_checkpointing_enable({"use_reentrant": False})
+    module.train()
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in module.parameters()]
+    return Tuned(
+        module,
+        adapter,
+        backend,
+        parameters=sum(size for size, _ in sizes),
+        trainable=sum(size for size, grad in sizes if grad),
+    )
+
+
+def _swap_classes(module: nn.Module, backend: str, recipe: Recipe) -> None:
+    """Give the model the classes that run packed rows."""
+    from instruct_scaling.models.packed import bloom, padded
+
+    if module.config.model_type == "bloom":
+        bloom.pack_model(module, backend, recipe.neftune_alpha)
+    else:
+        padded.pad_model(module)
+
+
+@contextmanager
+def stock_classes(tuned: Tuned, recipe: Recipe) -> Iterator[None]:
+    """Give the model its stock classes for the length of the body."""
+    restore(tuned.module)
+    try:
+        yield
+    finally:
+        _swap_classes(tuned.module, tuned.attention, recipe)
+
+
+def restore(module: nn.Module) -> None:
+    """Give the model back its stock classes."""
+    from instruct_scaling.models.packed import bloom, padded
+
+    (bloom if module.config.model_type == "bloom" else padded).restore(module)
+
+
+def start_engine(tuned: Tuned, recipe: Recipe, config: dict[str, Any]) -> Any:
+    """A DeepSpeed engine with AdamW around the tuned model."""
+    import deepspeed
+
+    groups = parameter_groups(tuned.module.named_parameters(), recipe.weight_decay)
+    offload = "offload_optimizer" in config.get("zero_optimization", {})
+    engine, *_ = deepspeed.initialize(
+        model=tuned.module, optimizer=adamw(groups, recipe, offload=offload), config=config
+    )
+    return engine
+
+
+def adamw(groups: list[dict[str, Any]], recipe: Recipe, *, offload: bool) -> torch.optim.Optimizer:
+    """AdamW: DeepSpeed's fused or CPU kernel on a GPU machine that can build it, else torch's."""
+    settings = {"lr": recipe.learning_rate, "betas": recipe.betas, "eps": recipe.epsilon}
+    if torch.cuda.is_available():
+        from deepspeed.ops.adam import DeepSpeedCPUAdam, FusedAdam
+
+        kernel, name = (DeepSpeedCPUAdam, "adamw_mode") if offload else (FusedAdam, "adam_w_mode")
+        try:
+            return kernel(groups, **settings, **{name: True})
+        except Exception as error:  # whatever the compiler says, torch's own gives the same result
+            log.warning("%s cannot be built, using torch's AdamW (%s)", kernel.__name__, error)
+    return torch.optim.AdamW(groups, **settings)
