@@ -70,9 +70,24 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("{start: 100, factor: 2, count: 3}", "{scales: [90, 50]}", 15, "scales must increase"),
         ("{start: 100, factor: 2, count: 3}", "{start: 100}", 15, "give `scales`, or all of"),
         ("count: 3", "count: 4", 15, "scale 800 is larger than pool 'own', which has 500"),
-        ("study: small", "study: small\nalong: {fractions: [0.5, 0.25]}", 2, "must increase"),
-        ("study: small", "study: small\nalong: {fractions: [0.125]}", 2, "whole percents"),
-        ("study: small", "study: small\nalong: {fractions: [1]}", 2, "less than 1"),
+        (
+            "study: small",
+            "study: small\nintermediate_checkpoints: {fractions: [0.5, 0.25]}",
+            2,
+            "must increase",
+        ),
+        (
+            "study: small",
+            "study: small\nintermediate_checkpoints: {fractions: [0.125]}",
+            2,
+            "whole percents",
+        ),
+        (
+            "study: small",
+            "study: small\nintermediate_checkpoints: {fractions: [1]}",
+            2,
+            "less than 1",
+        ),
         ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
         ("records: 100}", "records: 251}", 21, "251 records are more than half of pool"),
         (

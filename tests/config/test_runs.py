@@ -7,11 +7,11 @@ import json
 import pytest
 
 from instruct_scaling.common.seeds import PURPOSES
+from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.runs import (
     Run,
     all_runs,
-    as_json,
     base_runs,
     run_identity,
     seed_for,
@@ -44,21 +44,23 @@ def test_the_base_can_be_left_out(study):
 
 
 def test_a_default_written_out_is_the_same_identity():
-    assert as_json(Recipe()) == as_json(Recipe(batch_size=64, weight_decay=0.001)) == "{}"
+    assert (
+        identity_json(Recipe()) == identity_json(Recipe(batch_size=64, weight_decay=0.001)) == "{}"
+    )
 
 
 def test_the_way_a_number_is_written_does_not_matter():
     whole, decimal = Recipe(learning_rate=1), Recipe(learning_rate=1.0)
-    assert as_json(whole) == as_json(decimal)
+    assert identity_json(whole) == identity_json(decimal)
 
 
 def test_a_section_survives_its_json(study):
     for section in (Study(**study), Study(**study).arms["full"], Study(**study).evalset):
-        assert type(section).model_validate_json(as_json(section)) == section
+        assert type(section).model_validate_json(identity_json(section)) == section
 
 
 def test_a_changed_value_changes_the_identity():
-    assert json.loads(as_json(Recipe(learning_rate=1e-5))) == {"learning_rate": 1e-5}
+    assert json.loads(identity_json(Recipe(learning_rate=1e-5))) == {"learning_rate": 1e-5}
 
 
 def test_learning_rate_and_batch_follow_their_law():

@@ -36,6 +36,7 @@ class Subcommand:
 
 
 STAGES: dict[str, Subcommand] = {
+    "runs": Subcommand("config.runs:runs", "write the table of all runs"),
     "evalset": Subcommand("data.evalset.stage:evalset", "collect the eval items"),
     "pool": Subcommand("data.pool.stage:pool", "load, filter and deduplicate instruction data"),
     "validation-set": Subcommand(

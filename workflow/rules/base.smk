@@ -10,7 +10,7 @@ rule base:
         mem_mb=8000,
         runtime=240,
     params:
-        base=lambda w: expand_study.as_json(STUDY.bases[w.base]),
+        base=lambda w: identity_json(STUDY.bases[w.base]),
         version=STAGE_VERSIONS["base"],
     shell:
         "python -m instruct_scaling base --base {params.base:q} --out {output.base:q}"

@@ -7,7 +7,7 @@ rule budget:
     conda:
         "../../envs/analysis.yaml"
     params:
-        study=lambda w: expand_study.as_json(STUDY),
+        study=lambda w: identity_json(STUDY),
         results=lambda w, output: folder_of(output),
     shell:
         "python -m instruct_scaling budget --study-config {params.study:q}"

@@ -14,7 +14,7 @@ rule curves:
         mem_mb=4000,
         runtime=60,
     params:
-        options=lambda w: expand_study.as_json(STUDY.analysis),
+        options=lambda w: identity_json(STUDY.analysis),
         folder=lambda w, output: folder_of(output.tables),
         version=STAGE_VERSIONS["curves"],
     shell:

@@ -9,7 +9,7 @@ rule evalset:
     conda:
         "../../envs/data.yaml"
     params:
-        evalset=lambda w: expand_study.as_json(STUDY.evalset),
+        evalset=lambda w: identity_json(STUDY.evalset),
         version=STAGE_VERSIONS["evalset"],
     shell:
         "python -m instruct_scaling evalset --evalset {params.evalset:q}"

@@ -22,7 +22,7 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
-        options=lambda w: expand_study.as_json(STUDY.figures),
+        options=lambda w: identity_json(STUDY.figures),
         interval=STUDY.analysis.interval,
         title=STUDY.study,
         tables=lambda w, input: folder_of(input.tables),

@@ -25,7 +25,7 @@ rule finetune:
         tracker=STUDY.tracking.tool if STUDY.tracking else "none",
         tracker_project=STUDY.tracking.project if STUDY.tracking else "none",
     params:
-        recipe=lambda w: expand_study.as_json(STUDY.arms[w.arm].recipe_at(int(w.scale))),
+        recipe=lambda w: identity_json(STUDY.arms[w.arm].recipe_at(int(w.scale))),
         template=lambda w: STUDY.arms[w.arm].template,
         order_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "order"),
         init_seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "init"),

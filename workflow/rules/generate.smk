@@ -13,7 +13,7 @@ rule generate:
         mem_mb=4000,
         runtime=480,
     params:
-        generate=expand_study.as_json(STUDY.generate),
+        generate=identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "generation"),
         version=STAGE_VERSIONS["generate"],

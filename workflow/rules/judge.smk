@@ -13,7 +13,7 @@ rule judge:
         mem_mb=2000,
         runtime=480,
     params:
-        judge=lambda w: expand_study.as_json(STUDY.judges[w.judge]),
+        judge=lambda w: identity_json(STUDY.judges[w.judge]),
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "judge"),
         work=f"{RESULTS}/.work/judge/{{arm}}-n{{scale}}-s{{seed}}-{{judge}}",
         version=STAGE_VERSIONS["judge"],

@@ -13,7 +13,7 @@ rule pool:
         mem_mb=4000,
         runtime=120,
     params:
-        pool=lambda w: expand_study.as_json(STUDY.pools[w.pool]),
+        pool=lambda w: identity_json(STUDY.pools[w.pool]),
         version=STAGE_VERSIONS["pool"],
     shell:
         "python -m instruct_scaling pool --pool {params.pool:q} --evalset {input.eval_items:q}"

@@ -1,19 +1,30 @@
-"""From a study to its runs, and from a config section to the JSON that a stage is given.
+"""From a study to its runs, their seeds, and the table of runs that later stages read.
 
-What `as_json` returns is at once the stage's option and the rule's `params`: a stage cannot read
-what its identity does not hold, and Snakemake re-runs exactly what an edit changes.
+`runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
+results. Stages that join all runs are given this one file: the paths of a large study do not fit
+on a command line. Arms with the same base and template share the answers of the untuned base
+under greedy decoding: their rows at scale 0 then name the same folder.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel
+import typer
 
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.seeds import FIXED_REPLICATE, Purpose, derive_seed
+from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource
+from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
+
+COLUMNS = ("arm", "scale", "seed", "folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +37,18 @@ class Run:
 
     @property
     def folder(self) -> str:
-        """Folder below `runs/`."""
-        return f"{self.arm}/n{self.scale}/s{self.seed}"
+        """Folder of the run's files below the study's results."""
+        return f"runs/{self.arm}/n{self.scale}/s{self.seed}"
 
 
-def as_json(section: BaseModel) -> str:
-    """A config section as JSON: normalized values, defaults left out, keys sorted.
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `runs.csv`: a run and the folder that holds its files."""
 
-    Leaving defaults out keeps old results valid when a new key with a default is added.
-    """
-    value = section.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    arm: str
+    scale: int
+    seed: int
+    folder: Path
 
 
 def tuned_runs(study: Study) -> list[Run]:
@@ -53,14 +65,78 @@ def base_runs(study: Study) -> list[Run]:
     """The base as scale 0 of every arm; once if decoding is greedy, else for each replicate."""
     if not study.ladder.base:
         return []
-    greedy = study.generate.temperature == 0
-    seeds = study.seeds.replicates[:1] if greedy else study.seeds.replicates
+    seeds = study.seeds.replicates[:1] if _greedy(study) else study.seeds.replicates
     return [Run(arm, 0, seed) for arm in study.arms for seed in seeds]
 
 
 def all_runs(study: Study) -> list[Run]:
-    """Base and tuned runs: all that answer the eval set."""
+    """Base and tuned runs: all points of the study's curves."""
     return base_runs(study) + tuned_runs(study)
+
+
+def answering_run(study: Study, run: Run) -> Run:
+    """The run whose files hold this run's answers.
+
+    The untuned bases of two arms give the same answers if base and template are the same and
+    decoding is greedy; the first such arm then answers for all of them.
+    """
+    if run.scale > 0 or not _greedy(study):
+        return run
+    own = study.arms[run.arm]
+    for name, arm in study.arms.items():
+        if (arm.base, arm.template) == (own.base, own.template):
+            return Run(name, 0, run.seed)
+    return run
+
+
+def answering_runs(study: Study) -> list[Run]:
+    """The runs that answer the eval set and are judged, each once."""
+    return list(dict.fromkeys(answering_run(study, run) for run in all_runs(study)))
+
+
+def _greedy(study: Study) -> bool:
+    return study.generate.temperature == 0
+
+
+def runs(
+    study_config: Annotated[str, typer.Option(help="The whole study as JSON.")],
+    out: Annotated[Path, typer.Option(help="Table to write (runs.csv).")],
+) -> None:
+    """Write the table of all runs."""
+    write_runs(out, parse_section(Study, study_config, "--study-config"))
+
+
+def write_runs(path: Path, study: Study) -> None:
+    """Write `runs.csv`; folders are relative to the file's own."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for run in all_runs(study):
+            folder = answering_run(study, run).folder
+            writer.writerow((run.arm, run.scale, run.seed, folder))
+
+
+def read_runs(path: Path) -> list[RunRow]:
+    """The rows of a `runs.csv`, with folders relative to the current folder.
+
+    Raises:
+        InputError: the file is missing or is not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
+            for row in rows
+        ]
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=path) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"not a table of runs with the columns {', '.join(COLUMNS)}",
+            where=path,
+            fix="remove it and run the study again",
+        ) from error
 
 
 def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
@@ -78,8 +154,8 @@ def validation_seed(study: Study) -> int:
 def run_identity(study: Study, run: Run) -> str:
     """What a run's artefacts say about where they come from, as JSON.
 
-    Base and pool stand here by name: what they hold is vouched for by the hashes of the base and
-    of the subset, so that a pool edit that leaves a subset as it was trains nothing anew.
+    Base and pool stand here by name: what they hold is identified by the hashes of the base and
+    of the subset, so that a pool edit that leaves a subset as it was trains nothing again.
     """
     arm = study.arms[run.arm]
     value = {
@@ -90,7 +166,7 @@ def run_identity(study: Study, run: Run) -> str:
         "base": arm.base,
         "pool": arm.pool,
         "template": arm.template,
-        "recipe": json.loads(as_json(arm.recipe_at(run.scale))),
+        "recipe": json.loads(identity_json(arm.recipe_at(run.scale))),
     }
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 

@@ -1,0 +1,70 @@
+"""From a config section to the JSON that a stage is given.
+
+Two kinds of keys stand side by side in a study. Most decide results: they are *identity*, and what
+`identity_json` returns is at once the stage's option and the rule's `params`, so that a stage
+cannot read what its identity does not hold and Snakemake re-runs exactly what an edit changes. The
+others decide how results are reached (ZeRO stage, concurrency, retries): fields made by
+`execution_field` are left out of the identity and reach a stage by `execution_json`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+def execution_field(default: Any, **constraints: Any) -> Any:
+    """A field that changes no result and is therefore no part of the identity."""
+    return Field(default, json_schema_extra={"execution": True}, **constraints)
+
+
+def identity_json(section: BaseModel) -> str:
+    """What decides results, as JSON: normalized values, defaults left out, keys sorted.
+
+    Leaving defaults out keeps old results valid when a new key with a default is added; that a
+    default does not change unnoticed is the business of `config/config.default.yaml`. Keys that
+    decide nothing under the section's other values (`inactive`) are left out too.
+    """
+    return _as_text(_identity(section))
+
+
+def execution_json(section: BaseModel) -> str:
+    """The section's execution fields that are not at their defaults, as JSON."""
+    value = section.model_dump(mode="json", include=_execution_keys(section), exclude_defaults=True)
+    return _as_text(value)
+
+
+def _identity(section: BaseModel) -> dict[str, Any]:
+    inactive = section.inactive() if hasattr(section, "inactive") else set()
+    left_out = _execution_keys(section) | inactive
+    found = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if name in left_out or (not field.is_required() and value == field.get_default()):
+            continue
+        found[name] = _value(section, name, value)
+    return found
+
+
+def _value(section: BaseModel, name: str, value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _identity(value)
+    if isinstance(value, list) and any(isinstance(part, BaseModel) for part in value):
+        return [_identity(part) for part in value]
+    if isinstance(value, dict) and any(isinstance(part, BaseModel) for part in value.values()):
+        return {key: _identity(part) for key, part in value.items()}
+    return section.model_dump(mode="json", include={name})[name]
+
+
+def _execution_keys(section: BaseModel) -> set[str]:
+    return {
+        name
+        for name, field in type(section).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("execution")
+    }
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
