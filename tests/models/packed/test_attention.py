@@ -8,12 +8,12 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.models.packed.attention import (
+    Documents,
     alibi_slopes,
     attend,
     choose_backend,
     installed,
 )
-from instruct_scaling.models.packed.documents import Documents
 
 CPU = torch.device("cpu")
 ROWS = [(1,), (7,), (1, 1, 1), (16, 3, 33, 1, 16, 17, 2), (64, 64), (5, 100)]
