@@ -38,20 +38,19 @@ def test_bf16_keeps_the_loss_in_fp32_over_many_chunks():
 
 
 @pytest.mark.parametrize("rows", [4, 64])
-@pytest.mark.parametrize("power", [16, 18])
-def test_fp16_gradients_meet_the_loss_scale_before_they_are_rounded(rows, power):
-    """fp16 ends at 6e-8 and at 65,504. Certain predictions leave the other tokens less than the
-    one, and a loss scale may be more than the other."""
+def test_fp16_gradients_meet_the_loss_scale_before_they_are_rounded(rows):
+    """fp16 has nothing below 6e-8; most tokens of a large vocabulary are less probable."""
     torch.manual_seed(0)
     hidden, weight = torch.randn(12, 16), torch.randn(300, 16) * 0.1
     hidden[:, 0], weight[:, 0], weight[:2, 0] = 18.0, 0.0, 1.0  # two tokens share all but 1e-8 each
     half = [part.half().requires_grad_() for part in (hidden, weight)]
     exact = [part.detach().double().requires_grad_() for part in half]
-    targets, scale = torch.arange(12) % 2, torch.tensor(2.0**power)
+    targets = torch.arange(12) % 2
+    scale = torch.tensor(2.0**16 / 128)  # DeepSpeed's first one, for a mean over 128 tokens
     found = SummedCrossEntropy.apply(*half, targets, rows)
     wanted = F.cross_entropy(exact[0] @ exact[1].t(), targets, reduction="sum")
-    gradients = torch.autograd.grad(found, half, scale / 2**7)
-    expected = torch.autograd.grad(wanted, exact, scale.double() / 2**7)
+    gradients = torch.autograd.grad(found, half, scale)
+    expected = torch.autograd.grad(wanted, exact, scale.double())
     assert {gradient.dtype for gradient in gradients} == {torch.float16}
     of_rare_tokens = gradients[1][2:], expected[1][2:]
     for gradient, right in (*zip(gradients, expected, strict=True), of_rare_tokens):
