@@ -11,7 +11,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "subset": 2,
     "base": 1,
     "finetune": 3,
-    "generate": 2,
+    "generate": 3,
     "judge": 2,
     "scores": 1,
     "costs": 1,

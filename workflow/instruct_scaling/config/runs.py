@@ -2,8 +2,8 @@
 
 `runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
 results. Stages that join all runs are given this one file: the paths of a large study do not fit
-on a command line. Arms with the same base and template share the answers of the untuned base
-under greedy decoding: their rows at scale 0 then name the same folder.
+on a command line. Arms with the same base, template and precision share the answers of the untuned
+base under greedy decoding: their rows at scale 0 then name the same folder.
 """
 
 from __future__ import annotations
@@ -77,16 +77,21 @@ def all_runs(study: Study) -> list[Run]:
 def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
-    The untuned bases of two arms give the same answers if base and template are the same and
-    decoding is greedy; the first such arm then answers for all of them.
+    The untuned bases of two arms give the same answers if base, template and precision are the same
+    and decoding is greedy; the first such arm then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
-    own = study.arms[run.arm]
-    for name, arm in study.arms.items():
-        if (arm.base, arm.template) == (own.base, own.template):
-            return Run(name, 0, run.seed)
-    return run
+    alike = (
+        name for name in study.arms if _base_answers(study, name) == _base_answers(study, run.arm)
+    )
+    return Run(next(alike), 0, run.seed)
+
+
+def _base_answers(study: Study, name: str) -> tuple[str, str, str]:
+    """What decides how an arm's untuned base answers."""
+    arm = study.arms[name]
+    return arm.base, arm.template, arm.recipe.precision
 
 
 def answering_runs(study: Study) -> list[Run]:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.outcome import Outcome, scored
-from instruct_scaling.evaluation.judge.scorers.text import has_words, normalize, tokenize
+from instruct_scaling.evaluation.judge.judgements import Outcome, scored
+from instruct_scaling.evaluation.judge.scorers.matching import has_words, normalize, tokenize
 
 NGRAM = 3
 # 95% of the answers in a public instruction set (alpaca_zh and alpaca_en) lie above this share.
