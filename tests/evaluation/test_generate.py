@@ -47,7 +47,7 @@ def items_file(tmp_path):
     return path
 
 
-def run(model_folder, items_file, out, **changes):
+def run(model_folder, items_file, out, precision="fp32", **changes):
     options = {"max_new_tokens": 8, "batch_size": 2} | changes
     stage.generate(
         model=model_folder,
@@ -57,6 +57,7 @@ def run(model_folder, items_file, out, **changes):
         seed_label=1,
         generate=Generate(**options).model_dump_json(),
         template="Q: {prompt}\nA: ",
+        precision=precision,
         generation_seed=7,
         out=out,
     )

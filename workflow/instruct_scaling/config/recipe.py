@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from instruct_scaling.config.strict import Strict
 
-
 Precision = Literal["fp32", "bf16", "fp16"]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -125,15 +126,14 @@ def read_runs(path: Path) -> list[RunRow]:
     """The rows of a `runs.csv`, with folders relative to the current folder.
 
     Raises:
-        InputError: the file is missing or is not such a table.
+        InputError: the file is missing, is not such a table, or names a run twice.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
-            for row in rows
-        ]
+            rows = [
+                RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -142,6 +142,15 @@ def read_runs(path: Path) -> list[RunRow]:
             where=path,
             fix="remove it and run the study again",
         ) from error
+    counts = Counter((row.arm, row.scale, row.seed) for row in rows)
+    for (arm, scale, seed), count in counts.items():
+        if count > 1:
+            raise InputError(
+                f"arm {arm}, scale {scale}, seed {seed} is in the table {count} times",
+                where=path,
+                fix="remove it and run the study again",
+            )
+    return rows
 
 
 def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
