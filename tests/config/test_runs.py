@@ -6,16 +6,21 @@ import json
 
 import pytest
 
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.runs import (
     Run,
     all_runs,
+    answering_run,
+    answering_runs,
     base_runs,
+    read_runs,
     run_identity,
     seed_for,
     tuned_runs,
+    write_runs,
 )
 from instruct_scaling.config.study import Study
 
@@ -35,6 +40,47 @@ def test_the_base_is_asked_once_when_greedy(study):
 def test_the_base_is_asked_for_every_seed_when_sampling(study):
     study["generate"] = {"temperature": 0.7}
     assert base_runs(Study(**study)) == [Run("full", 0, 1), Run("full", 0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "folder"),
+    [
+        ({"recipe": {"learning_rate": 1.0}}, "runs/full/n0/s1"),
+        ({"pool": "other"}, "runs/full/n0/s1"),
+        ({"recipe": {"precision": "fp32"}}, "runs/twin/n0/s1"),
+        ({"template": "{prompt}"}, "runs/twin/n0/s1"),
+        ({"base": "other"}, "runs/twin/n0/s1"),
+    ],
+)
+def test_arms_share_the_base_that_answers_alike(study, tmp_path, change, folder):
+    study["bases"]["other"] = study["bases"]["tiny"]
+    (study["pools"]["other"],) = study["pools"].values()
+    study["arms"]["twin"] = study["arms"]["full"] | change
+    parsed = Study(**study)
+    write_runs(tmp_path / "runs.csv", parsed)
+    rows = read_runs(tmp_path / "runs.csv")
+    assert [(row.arm, row.scale, row.seed) for row in rows] == [
+        (run.arm, run.scale, run.seed) for run in all_runs(parsed)
+    ]
+    (twin,) = (row for row in rows if row.arm == "twin" and row.scale == 0)
+    assert twin.folder == tmp_path / folder
+    assert len({row.folder for row in rows}) == len(answering_runs(parsed))
+    tuned = [row for row in rows if row.scale > 0]
+    assert len({row.folder for row in tuned}) == len(tuned) == 8
+
+
+def test_sampled_bases_answer_for_themselves(study):
+    study["arms"]["twin"] = study["arms"]["full"]
+    study["generate"] = {"temperature": 0.7}
+    for run in base_runs(Study(**study)):
+        assert answering_run(Study(**study), run) == run
+
+
+def test_a_table_that_names_a_run_twice_is_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("arm,scale,seed,folder\na,1,1,x\na,1,2,y\na,1,1,z\n", "utf-8")
+    with pytest.raises(InputError, match="arm a, scale 1, seed 1 is in the table 2 times"):
+        read_runs(path)
 
 
 def test_the_base_can_be_left_out(study):

@@ -90,12 +90,12 @@ def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., li
         pairs: list[tuple[EvalItem, str]],
         config: LlmJudge = JUDGE,
         *,
-        timeout: float = 10,
-        max_retries: int = 0,
-        concurrency: int = 2,
         url: str | None = None,
+        **execution: Any,
     ) -> list[Judgement]:
-        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root), timeout, max_retries)
+        quick = {"timeout_seconds": 10, "max_retries": 0, "concurrency": 2}
+        config = config.model_copy(update=quick | execution)
+        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root))
         return judge_all(
             config,
             "llm",
@@ -104,7 +104,6 @@ def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., li
             seed=7,
             work=tmp_path / "work",
             endpoint=endpoint,
-            concurrency=concurrency,
         )
 
     return run
@@ -170,7 +169,7 @@ def test_a_slow_reply_is_a_timeout(serve, judge):
 
     serve(sleep)
     one = JUDGE.model_copy(update={"repeats": 1})
-    assert [row.status for row in judge([(MATH, "2")], one, timeout=0.2)] == ["timeout"]
+    assert [row.status for row in judge([(MATH, "2")], one, timeout_seconds=0.2)] == ["timeout"]
 
 
 def test_a_busy_server_is_asked_again(serve, judge):
@@ -242,8 +241,8 @@ def test_it_goes_on_where_it_stopped(serve, judge, tmp_path):
     serve(dies_after_five)
     with pytest.raises(InputError):
         judge(pairs, concurrency=1)
-    (ledger,) = (tmp_path / "work").iterdir()
-    with ledger.open("a") as handle:
+    (cache,) = (tmp_path / "work").iterdir()
+    with cache.open("a") as handle:
         handle.write('{"key": "torn')
     asked = -100
     rows = judge(pairs, concurrency=1)
@@ -282,8 +281,8 @@ def test_sigterm_keeps_what_was_judged(serve, judge, tmp_path):
         judge([(item, "x") for item in items])
     timer.join()
     assert signal.getsignal(signal.SIGTERM) is before
-    (ledger,) = (tmp_path / "work").iterdir()
-    kept = [json.loads(line) for line in ledger.read_text().splitlines() if line]
+    (cache,) = (tmp_path / "work").iterdir()
+    kept = [json.loads(line) for line in cache.read_text().splitlines() if line]
     assert 0 < len(kept) < 600
     assert {row["judgement"]["score"] for row in kept} == {0.5}
 
@@ -304,7 +303,7 @@ def test_the_key_must_be_set(monkeypatch):
     monkeypatch.delenv("MY_KEY", raising=False)
     config = JUDGE.model_copy(update={"api_key_env": "MY_KEY"})
     with pytest.raises(InputError, match="MY_KEY holds no key"):
-        Endpoint.from_environment(config, 10, 0)
+        Endpoint.from_environment(config)
 
 
 @pytest.mark.parametrize(
@@ -323,6 +322,7 @@ def test_the_version_follows_what_decides_a_grade(change):
         {"api_key_env": "X"},
         {"base_url_env": "X"},
         {"dollars_per_million_prompt_tokens": 1.0},
+        {"concurrency": 1, "timeout_seconds": 1.0, "max_retries": 0},
     ],
 )
 def test_the_version_is_free_of_what_does_not(change):

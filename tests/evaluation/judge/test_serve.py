@@ -124,13 +124,7 @@ def is_up(port: int) -> bool:
 def run_judge(options, server, **settings) -> subprocess.CompletedProcess[str]:
     url, model = server
     section = {"type": "llm", "model": model, **settings}
-    command = [
-        sys.executable,
-        "-m",
-        "instruct_scaling.evaluation.judge",
-        "--judge",
-        json.dumps(section),
-    ]
+    command = [sys.executable, "-m", "instruct_scaling", "judge", "--judge", json.dumps(section)]
     for name, value in options.items():
         command += [name, str(value)]
     environment = os.environ | {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none-needed"}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.records import Judgement
-from instruct_scaling.evaluation.judge.judgement_cache import JudgementCache
+from instruct_scaling.evaluation.judge.judgements import JudgementCache
 
 
 def judgement(repeat: int, status: str = "ok") -> Judgement:
@@ -15,28 +15,28 @@ def judgement(repeat: int, status: str = "ok") -> Judgement:
 
 def test_judgements_come_back(tmp_path):
     path = tmp_path / "work" / "v.jsonl"
-    with JudgementCache(path) as ledger:
-        ledger.add("a", judgement(1))
-        ledger.add("b", judgement(2, "unparsed"))
+    with JudgementCache(path) as cache:
+        cache.add("a", judgement(1))
+        cache.add("b", judgement(2, "unparsed"))
     with JudgementCache(path) as again:
         assert again.done == {"a": judgement(1), "b": judgement(2, "unparsed")}
 
 
 @pytest.mark.parametrize("status", ["http_error", "timeout"])
-def test_what_failed_on_the_way_is_asked_again(tmp_path, status):
+def test_a_failed_request_is_repeated_by_the_next_attempt(tmp_path, status):
     path = tmp_path / "v.jsonl"
-    with JudgementCache(path) as ledger:
-        ledger.add("a", judgement(1, status))
+    with JudgementCache(path) as cache:
+        cache.add("a", judgement(1, status))
     with JudgementCache(path) as again:
         assert again.done == {}
 
 
 @given(cut=st.integers(0, 400))
 def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path_factory, cut):
-    path = tmp_path_factory.mktemp("ledger") / "v.jsonl"
-    with JudgementCache(path) as ledger:
+    path = tmp_path_factory.mktemp("cache") / "v.jsonl"
+    with JudgementCache(path) as cache:
         for repeat in (1, 2, 3):
-            ledger.add(str(repeat), judgement(repeat))
+            cache.add(str(repeat), judgement(repeat))
     whole = path.read_bytes()
     kept = whole[: min(cut, len(whole))]
     path.write_bytes(kept)

@@ -18,6 +18,7 @@ from instruct_scaling.common.files import read_json, read_jsonl
 from instruct_scaling.common.records import EvalItem
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.section import parse_section
+from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 PAIRS = [
     (EvalItem.make("math", "1+1?", reference="2", checks={"answer": "number"}), "It is 2."),
@@ -40,7 +41,7 @@ def run(options, judge: str) -> subprocess.CompletedProcess[str]:
 
 def call(options, judge: dict) -> None:
     named = {name.removeprefix("--"): value for name, value in options.items()}
-    judge(judge=json.dumps(judge), **named)
+    judge_stage(judge=json.dumps(judge), **named)
 
 
 def test_judgements_and_provenance_are_written(write_study):
@@ -114,7 +115,7 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(handle)
     pairs = [(EvalItem.make("generation", f"Write text {n}."), "x") for n in range(40)]
-    options = write_study(pairs) | {"--concurrency": 2}
+    options = write_study(pairs) | {"--execution": '{"concurrency": 2}'}
     command = command_line(options, '{"type": "llm", "model": "m"}')
     environment = os.environ | {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": httpserver.url_for("/v1")}
     judge = subprocess.Popen(
