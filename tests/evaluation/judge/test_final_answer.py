@@ -47,7 +47,7 @@ def judge(reference: str, response: str, kind: str | None = "number", **checks):
         "\\frac{84}{2} apples",
     ],
 )
-def test_ways_to_write_42(response):
+def test_forms_of_42(response):
     assert judge("42", response).score == 1
 
 

@@ -183,7 +183,7 @@ def test_a_busy_server_is_asked_again(serve, judge):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_stops_at_once_and_is_not_repeated_aloud(serve, judge, status, tmp_path):
+def test_a_wrong_key_stops_at_once_and_is_not_printed(serve, judge, status, tmp_path):
     seen = serve(lambda body: failure(status, f"Incorrect API key provided: {KEY}"))
     with pytest.raises(InputError) as caught:
         judge([(MATH, "2"), (QA, "x")], concurrency=1)
@@ -228,28 +228,28 @@ def test_failure_after_failure_stops_the_judge(serve, judge):
     assert len(seen) == llm.MAX_FAILURES_IN_A_ROW
 
 
-def test_it_goes_on_where_it_stopped(serve, judge, tmp_path):
+def test_it_continues_where_it_stopped(serve, judge, tmp_path):
     items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(4)]
     pairs = [(item, "x") for item in items]
-    asked = 0
+    requests = 0
 
     def dies_after_five(body: dict[str, Any]) -> Response:
-        nonlocal asked
-        asked += 1
-        return reply("Score: 0.5") if asked <= 5 else failure(401)
+        nonlocal requests
+        requests += 1
+        return reply("Score: 0.5") if requests <= 5 else failure(401)
 
     serve(dies_after_five)
     with pytest.raises(InputError):
         judge(pairs, concurrency=1)
     (cache,) = (tmp_path / "work").iterdir()
     with cache.open("a") as handle:
-        handle.write('{"key": "torn')
-    asked = -100
+        handle.write('{"key": "incompl')
+    requests = -100
     rows = judge(pairs, concurrency=1)
-    assert asked == -100 + 4 * 3 - 5
+    assert requests == -100 + 4 * 3 - 5
     assert [row.score for row in rows] == [0.5] * 12
     assert judge(pairs) == rows
-    assert asked == -100 + 4 * 3 - 5  # a third time nothing is asked at all
+    assert requests == -100 + 4 * 3 - 5  # a third attempt sends nothing
 
 
 def test_failed_requests_are_asked_again_by_the_next_attempt(serve, judge):
@@ -260,7 +260,7 @@ def test_failed_requests_are_asked_again_by_the_next_attempt(serve, judge):
     assert {row.status for row in judge([(MATH, "2")])} == {"ok"}
 
 
-def test_another_answer_is_judged_anew(serve, judge):
+def test_another_answer_is_judged_again(serve, judge):
     seen = serve(lambda body: reply("Score: 1"))
     judge([(MATH, "2")])
     judge([(MATH, "3")])

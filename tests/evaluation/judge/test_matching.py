@@ -151,7 +151,7 @@ def test_exactly_one_label_and_the_right_one(reference, labels, response, wanted
 
 
 def test_article_a_counts_as_the_label_a():
-    """A one-letter label cannot be told from the article: two labels are named, so 0."""
+    """A one-letter label cannot be distinguished from the article: two labels are named, so 0."""
     assert label_score("B", ["A", "B"], "a clear B") == 0
 
 

@@ -105,11 +105,11 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
     grade = {"role": "assistant", "content": "Score: 0.5"}
     choice = {"index": 0, "finish_reason": "stop", "message": grade}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-    asked, stopped = [], threading.Event()
+    requests, stopped = [], threading.Event()
 
     def handle(request):
-        asked.append(request.get_json()["seed"])
-        if len(asked) > 20:  # so that it cannot end before the signal, however busy the machine
+        requests.append(request.get_json()["seed"])
+        if len(requests) > 20:  # so that it cannot end before the signal, however busy the machine
             stopped.wait(60)
         return werkzeug.Response(json.dumps(body), content_type="application/json")
 
@@ -126,7 +126,7 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
         # A shell starts what it runs in the background with Ctrl-C ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while len(asked) < 20:
+    while len(requests) < 20:
         assert judge.poll() is None
         time.sleep(0.01)
     judge.send_signal(stop)
@@ -142,7 +142,7 @@ def test_a_stopped_llm_judge_goes_on(write_study, httpserver, stop, code):
     assert done.returncode == 0, done.stderr
     rows = [row for _, row in read_jsonl(options["--out"])]
     assert [row["score"] for row in rows] == [0.5] * 120
-    assert 120 <= len(asked) <= 124
+    assert 120 <= len(requests) <= 124
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ def reference(query, key, value, slopes, lengths):
     outputs, start = [], 0
     for length in lengths:
         q, k, v = (t[start : start + length].double().transpose(0, 1) for t in (query, key, value))
-        place = torch.arange(length)
-        gap = (place[None] - place[:, None]).double()
+        position = torch.arange(length)
+        gap = (position[None] - position[:, None]).double()
         scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5 + slopes.double()[:, None, None] * gap
         weights = scores.masked_fill(gap > 0, -torch.inf).softmax(-1)
         outputs.append((weights @ v).transpose(0, 1))

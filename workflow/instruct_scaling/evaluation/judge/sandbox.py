@@ -181,7 +181,7 @@ class Sandbox:
             order.seek(0)
             if isolation.uid is not None:
                 os.chown(folder, isolation.uid, isolation.uid)
-                Path(folder).chmod(0o711)  # root without its capabilities enters as a stranger
+                Path(folder).chmod(0o711)  # root without its capabilities is another user
             try:
                 process = subprocess.Popen(
                     self._command(isolation, folder),

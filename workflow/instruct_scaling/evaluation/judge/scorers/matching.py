@@ -35,7 +35,7 @@ def tokenize(text: str) -> list[str]:
 def has_words(text: str, words: str) -> bool:
     """Whether `words` occur in `text` as whole words, in a row: "butterfly" has no "fly" in it.
 
-    Without a letter or digit in `words`, whether they occur as they stand.
+    Where `words` has no letter or digit, whether it occurs literally.
     """
     wanted, tokens = tokenize(words), tokenize(text)
     if not wanted:
@@ -55,7 +55,7 @@ class MixedTokenizer(Tokenizer):
 def same_text(left: str, right: str) -> bool:
     """Equal but for case, width, white space and punctuation.
 
-    Texts without any letter or digit are compared as they stand.
+    Texts without any letter or digit are compared literally.
     """
     tokens = tokenize(left)
     if not tokens and not tokenize(right):
