@@ -264,6 +264,17 @@ def lose_a_repeat(study: Study) -> None:
     study.judgements[RUNS[3], "llm"].pop(1)
 
 
+def number_a_repeat_twice(study: Study) -> None:
+    rows = study.judgements[RUNS[3], "llm"]
+    rows[1] = replace(rows[1], repeat=1)
+
+
+def mix_arms_of_a_shared_base(study: Study) -> None:
+    base, other = RUNS[0], ("full", 0, 1)
+    study.table[other] = study.table[base]
+    study.responses[base][0] = replace(study.responses[base][0], arm="full")
+
+
 def lose_an_item(study: Study) -> None:
     study.judgements[RUNS[3], "metric"].pop()
 
@@ -294,6 +305,8 @@ def exchange_judges(study: Study) -> None:
         (score_a_failure, "does not go with status 'unparsed'"),
         (leave_a_success_unscored, "does not go with status 'ok'"),
         (lose_a_repeat, "has the repeats [1, 3], not [1, 2, 3]"),
+        (number_a_repeat_twice, "has the repeats [1, 1, 3], not [1, 2, 3]"),
+        (mix_arms_of_a_shared_base, "holds responses of arm full, scale 0, seed 1 and arm lora"),
         (lose_an_item, "has the repeats [], not [1]"),
         (lose_a_judge, "full-100-1/judgements/llm.jsonl: no such file"),
         (mix_versions, "judge llm has scores of 2 versions (llm-v1, llm-v2)"),

@@ -1,3 +1,5 @@
+"""Outcomes within their bounds, and a file of judgements that survives any stop."""
+
 from __future__ import annotations
 
 import pytest
@@ -5,12 +7,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.records import Judgement
-from instruct_scaling.evaluation.judge.judgements import JudgementCache
+from instruct_scaling.evaluation.judge.judgements import JudgementCache, Outcome, missing, scored
 
 
 def judgement(repeat: int, status: str = "ok") -> Judgement:
     score = 0.5 if status == "ok" else None
-    return Judgement("item", "response", "j", "v", repeat, score, status, "好", 3, 0.1)
+    return Judgement("item", "response", "j", "v", repeat, score, status, "好\u2028好", 3, 0.1)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, 1 + 1e-6, float("nan"), float("inf")])
+def test_a_score_outside_the_unit_interval_is_a_bug(value):
+    with pytest.raises(ValueError, match="outside"):
+        scored(value)
+
+
+def test_rounding_errors_are_clipped():
+    assert (scored(1 + 1e-12).score, scored(-1e-12).score, scored(0.25).score) == (1.0, 0.0, 0.25)
+
+
+def test_a_score_and_its_status_agree():
+    with pytest.raises(ValueError, match="does not go with"):
+        Outcome(0.5, "timeout")
+    with pytest.raises(ValueError, match="does not go with"):
+        missing("ok", "no score")
+
+
+def test_a_judgement_is_on_disk_before_the_next(tmp_path):
+    with JudgementCache(tmp_path / "v.jsonl") as cache:
+        cache.add("a", judgement(1))
+        with JudgementCache(tmp_path / "v.jsonl") as other:
+            assert other.done == {"a": judgement(1)}
 
 
 def test_judgements_come_back(tmp_path):
