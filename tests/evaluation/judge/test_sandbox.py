@@ -93,20 +93,12 @@ def test_cheats_and_crashes_do_not_pass(box, program):
     assert not verdict.passed
 
 
-@pytest.mark.parametrize(
-    "program", ["while True:\n    pass", "while True:\n    print('x' * 10**6)"]
-)
-def test_a_program_that_computes_without_end_is_stopped(hasty_box, program):
+def test_a_program_that_computes_without_end_is_stopped(hasty_box):
     before = time.monotonic()
-    verdict = hasty_box.run(program, TESTS)
+    verdict = hasty_box.run("while True:\n    print('x' * 10**6)", TESTS)
     assert verdict.started
     assert not verdict.passed
     assert time.monotonic() - before < SECONDS * CLOCK_FACTOR + 5
-
-
-def test_a_program_that_waits_without_end_is_stopped(hasty_box):
-    verdict = hasty_box.run("import time\ntime.sleep(60)", TESTS)
-    assert verdict == Verdict(True, False, "stopped after 1.5 s")
 
 
 def test_a_program_may_wait_for_its_turn(hasty_box):
@@ -119,16 +111,23 @@ def test_memory_is_limited(box):
     assert box.run("x = bytearray(10**8)", "").passed
 
 
+def test_files_are_limited(box):
+    write = "open('x', 'wb').write(bytes({}))"
+    assert box.run(write.format("16 * 2**20"), "").passed
+    assert not box.run(write.format("17 * 2**20"), "").passed
+
+
 def test_a_fork_bomb_does_not_go_off(box):
     verdict = box.run("import os\nwhile True:\n    os.fork()", TESTS)
     assert verdict.detail == "PermissionError: refused: os.fork"
 
 
-def test_nothing_is_left_running(hasty_box):
+def test_a_program_that_waits_is_stopped_and_nothing_is_left_running(hasty_box):
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()"
     assert hasty_box.run(thread, "").passed
-    hasty_box.run("import time\ntime.sleep(60)", "")
+    verdict = hasty_box.run("import time\ntime.sleep(60)", "")
+    assert verdict == Verdict(True, False, "stopped after 1.5 s")
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
@@ -183,7 +182,7 @@ def test_secrets_of_the_caller_cannot_be_read(box, tmp_path, monkeypatch):
 )
 def test_network_processes_and_foreign_code_are_refused(box, attempt):
     verdict = box.run(attempt, "")
-    assert "refused" in (verdict.detail or "") or "Error" in (verdict.detail or "")
+    assert "refused: " in (verdict.detail or "")
 
 
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
