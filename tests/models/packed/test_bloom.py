@@ -132,6 +132,20 @@ def test_other_architectures_are_padded_with_the_same_gradients():
     assert type(model) is LlamaForCausalLM
 
 
+@pytest.mark.parametrize("dropout", ["attention_dropout", "hidden_dropout"])
+def test_dropout_is_there_in_training_alone(dropout):
+    row = packed_batch(CASES["mixed"], CPU)
+    options = {"attention_dropout": 0.0, "hidden_dropout": 0.0, dropout: 0.5}
+    model = tiny_model(**options)
+    # The MLP's own dropout stays transformers'; without its output only attention's is left.
+    for block in model.transformer.h:
+        torch.nn.init.zeros_(block.mlp.dense_4h_to_h.weight)
+        torch.nn.init.zeros_(block.mlp.dense_4h_to_h.bias)
+    pack_model(model, "sdpa")
+    assert model.train()(batch=row).item() != model(batch=row).item()
+    assert model.eval()(batch=row).item() == model(batch=row).item()
+
+
 def test_neftune_noise_is_bounded_by_each_documents_length_and_only_in_training():
     row = packed_batch(documents((50, 1), (5, 1)), CPU)
     embedded = torch.zeros(1, sum(row.documents.lengths), 48)

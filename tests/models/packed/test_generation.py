@@ -141,10 +141,9 @@ def test_the_bias_of_a_step_is_relative_and_hides_padding_and_the_future():
     ]
 
 
-@pytest.mark.parametrize("length", [1024, 2048])
-def test_bf16_error_against_fp64_is_several_times_smaller(length):
+def test_bf16_error_against_fp64_is_several_times_smaller():
     stock, ours = (model.bfloat16() for model in pair(hidden_size=128, n_head=4))
-    inputs = prompts([length])
+    inputs = prompts([1024])
     exact = first_context_and_logits(copy.deepcopy(stock).double(), inputs)
     wrong, found = (
         [
@@ -153,8 +152,8 @@ def test_bf16_error_against_fp64_is_several_times_smaller(length):
         ]
         for model in (stock, ours)
     )
-    assert found[0] < 0.005  # attention's output; stock: 0.17 at 1,024 positions, 0.31 at 2,048
-    assert found[1] < 0.01  # logits; stock: 0.05 and 0.09
+    assert found[0] < 0.005  # attention's output; stock: 0.17
+    assert found[1] < 0.01  # logits; stock: 0.05
     assert wrong[0] > 20 * found[0]
     assert wrong[1] > 4 * found[1]
 
