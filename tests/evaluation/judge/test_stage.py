@@ -21,7 +21,7 @@ from instruct_scaling.config.judges import Judge, LlmJudge
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.evaluation.judge import llm
 from instruct_scaling.evaluation.judge.judgements import make_judgement, scored
-from instruct_scaling.evaluation.judge.stage import judge as judge_stage
+from tests.evaluation.judge.conftest import call_stage
 
 PAIRS = [
     (EvalItem.make("math", "1+1?", reference="2", checks={"answer": "number"}), "It is 2."),
@@ -36,14 +36,9 @@ def command_line(options, judge: str) -> list[str]:
     return command
 
 
-def call(options, judge: dict) -> None:
-    named = {name.removeprefix("--"): value for name, value in options.items()}
-    judge_stage(judge=json.dumps(judge), **named)
-
-
 def test_judgements_and_provenance_are_written(write_study):
     options = write_study(PAIRS)
-    call(options, {"type": "metric"})
+    call_stage(options, {"type": "metric"})
     rows = [row for _, row in read_jsonl(options["--out"])]
     assert [(row["item"], row["score"]) for row in rows] == [
         (PAIRS[0][0].id, 1),
@@ -59,9 +54,9 @@ def test_judgements_and_provenance_are_written(write_study):
 
 def test_the_same_input_gives_the_same_bytes(write_study):
     options = write_study(PAIRS)
-    call(options, {"type": "metric"})
+    call_stage(options, {"type": "metric"})
     first = options["--out"].read_bytes()
-    call(options, {"type": "metric"})
+    call_stage(options, {"type": "metric"})
     assert options["--out"].read_bytes() == first
 
 
@@ -77,7 +72,7 @@ def test_execution_reaches_the_judge_and_no_record(write_study, monkeypatch):
     section = {"type": "llm", "model": "m", "repeats": 1}
     execution = {"concurrency": 3, "timeout_seconds": 7.0, "max_retries": 1}
     options = write_study(PAIRS) | {"--execution": json.dumps(execution)}
-    call(options, section)
+    call_stage(options, section)
     assert seen == [LlmJudge(**section, **execution)]
     recorded = read_json(options["--out"].parent / "j.provenance.json")["identity"]["judge"]
     assert recorded["model"] == "m"
@@ -97,7 +92,7 @@ def test_a_mistake_is_one_clear_message(write_study):
 def test_without_a_key_nothing_is_judged(write_study, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(InputError, match="OPENAI_API_KEY holds no key"):
-        call(write_study(PAIRS), {"type": "llm", "model": "m"})
+        call_stage(write_study(PAIRS), {"type": "llm", "model": "m"})
 
 
 @pytest.mark.parametrize(
