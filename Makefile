@@ -50,7 +50,7 @@ format: $(VENV)/.installed-test ## format the code, rewrite the generated config
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow
-	$(BIN)/python -m instruct_scaling.config.reference
+	$(BIN)/instruct-scaling config-reference
 
 figures: $(VENV)/.installed ## redraw the default study's figures from its tables
 	snakemake figures --workflow-profile $(PROFILE)

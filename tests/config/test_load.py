@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.ladder import Ladder
+from instruct_scaling.config.study import Ladder
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
 
 TEXT = """\
@@ -88,7 +88,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             2,
             "less than 1",
         ),
-        ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
+        ("records: 100}", "records: 101}", 15, "500 records, 101 of them for validation; lower"),
         ("records: 100}", "records: 251}", 21, "251 records are more than half of pool"),
         (
             "{type: synthetic}",

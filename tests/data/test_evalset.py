@@ -12,7 +12,7 @@ import pytest
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.config.evaluation import EvalSet
 from instruct_scaling.data.evalset import read_items
 from instruct_scaling.data.evalset.build import build_evalset
 

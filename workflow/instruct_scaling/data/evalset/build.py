@@ -8,7 +8,7 @@ from typing import Any
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import EvalItem
-from instruct_scaling.config.evalset import EvalSet, SyntheticEval
+from instruct_scaling.config.evaluation import EvalSet, SyntheticEval
 from instruct_scaling.data.evalset.audit import SourceCounts, audit
 from instruct_scaling.data.evalset.sources import read_source
 

@@ -14,7 +14,7 @@ from instruct_scaling.common.download import downloaded
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.evalset import EvalFile, EvalUrl, SyntheticEval
+from instruct_scaling.config.evaluation import EvalFile, EvalUrl, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
 
 

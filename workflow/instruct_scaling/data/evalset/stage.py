@@ -11,7 +11,7 @@ import typer
 
 from instruct_scaling.common.files import write_json, write_jsonl
 from instruct_scaling.common.provenance import provenance
-from instruct_scaling.config.evalset import EvalSet
+from instruct_scaling.config.evaluation import EvalSet
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.data.evalset.build import build_evalset
 
