@@ -4,10 +4,15 @@ import json
 
 import pytest
 
-from instruct_scaling.common.contracts import read_items, read_responses, read_rows
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import write_jsonl
-from instruct_scaling.common.records import EvalItem, Judgement
+from instruct_scaling.common.records import (
+    EvalItem,
+    Judgement,
+    read_items,
+    read_responses,
+    read_rows,
+)
 from tests.evaluation.judge.conftest import answer
 
 ITEM = EvalItem.make("math", "1+1?", reference="2", checks={"answer": "number"})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.study import Ladder
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
+from instruct_scaling.config.study import Ladder
 
 TEXT = """\
 study: small

@@ -85,7 +85,8 @@ def test_a_law_leaves_the_identity_of_its_reference_alone(study):
 
 
 def test_fractions_become_percents(study):
-    study["intermediate_checkpoints"] = {"fractions": [0.07, 0.29, 0.57]}  # 0.29 * 100 is 28.999999999999996
+    # 0.29 * 100 is 28.999999999999996
+    study["intermediate_checkpoints"] = {"fractions": [0.07, 0.29, 0.57]}
     assert Study(**study).intermediate_checkpoints.percents() == [7, 29, 57]
 
 

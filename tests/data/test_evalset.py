@@ -12,9 +12,10 @@ import pytest
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
+from instruct_scaling.common.records import read_items
 from instruct_scaling.config.evaluation import EvalSet
-from instruct_scaling.data.evalset import read_items
-from instruct_scaling.data.evalset.build import build_evalset
+from instruct_scaling.data.evalset.sources import download
+from instruct_scaling.data.evalset.stage import build_evalset
 
 BELLE_FIELDS = {"prompt": "question", "category": "class", "reference": "std_answer"}
 
@@ -107,11 +108,11 @@ def test_broken_entries_stop_with_file_and_line_or_are_counted(tmp_path):
         build_evalset(config({"path": str(path)}))
     items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
     assert len(items) == 1
-    broken = step(audit, "read")["reasons"]["broken"]
+    broken = step(audit, "read")["reasons"]["invalid"]
     assert broken["count"] == 4
     assert [entry["line"] for entry in broken["examples"]] == [2, 3, 4, 5]
     reasons = [entry["reason"] for entry in broken["examples"]]
-    assert "`checks` (anwser)" in reasons[1]
+    assert "`checks`: anwser: " in reasons[1]
     assert "item without category" in reasons[2]
 
 
@@ -147,7 +148,15 @@ def test_embedded_items_cover_the_study(tmp_path):
     assert [one.category for one in items] == ["cot"] * 3 + ["math"] * 3
 
 
-def test_items_from_the_web_are_those_that_the_config_vouches_for(tmp_path, httpserver):
+@pytest.fixture
+def download_cache(tmp_path, monkeypatch):
+    """An empty cache folder; attempts follow each other without a pause."""
+    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    return tmp_path / "cache"
+
+
+def test_items_from_the_web_are_those_that_the_config_names(tmp_path, httpserver, download_cache):
     path = tmp_path / "a.jsonl"
     write_items(path, [item(1), {"category": "math"}])
     httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
@@ -159,21 +168,38 @@ def test_items_from_the_web_are_those_that_the_config_vouches_for(tmp_path, http
     items, audit = build_evalset(config({**source, "on_error": "skip"}))
     assert len(items) == 1
     assert audit["by_source"][0]["sha256"] == sha256_file(path)
-    with pytest.raises(InputError, match="its content has changed"):
+    assert len(httpserver.log) == 1, "the second read takes the file from the cache"
+    with pytest.raises(InputError, match="its content has changed") as error:
         build_evalset(config({**source, "sha256": "0" * 64}))
+    assert sha256_file(path) in str(error.value)
     with pytest.raises(InputError, match="cannot be fetched") as error:
-        build_evalset(config({**source, "url": httpserver.url_for("/none")}))
+        build_evalset(config({**source, "sha256": "1" * 64, "url": httpserver.url_for("/none")}))
     assert "source of type `file`" in error.value.fix
 
 
+def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, httpserver, download_cache):
+    path = tmp_path / "a.jsonl"
+    write_items(path, [item(1)])
+    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
+    sha256 = sha256_file(path)
+    url = httpserver.url_for("/a.jsonl")
+    cached = download(url, sha256)
+    assert cached.parent == download_cache
+    cached.write_text("damaged", "utf-8")
+    assert sha256_file(download(url, sha256)) == sha256
+
+
+def test_a_download_that_fails_is_tried_again(tmp_path, httpserver, download_cache):
+    path = tmp_path / "a.jsonl"
+    write_items(path, [item(1)])
+    httpserver.expect_ordered_request("/a.jsonl").respond_with_data("overloaded", status=503)
+    httpserver.expect_ordered_request("/a.jsonl").respond_with_data(path.read_bytes())
+    assert download(httpserver.url_for("/a.jsonl"), sha256_file(path)).is_file()
+
+
 def run_evalset(section, folder):
-    command = [
-        sys.executable,
-        "-m",
-        "instruct_scaling.data.evalset",
-        "--evalset",
-        json.dumps(section),
-    ]
+    command = [sys.executable, "-m", "instruct_scaling", "evalset", "--evalset"]
+    command += [json.dumps(section)]
     command += ["--out-items", str(folder / "items.jsonl")]
     command += ["--out-audit", str(folder / "audit.json")]
     return subprocess.run(command, capture_output=True, text=True)
@@ -185,7 +211,7 @@ def test_command_line_round_trip(tmp_path):
     run = run_evalset(section, tmp_path / "out")
     assert run.returncode == 0, run.stderr
     expected, _ = build_evalset(EvalSet.model_validate(section))
-    assert list(read_items(tmp_path / "out" / "items.jsonl")) == expected
+    assert list(read_items(tmp_path / "out" / "items.jsonl").values()) == expected
     audit = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
     assert audit["kept"] == 3
     assert list(audit["provenance"]["inputs"]) == [path]
@@ -224,7 +250,7 @@ def test_the_public_belle_file_with_its_three_broken_lines(real_data):
         "code": 74,
         "translation": 62,
     }
-    broken = step(audit, "read")["reasons"]["broken"]
+    broken = step(audit, "read")["reasons"]["invalid"]
     assert [entry["line"] for entry in broken["examples"]] == [156, 714, 1111]
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}

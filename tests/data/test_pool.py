@@ -17,14 +17,12 @@ from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import write_jsonl
-from instruct_scaling.common.records import EvalItem, Record
+from instruct_scaling.common.records import EvalItem, Record, read_items
 from instruct_scaling.config.pools import Decontaminate, Deduplicate, Filters, Pool
-from instruct_scaling.data.evalset import read_items
-from instruct_scaling.data.pool.build import build_pool
 from instruct_scaling.data.pool.decontaminate import DecontaminateStep, RunIndex
 from instruct_scaling.data.pool.deduplicate import DeduplicateStep, ngram_hashes
-from instruct_scaling.data.pool.filters import FilterStep
-from instruct_scaling.data.pool.normalize import normalize
+from instruct_scaling.data.pool.stage import build_pool
+from instruct_scaling.data.pool.steps import FilterStep, comparison_key
 from instruct_scaling.data.pool.store import data_hash, iter_records, read_records
 
 ITEM = EvalItem.make("math", "How many apples are left when Tom eats three of his seven apples?")
@@ -131,7 +129,7 @@ def test_minhash_names_the_record_that_is_repeated_and_honours_the_threshold():
     text = sentence(rng, 40)
     changed = " ".join(["new", "words", "here", *text.split()[12:]])
     first, second = record(text), record(changed)
-    share = jaccard(normalize(text), normalize(changed), 5)
+    share = jaccard(comparison_key(text), comparison_key(changed), 5)
     for threshold in (share - 0.15, share + 0.15):
         check = DeduplicateStep(Deduplicate(method="minhash", threshold=threshold))
         assert check(first) is None
@@ -303,10 +301,10 @@ def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_
     source["strip_suffixes"] = ["###", "<|endoftext|>"]
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "cut")
     assert audit["special_tokens"] == {"<|endoftext|>": 1}
-    assert audit["by_source"][0]["endings_cut"] == 4
+    assert audit["by_source"][0]["suffixes_stripped"] == 4
     kept = [(one.instruction, one.input, one.output) for one in iter_records(tmp_path / "cut")]
     assert kept == [("one", "", "1"), ("two", "", "2 <|endoftext|> 3")]
-    [broken] = step(audit, "read")["reasons"]["broken"]["examples"]
+    [broken] = step(audit, "read")["reasons"]["invalid"]["examples"]
     assert broken["line"] == 3
     assert "holds nothing but one of `strip_suffixes`" in broken["reason"]
 
@@ -347,7 +345,7 @@ def test_broken_entries_are_skipped_and_counted_on_request(tmp_path):
     path.write_text("\n".join([json.dumps(rows(1)[0]), *(line for line, _ in BROKEN)]))
     section = {"sources": [{"type": "file", "path": str(path), "on_error": "skip"}]}
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    broken = step(audit, "read")["reasons"]["broken"]
+    broken = step(audit, "read")["reasons"]["invalid"]
     assert (audit["read"], audit["kept"], broken["count"]) == (8, 1, 7)
     assert [entry["line"] for entry in broken["examples"]] == [2, 3, 4, 5, 6, 7, 8]
 
@@ -420,7 +418,7 @@ def test_command_line_writes_records_and_audit(tmp_path):
     audit = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
     assert audit["kept"] == len(list(iter_records(tmp_path / "out" / "records"))) == 4
     assert list(audit["provenance"]["inputs"]) == [path, str(tmp_path / "items.jsonl")]
-    assert list(read_items(tmp_path / "items.jsonl")) == [ITEM]
+    assert list(read_items(tmp_path / "items.jsonl").values()) == [ITEM]
 
 
 @pytest.mark.parametrize(
@@ -472,8 +470,8 @@ def test_the_pool_of_the_public_study(root, real_data, tmp_path):
         source["path"] = str(real_data / Path(source["path"]).name)
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["read"] == 64_657
-    assert [source["broken"] for source in audit["by_source"][:3]] == [0, 0, 0]
-    assert audit["by_source"][3]["broken"] > 0
+    assert [source["invalid"] for source in audit["by_source"][:3]] == [0, 0, 0]
+    assert audit["by_source"][3]["invalid"] > 0
     assert audit["special_tokens"] == {}
     assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
     assert set(audit["by_language"]) == {"en", "zh"}

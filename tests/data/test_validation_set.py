@@ -44,7 +44,7 @@ def test_known_shares():
 
 def test_too_small_a_pool_names_both_numbers():
     with pytest.raises(
-        InputError, match=r"240 records cannot be held out of a pool of 300"
+        InputError, match=r"240 validation records are too many for a pool of 300"
     ) as told:
         shares({"math": 100, "code": 200}, 240)
     assert "150 in all" in str(told.value)
@@ -99,7 +99,7 @@ def pool(tmp_path):
 
 
 def run(stage, *options):
-    command = [sys.executable, "-m", f"instruct_scaling.{stage}", *map(str, options)]
+    command = [sys.executable, "-m", "instruct_scaling", stage, *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -110,7 +110,7 @@ def drawn_subset(pool, scale, out, *more):
 @pytest.mark.slow
 def test_subsets_leave_them_out_and_stay_nested(tmp_path, pool):
     held = tmp_path / "validation_set.parquet"
-    done = run("validation", "--records", pool, "--number", 6, "--seed", 2, "--out", held)
+    done = run("validation-set", "--records", pool, "--number", 6, "--seed", 2, "--out", held)
     assert done.returncode == 0, done.stderr
     kept_out, _ = read_subset(held)
     subsets = {}
@@ -125,7 +125,7 @@ def test_subsets_leave_them_out_and_stay_nested(tmp_path, pool):
     assert subsets[24] == [r for r in draw_subset(sorted(everything), 30, 1) if r not in kept_out]
     too_many = drawn_subset(pool, 25, tmp_path / "none.parquet", "--validation", held)
     assert too_many.returncode == 2
-    assert "has 24 records beside the 6 that are held out" in too_many.stderr
+    assert "has 24 records besides 6 validation records" in too_many.stderr
     assert "validation.records" in too_many.stderr
 
 
@@ -137,7 +137,7 @@ def _records(pool):
 
 def test_a_folder_that_is_no_pool_is_refused(tmp_path):
     done = run(
-        "validation", "--records", tmp_path, "--number", 1, "--seed", 2, "--out", tmp_path / "o"
+        "validation-set", "--records", tmp_path, "--number", 1, "--seed", 2, "--out", tmp_path / "o"
     )
     assert done.returncode == 2
     assert "no pool here" in done.stderr

@@ -19,8 +19,8 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
-from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.bases import PretrainedBase
+from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
