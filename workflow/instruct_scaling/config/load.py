@@ -174,8 +174,8 @@ def _line_of(node: Any, location: Location) -> int | None:
     line = None
     for part in location:
         if isinstance(node, CommentedMap) and part in node:
-            # A key that comes from an anchor (`<<: *recipe`) has the line of the merge's section.
-            line = node.lc.key(part)[0] + 1 if part in node.lc.data else line
+            if part in (node.lc.data or ()):  # else it comes from an anchor (`<<: *recipe`)
+                line = node.lc.key(part)[0] + 1
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
             line = node.lc.item(part)[0] + 1
         else:

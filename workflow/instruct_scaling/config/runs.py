@@ -140,7 +140,10 @@ def read_runs(path: Path) -> list[RunRow]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError("a column is missing")
         return [
             RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
             for row in rows
