@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,8 @@ def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
 
     Pydantic puts the tag of a discriminated union into the location; the YAML has no such level.
     """
-    schema = Study.model_json_schema()
-    definitions = schema["$defs"]
-    node: dict[str, Any] = schema
+    node = _schema()
+    definitions = node["$defs"]
     keys: list[str] = []
     path: list[str | int] = []
     for part in loc:
@@ -156,6 +156,11 @@ def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
         else:
             node = {}
     return tuple(path), keys
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Study.model_json_schema()
 
 
 def _position(location: Location, documents: dict[str, Any]) -> str:
