@@ -510,9 +510,9 @@ def test_the_pool_of_the_public_study(root, real_data, tmp_path):
         source["path"] = str(real_data / Path(source["path"]).name)
     section["sources"][3]["limit"] = 10_000  # of 55,185
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    assert audit["read"] == 19_472 + audit["by_source"][3]["invalid"]
-    assert [source["invalid"] for source in audit["by_source"][:3]] == [0, 0, 0]
-    assert audit["by_source"][3]["invalid"] > 0
+    assert audit["read"] == 19_472
+    assert [source["invalid"] for source in audit["by_source"]] == [0, 0, 0, 0]
+    assert audit["by_source"][3]["suffixes_stripped"] == 10_000
     assert audit["special_tokens"] == {}
     assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
     assert set(audit["by_language"]) == {"en", "zh"}
