@@ -105,10 +105,8 @@ class EvalItem:
     def make(cls, category: str, prompt: str, **rest: Any) -> EvalItem:
         """An item with normalized text and the id that belongs to it."""
         prompt = normalize(prompt)
-        input_ = rest.pop("input", None)
-        input_ = normalize(input_) if input_ else None
-        reference = rest.pop("reference", None)
-        reference = normalize(reference) if reference and reference.strip() else None
+        input_ = normalize(rest.pop("input", None) or "") or None
+        reference = normalize(rest.pop("reference", None) or "") or None
         item_id = content_id(category, prompt, input_ or "")
         return cls(item_id, category, prompt, input_, reference, **rest)
 
