@@ -11,9 +11,8 @@ import yaml
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, read_items
 from instruct_scaling.config.study import Study
-from instruct_scaling.data.evalset import read_items
 from instruct_scaling.reporting.report.audits import read_audit
 from instruct_scaling.reporting.report.clusters import cluster_counts, clusters_told
 from instruct_scaling.reporting.report.context import Audit, Report
@@ -69,7 +68,7 @@ def collect(study: Study, inputs: Inputs) -> Report:
         InputError: a file that is named is missing or does not keep its contract. Tables that a
             study need not have (all but `curves.csv`) may be absent.
     """
-    items = list(read_items(inputs.evalset_items))
+    items = list(read_items(inputs.evalset_items).values())
     order = study_categories(study, items)
     arms, judges = list(study.arms), list(study.judges)
     clusters = clusters_told(cluster_counts(items))
