@@ -158,7 +158,7 @@ def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> li
     label = next((part["const"] for part in node["properties"].values() if "const" in part), "")
     whole: Section = {}
     options: list[Variant] = []
-    for key, part in node["properties"].items():
+    for key, part in in_order(node):
         comment = part.get("description", "")
         default = given.get(key, part.get("default"))
         parts = [
@@ -198,6 +198,13 @@ def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> li
         Variant(label, node.get("description", ""), whole),
         *(replace(option, section=needed | option.section) for option in options),
     ]
+
+
+def in_order(node: Schema) -> list[tuple[str, Schema]]:
+    """Keys of a section with their schemas: the tag, then required keys, then the others."""
+    required = node.get("required", [])
+    keys = node["properties"].items()
+    return sorted(keys, key=lambda item: ("const" not in item[1], item[0] not in required))
 
 
 def _default_section(

@@ -20,12 +20,9 @@ class SyntheticEval(Strict):
     """Seed of the generator; the items differ from the pool's records whatever the seeds."""
 
 
-class EvalFile(Strict):
-    """Items from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+class RowEval(Strict):
+    """What is common to sources whose rows have keys and categories of their own."""
 
-    type: Literal["file"]
-    path: str = Field(examples=["data/questions.jsonl"])
-    """Path of the file; relative paths start at the folder Snakemake runs in."""
     fields: dict[
         Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
     ] = {}
@@ -44,7 +41,15 @@ class EvalFile(Strict):
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
 
-class EvalUrl(Strict):
+class EvalFile(RowEval):
+    """Items from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+
+    type: Literal["file"]
+    path: str = Field(examples=["data/questions.jsonl"])
+    """Path of the file; relative paths start at the folder Snakemake runs in."""
+
+
+class EvalUrl(RowEval):
     """Items from a file on the web, in the formats of a local file."""
 
     type: Literal["url"]
@@ -53,20 +58,6 @@ class EvalUrl(Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0123456789abcdef" * 4])
     """SHA-256 of the file: other content is refused, so the same config always means the same
     items."""
-    fields: dict[
-        Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
-    ] = {}
-    """As for a local file."""
-    category: str | None = None
-    """As for a local file."""
-    category_names: dict[str, str] = {}
-    """As for a local file."""
-    language: str | None = None
-    """As for a local file."""
-    limit_per_category: int | None = Field(None, gt=0)
-    """As for a local file."""
-    on_error: Literal["stop", "skip"] = "stop"
-    """As for a local file."""
 
 
 EvalSource = Annotated[SyntheticEval | EvalFile | EvalUrl, Field(discriminator="type")]

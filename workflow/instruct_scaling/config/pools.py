@@ -21,32 +21,37 @@ class SyntheticSource(Strict):
     """Seed of the generator; it belongs to the data, not to the runs."""
 
 
-class FileSource(Strict):
+class RowSource(Strict):
+    """What is common to sources whose rows have keys and categories of their own."""
+
+    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    """Which key of the data holds which field, where it is not the field's own name, for
+    instance `{instruction: question, output: answer}`."""
+    category: str | None = None
+    """Category of the records that state none themselves."""
+    category_names: dict[str, str] = {}
+    """Standard name of each category that the data calls otherwise, for instance
+    `{information_extraction: extraction}`."""
+    language: str | None = None
+    """Language (ISO 639-1) of the records that state none themselves."""
+    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
+    """Strings to cut from the end of instruction, input and output, for instance the end token of
+    another model's format: `["<|endoftext|>"]`."""
+    limit: int | None = Field(None, gt=0)
+    """Read at most this many records, from the start of the data."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What an invalid entry does: stop with its file and line, or be skipped and counted."""
+
+
+class FileSource(RowSource):
     """Instruction records from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
 
     type: Literal["file"]
     path: str = Field(examples=["data/records.jsonl"])
     """Path of the file; relative paths start at the folder Snakemake runs in."""
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
-    """Which key of the file holds which field, where it is not the field's own name, for
-    instance `{instruction: question, output: answer}`."""
-    category: str | None = None
-    """Category of the records that state none themselves."""
-    category_names: dict[str, str] = {}
-    """Standard name of each category that the file calls otherwise, for instance
-    `{information_extraction: extraction}`."""
-    language: str | None = None
-    """Language (ISO 639-1) of the records that state none themselves."""
-    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """Strings to cut from the end of instruction, input and output, for instance the end mark of
-    another model's format: `["<|endoftext|>"]`."""
-    limit: int | None = Field(None, gt=0)
-    """Read at most this many records, from the start of the file."""
-    on_error: Literal["stop", "skip"] = "stop"
-    """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
 
-class HubSource(Strict):
+class HubSource(RowSource):
     """Instruction records from a data set on the Hugging Face hub."""
 
     type: Literal["hub"]
@@ -61,20 +66,6 @@ class HubSource(Strict):
     and the commit that `revision` stood for when the pool was built."""
     split: str = "train"
     """Split to read."""
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
-    """As for a file source."""
-    category: str | None = None
-    """As for a file source."""
-    category_names: dict[str, str] = {}
-    """As for a file source."""
-    language: str | None = None
-    """As for a file source."""
-    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """As for a file source."""
-    limit: int | None = Field(None, gt=0)
-    """As for a file source."""
-    on_error: Literal["stop", "skip"] = "stop"
-    """As for a file source."""
 
     @property
     def is_local(self) -> bool:

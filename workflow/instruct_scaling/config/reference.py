@@ -14,7 +14,7 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.versions import STAGE_VERSIONS
-from instruct_scaling.config.defaults import changed_defaults, default_yaml
+from instruct_scaling.config.defaults import changed_defaults, default_yaml, in_order
 from instruct_scaling.config.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,7 +91,7 @@ def _section(name: str, node: dict[str, Any]) -> str:
     required = node.get("required", [])
     rows = [
         f"| `{key}` | {_type(value)} | {_default(key, value, required)} | {_meaning(value)} |"
-        for key, value in node["properties"].items()
+        for key, value in in_order(node)
     ]
     table = ["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]
     return "\n".join([f"## {name}", "", _one_line(node.get("description", "")), "", *table, ""])

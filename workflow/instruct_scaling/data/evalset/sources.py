@@ -16,7 +16,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Constraints, EvalItem, first_problem
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.evaluation import EvalFile, EvalUrl, SyntheticEval
+from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
 
 
@@ -99,7 +99,7 @@ def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
     return SourceItems(name, None, list(items), invalid, CategoryNames({}, declared))
 
 
-def _from_file(file: RowFile, source: EvalFile | EvalUrl, declared: tuple[str, ...]) -> SourceItems:
+def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> SourceItems:
     invalid = InvalidRows(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
     categories = CategoryNames(source.category_names, declared)
@@ -120,7 +120,7 @@ def _item(
     row: dict[str, Any],
     fields: FieldReader,
     categories: CategoryNames,
-    source: EvalFile | EvalUrl,
+    source: RowEval,
 ) -> EvalItem:
     category = fields.text(row, "category") or source.category
     if category is None:

@@ -13,7 +13,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
+from instruct_scaling.config.pools import FileSource, HubSource, RowSource, SyntheticSource
 from instruct_scaling.data.synthetic import generate_records
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class RecordParser:
         name: what the records give as their source.
     """
 
-    def __init__(self, config: FileSource | HubSource, known: tuple[str, ...], name: str) -> None:
+    def __init__(self, config: RowSource, known: tuple[str, ...], name: str) -> None:
         self._config = config
         self.name = name
         self.fields = FieldReader(config.fields)
