@@ -9,13 +9,16 @@ from instruct_scaling.common.files import write_json
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.study import Study
 from instruct_scaling.reporting.budget import (
-    as_text,
     base_parameters,
     device_hours,
-    plan,
+    jobs,
+    plan_lines,
+    plan_text,
     tokens_seen,
 )
+from tests.studies import tiny_study
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def test_tiny_parameters_are_those_of_the_real_model():
 
 
 def test_the_papers_study_needs_what_a_hand_calculation_says(paper, tmp_path):
-    text = as_text(paper, plan(paper, tmp_path))
+    text = plan_text(paper, tmp_path)
     tokens = 2 * 3_800_000 * 250
     assert f"{tokens:,}" in text
     hours = 6 * 7.069e9 * tokens / (312e12 * 0.4) / 3600
@@ -41,7 +44,7 @@ def test_the_papers_study_needs_what_a_hand_calculation_says(paper, tmp_path):
 def test_finished_runs_replace_the_assumption(paper, tmp_path):
     train = tmp_path / "runs" / "full" / "n200000" / "s1" / "train.json"
     write_json(train, {"tokens": {"total": 1000}, "examples_seen": 10})
-    lines = {line.what: line for line in plan(paper, tmp_path)}
+    lines = {line.what: line for line in plan_lines(paper, tmp_path)}
     assert (lines["tokens per example"].amount, lines["tokens per example"].basis) == (
         "100",
         "measured on finished runs",
@@ -52,7 +55,7 @@ def test_what_is_unknown_is_said_to_be(paper, tmp_path):
     bases = {"bloomz-7b1-mt": paper.bases["bloomz-7b1-mt"].model_copy(update={"parameters": None})}
     budget = paper.budget.model_copy(update={"eval_items": None})
     unknown = paper.model_copy(update={"bases": bases, "budget": budget})
-    lines = {line.what: line for line in plan(unknown, tmp_path)}
+    lines = {line.what: line for line in plan_lines(unknown, tmp_path)}
     assert lines["training FLOPs"].amount == "?"
     assert lines["eval items"].amount == "?"
 
@@ -69,21 +72,40 @@ def test_device_hours():
     assert device_hours(3600 * 1e12, 1, 0.5) == pytest.approx(2)
 
 
-def test_snapshots_along_the_runs_are_asked_and_judged_too(paper, tmp_path):
+def test_intermediate_checkpoints_answer_and_are_judged_too(paper, tmp_path):
     chosen = paper.intermediate_checkpoints.model_copy(update={"fractions": [0.25, 0.5]})
-    lines = {
-        line.what: line
-        for line in plan(paper.model_copy(update={"intermediate_checkpoints": chosen}), tmp_path)
-    }
-    asked = paper.budget.eval_items * (5 + 4 * 2)
-    assert lines["snapshots along the runs that answer it too"].amount == "8"
-    assert lines["responses"].amount == f"{asked:,}"
-    assert lines["judge chatgpt"].amount == f"{asked * 3:,} calls"
-    bare = {line.what for line in plan(paper, tmp_path)}
-    assert "snapshots along the runs that answer it too" not in bare
+    study = paper.model_copy(update={"intermediate_checkpoints": chosen})
+    lines = {line.what: line for line in plan_lines(study, tmp_path)}
+    answers = paper.budget.eval_items * (5 + 4 * 2)
+    assert lines["intermediate checkpoints that answer it"].amount == "8"
+    assert lines["responses"].amount == f"{answers:,}"
+    assert lines["judge chatgpt"].amount == f"{answers * 3:,} calls"
+    bare = {line.what for line in plan_lines(paper, tmp_path)}
+    assert "intermediate checkpoints that answer it" not in bare
 
 
 def test_judge_calls_are_items_by_runs_by_repeats(paper, tmp_path):
-    lines = {line.what: line for line in plan(paper, tmp_path)}
+    lines = {line.what: line for line in plan_lines(paper, tmp_path)}
     assert lines["judge chatgpt"].amount == f"{paper.budget.eval_items * 5 * 3:,} calls"
     assert lines["judge chatgpt"].basis.startswith("assumed")
+
+
+def test_jobs_of_the_tiny_study():
+    study = Study(**tiny_study())
+    assert jobs(study) == {
+        "evalset": 1,
+        "pool": 1,
+        "validation_set": 1,
+        "subset": 2,
+        "base": 1,
+        "finetune": 4,
+        "generate": 5,
+        "judge": 5,
+        "runs": 1,
+        "scores": 1,
+        "validation_loss": 1,
+        "curves": 1,
+        "costs": 1,
+        "figures": 1,
+        "report": 1,
+    }

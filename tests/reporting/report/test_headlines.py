@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from analysis.tables import frame
-from instruct_scaling.reporting.report.curves import curve_tables
-from instruct_scaling.reporting.report.headline import headlines
-from instruct_scaling.reporting.report.verdicts import arm_differences, verdict_tables
+from instruct_scaling.config.study import Study
+from instruct_scaling.reporting.report.tables import arm_differences, curve_tables, verdict_tables
+from tests.reporting.report.page import rendered, texts
 
 CATEGORIES = ["math", "code", "open_qa"]
 
@@ -36,17 +36,29 @@ def verdicts(rows: dict[str, dict[str, Any]], arms: tuple[str, ...] = ("full",))
     return verdict_tables(frame("verdicts", told), CATEGORIES)
 
 
-def test_overall_names_both_ends_with_intervals():
-    told = headlines(curves({"overall": (0.2, 0.6)}), [], [], "90%", 2)
+@pytest.fixture
+def headlines(default_config):
+    """The sentences about curves, verdicts and differences between arms."""
+    study = Study(**default_config)
+
+    def sentences(curves, verdicts=(), differences=()):
+        context = {"curves": curves, "verdicts": verdicts, "differences": differences}
+        return texts(rendered("headlines.html.j2", study=study, decimals=2, **context), "li")
+
+    return sentences
+
+
+def test_overall_names_both_ends_with_intervals(headlines):
+    told = headlines(curves({"overall": (0.2, 0.6)}))
     assert told == [
         "The mean over all categories is 0.60 [0.50, 0.70] at 800 records, against 0.20 "
         "[0.10, 0.30] for the untuned base (90% intervals)."
     ]
 
 
-def test_without_verdicts_only_intervals_apart_count():
+def test_without_verdicts_only_intervals_apart_count(headlines):
     means = {"math": (0.2, 0.41), "code": (0.2, 0.39), "open_qa": (0.9, 0.1)}
-    (told,) = headlines(curves(means), [], [], "90%", 2)
+    (told,) = headlines(curves(means))
     assert told == (
         "Comparing the 90% intervals at 800 records and at the base, the first lies above the "
         "other for 1 of 3 categories (Math); it lies below it for 1 of 3 categories (Open QA); it "
@@ -54,7 +66,7 @@ def test_without_verdicts_only_intervals_apart_count():
     )
 
 
-def test_verdicts_are_counted_in_a_fixed_order_with_overall_apart():
+def test_verdicts_are_counted_in_a_fixed_order_with_overall_apart(headlines):
     rows = {
         "math": {"verdict": "undetermined", "ladder": "improved"},
         "code": {"verdict": "improving"},
@@ -62,7 +74,7 @@ def test_verdicts_are_counted_in_a_fixed_order_with_overall_apart():
         "overall": {"verdict": "flat", "tail_slope": 0.01, "tail_low": -0.002, "tail_high": 0.015}
         | {"margin": 0.02},
     }
-    told = headlines(curves(dict.fromkeys(CATEGORIES, (0, 1))), verdicts(rows), [], "90%", 2)
+    told = headlines(curves(dict.fromkeys(CATEGORIES, (0, 1))), verdicts(rows))
     assert told == [
         "Verdicts on 3 categories: improving in 1 (Code); undetermined in 2 (Math, Open QA).",
         "Over the tail of the ladder the mean over all categories changes by +0.010 "
@@ -73,49 +85,49 @@ def test_verdicts_are_counted_in_a_fixed_order_with_overall_apart():
     ]
 
 
-def test_a_slope_without_interval_is_not_claimed():
+def test_a_slope_without_interval_is_not_claimed(headlines):
     rows = {"overall": {"verdict": "undetermined", "tail_slope": 0.5}}
-    told = headlines(curves({"overall": (0.2, 0.6)}), verdicts(rows), [], "90%", 2)
+    told = headlines(curves({"overall": (0.2, 0.6)}), verdicts(rows))
     assert len(told) == 1
     assert "0.5 " not in told[0]
 
 
-def test_rise_counts_only_intervals_above_zero():
+def test_rise_counts_only_intervals_above_zero(headlines):
     rise = {"rise": 0.2, "rise_high": 0.4}
     rows = {
         "math": {"verdict": "flat", **rise, "rise_low": 0.05},
         "code": {"verdict": "flat", **rise, "rise_low": -0.01},
         "open_qa": {"verdict": "flat"},
     }
-    told = headlines(curves(dict.fromkeys(CATEGORIES, (0, 1))), verdicts(rows), [], "90%", 2)
+    told = headlines(curves(dict.fromkeys(CATEGORIES, (0, 1))), verdicts(rows))
     assert told[0] == "Verdicts on 3 categories: flat in all."
     assert told[-1] == (
-        "One by one, not corrected for the number of categories, the 90% interval of the rise "
+        "For each category alone, not corrected for their number, the 90% interval of the rise "
         "from the first scale to the tail lies above 0 in 1 of 2 "
         "categories for which it is known (Math)."
     )
 
 
-def test_many_arms_are_told_of_in_two_sentences_each():
+def test_many_arms_are_told_of_in_two_sentences_each(headlines):
     arms = ("a", "b", "c")
     means = {**dict.fromkeys(CATEGORIES, (0.1, 0.5)), "overall": (0.1, 0.5)}
     rows = {name: {"verdict": "flat" if name == "math" else "improving"} for name in CATEGORIES}
-    told = headlines(curves(means, arms), verdicts(rows, arms), [], "90%", 2)
+    told = headlines(curves(means, arms), verdicts(rows, arms))
     assert len(told) == 6
     assert told[1] == "Arm a: Verdicts on 3 categories: improving in 2; flat in 1."
 
 
 @pytest.mark.parametrize("low", [None, 0.02])
-def test_arms_are_compared_at_their_largest_common_scale(low):
+def test_arms_are_compared_at_their_largest_common_scale(headlines, low):
     pair = {"judge": "m", "category": "overall", "arm_a": "a", "arm_b": "b", "difference": 0.1}
     rows = [
         pair | {"scale": 250, "low": 0.0, "high": 0.2},
         pair | {"scale": 800, "low": low, "high": 0.18},
     ]
     differences = arm_differences(frame("comparisons", rows))
-    (told,) = headlines(curves({}), [], differences, "90%", 2) or [""]
+    (told,) = headlines([], [], differences) or [""]
     assert told == ""  # no curves, no claims
-    told = headlines(curves({"overall": (0, 1)}), [], differences, "90%", 2)[-1]
+    told = headlines(curves({"overall": (0, 1)}), [], differences)[-1]
     scale, ends = ("800", "[+0.02, +0.18]") if low else ("250", "[0.00, +0.20]")
     assert told == (
         f"At {scale} records the mean of a minus that of b is +0.10 {ends} (90% interval, paired)."
