@@ -8,23 +8,20 @@ import pytest
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import write_json
 from instruct_scaling.config.runs import RunRow
-from instruct_scaling.reporting.costs import COLUMNS, PHASES, SECONDS, costs_table, training_figures
+from instruct_scaling.reporting.costs import COLUMNS, SECONDS, costs_table, training_figures
 from instruct_scaling.reporting.costs import costs as costs_stage
 
 
 def document(*, gpu_hours=None, core_hours=0.5, flops=1e9, seconds=10.0):
-    training = None if gpu_hours is None else gpu_hours / 2
     return {
         "provenance": {"stage": "finetune"},
         "steps": 3,
         "examples_seen": 100,
         "tokens": {"total": 4000},
-        "seconds": dict.fromkeys(PHASES, 1.0) | {"training": seconds, "total": seconds + 5},
+        "seconds": {"startup": 4.0, "training": seconds, "export": 6.0, "total": seconds + 10},
         "tokens_per_second": 1.0,
         "gpu_hours": gpu_hours,
-        "gpu_hours_training": training,
         "cpu_core_hours": core_hours,
-        "cpu_core_hours_training": None if core_hours is None else core_hours / 4,
         "mfu": None,
         "training_flops": flops,
         "loss": {"last": 1.0},
@@ -52,15 +49,17 @@ def table(tmp_path):
 def test_seeds_are_averaged(table):
     found = table(
         ("full", 100, document(core_hours=1.0)),
-        ("full", 100, document(core_hours=3.0, seconds=20.0)),
+        ("full", 100, document(core_hours=3.0, seconds=30.0)),
         ("full", 200, document()),
     )
     assert list(found.columns) == [*COLUMNS, *SECONDS]
     columns = ["scale", "seeds", "cost", "cost_training", "seconds_training", "seconds_total"]
     assert found[columns].values.tolist() == [
-        [100, 2, 2.0, 0.5, 15.0, 20.0],
-        [200, 1, 0.5, 0.125, 10.0, 15.0],
+        [100, 2, 2.0, 1.375, 20.0, 30.0],  # 1 x 10 / 20 and 3 x 30 / 40
+        [200, 1, 0.5, 0.25, 10.0, 20.0],
     ]
+    assert set(found.seconds_startup) == {4.0}
+    assert set(found.seconds_validation) == {0.0}  # a phase that these runs do not have
     assert set(found.unit) == {"CPU core hours per run"}
 
 

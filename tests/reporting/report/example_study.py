@@ -19,7 +19,6 @@ from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import EvalItem, Judgement, Response
 from instruct_scaling.config.runs import answering_runs, write_runs
 from instruct_scaling.config.study import Study
-from instruct_scaling.reporting.costs import PHASES
 
 HOSTILE = '<script>window.hacked = true</script><img src="x" onerror="window.hacked = true">'
 QUESTIONS = {
@@ -208,17 +207,21 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
         "tokens": {"total": scale * 120, "supervised": scale * 40},
         "loss": {"first": 5.0, "last": 1.234, "mean": 2.0, "curve": [[1, 5.0]]},
         "parameters": {"total": 2_200_000, "trainable": 90_000 if arm == "lora" else 2_200_000},
-        "seconds": dict.fromkeys(PHASES, 0.5)
-        | {"training": seconds, "startup": 3.1, "total": seconds + 5.1},
+        "seconds": {
+            "startup": 3.1,
+            "tokenizing": 0.2,
+            "training": seconds,
+            "validation": 0.8,
+            "export": 1.0,
+            "total": seconds + 5.1,
+        },
         "tokens_per_second": scale * 120 / seconds,
         "peak_memory_bytes": {"per_rank": [6e8, 6e8], "sum": 1.2e9},
         "execution": {"ranks": 2, "device": "CPU (2 cores)"},
         "training_flops": 1e12,
         "mfu": None,
         "gpu_hours": None,
-        "gpu_hours_training": None,
         "cpu_core_hours": 2 * (seconds + 5.1) / 3600,
-        "cpu_core_hours_training": 2 * seconds / 3600,
         "provenance": provenance("finetune", identity, {}),
     }
 

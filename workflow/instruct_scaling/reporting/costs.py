@@ -19,7 +19,15 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json
 from instruct_scaling.config.runs import RunRow, read_runs
 
-PHASES = ("startup", "tokenizing", "training", "validation", "checkpoints", "export")
+PHASES = (
+    "startup",
+    "tokenizing",
+    "training",
+    "validation",
+    "checkpoints",
+    "intermediate_checkpoints",
+    "export",
+)
 SECONDS = [f"seconds_{phase}" for phase in (*PHASES, "total")]
 FIGURES: dict[str, str] = {
     "steps": "steps",
@@ -34,35 +42,39 @@ FIGURES: dict[str, str] = {
     "device": "execution.device",
     "ranks": "execution.ranks",
     "gpu_hours": "gpu_hours",
-    "gpu_hours_training": "gpu_hours_training",
     "cpu_core_hours": "cpu_core_hours",
-    "cpu_core_hours_training": "cpu_core_hours_training",
+    "seconds_training": "seconds.training",
+    "seconds_total": "seconds.total",
     "provenance": "provenance",
-    **{column: column.replace("_", ".", 1) for column in SECONDS},
 }
 """Column -> position of the figure in train.json."""
 COLUMNS = ("arm", "scale", "seeds", "cost", "cost_training", "unit", "tokens", "training_flops")
 
 
 def training_figures(rows: Iterable[RunRow]) -> pd.DataFrame:
-    """One row per tuned run: `arm, scale, seed` and the columns of `FIGURES`.
+    """One row per tuned run: `arm`, `scale`, `seed`, and the columns of `FIGURES` and `SECONDS`.
 
-    A figure that a run does not have (GPU hours on a CPU, MFU without a known peak) is empty.
+    A figure that a run does not have (GPU hours on a CPU, MFU without a known peak) is empty; a
+    phase that it did not pass through took 0 s.
 
     Raises:
         InputError: a train.json is missing or lacks a figure.
     """
     found = [
-        {"arm": row.arm, "scale": row.scale, "seed": row.seed} | _figures(row.folder / "train.json")
+        {"arm": row.arm, "scale": row.scale, "seed": row.seed, **_read_figures(row.folder)}
         for row in rows
         if row.scale > 0
     ]
-    return pd.DataFrame(found, columns=["arm", "scale", "seed", *FIGURES])
+    table = pd.DataFrame(found, columns=list(dict.fromkeys(["arm", "scale", *FIGURES, *SECONDS])))
+    return table.astype(dict.fromkeys(["mfu", "gpu_hours", "cpu_core_hours"], float))
 
 
-def _figures(path: Path) -> dict[str, Any]:
+def _read_figures(folder: Path) -> dict[str, Any]:
+    path = folder / "train.json"
     document = read_json(path)
-    return {column: _figure(document, position, path) for column, position in FIGURES.items()}
+    found = {column: _figure(document, position, path) for column, position in FIGURES.items()}
+    phases = {f"seconds_{phase}": document["seconds"].get(phase, 0.0) for phase in PHASES}
+    return phases | found
 
 
 def _figure(document: Any, position: str, path: Path) -> Any:
@@ -80,23 +92,20 @@ def costs_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean cost of a run by arm and scale, in one unit for all rows, so that arms can be compared.
 
     The unit is GPU hours if every run was tuned on GPUs, CPU core hours if none was, and training
-    FLOPs where some were.
+    FLOPs where some were: then `cost` and `cost_training` are the same.
 
     Args:
         runs: as `training_figures` returns it.
     """
     on_gpu = runs["gpu_hours"].notna()
+    steps = runs["seconds_training"] / runs["seconds_total"]
     if on_gpu.all():
-        unit, total, training = "GPU hours per run", "gpu_hours", "gpu_hours_training"
+        unit, cost = "GPU hours per run", runs["gpu_hours"]
     elif not on_gpu.any():
-        unit, total, training = (
-            "CPU core hours per run",
-            "cpu_core_hours",
-            "cpu_core_hours_training",
-        )
+        unit, cost = "CPU core hours per run", runs["cpu_core_hours"]
     else:
-        unit, total, training = "training FLOPs per run", "training_flops", "training_flops"
-    table = runs.assign(cost=runs[total].astype(float), cost_training=runs[training].astype(float))
+        unit, cost, steps = "training FLOPs per run", runs["training_flops"], 1.0
+    table = runs.assign(cost=cost, cost_training=cost * steps)
     grouped = table.groupby(["arm", "scale"], sort=True)
     means = grouped[["cost", "cost_training", "tokens", "training_flops", *SECONDS]].mean()
     return means.assign(seeds=grouped.size(), unit=unit).reset_index()[[*COLUMNS, *SECONDS]]

@@ -128,16 +128,13 @@ def training_totals(training: pd.DataFrame) -> list[Row]:
     Args:
         training: as `training_figures` returns it.
     """
-    gpu = training["gpu_hours"].notna()
-    hours = {
-        f"hours{part}": training[f"gpu_hours{part}"].where(gpu, training[f"cpu_core_hours{part}"])
-        for part in ("", "_training")
-    }
-    table = training.assign(**hours).astype(dict.fromkeys([*hours, "mfu"], float))
+    hours = training["gpu_hours"].fillna(training["cpu_core_hours"])
+    steps = training["seconds_training"] / training["seconds_total"]
+    table = training.assign(hours=hours, hours_training=hours * steps)
     means = ["steps", "examples", "tokens", "tokens_per_second", "mfu", "last_loss", *SECONDS]
     grouped = table.groupby(["arm", "scale"], sort=False)
     totals = grouped[means].mean().assign(runs=grouped.size(), peak_bytes=grouped.peak_bytes.max())
-    return _by_arm(totals.join(grouped[list(hours)].sum()).reset_index())
+    return _by_arm(totals.join(grouped[["hours", "hours_training"]].sum()).reset_index())
 
 
 def _by_arm(table: pd.DataFrame) -> list[Row]:

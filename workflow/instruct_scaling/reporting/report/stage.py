@@ -22,7 +22,7 @@ from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.runs import RunRow, read_runs, seed_for
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
-from instruct_scaling.reporting.costs import training_figures
+from instruct_scaling.reporting.costs import PHASES, training_figures
 from instruct_scaling.reporting.report import runs as run_figures
 from instruct_scaling.reporting.report import tables as analysis
 from instruct_scaling.reporting.report.audits import read_audit
@@ -100,6 +100,7 @@ def _runs(
     training = training_figures(rows)
     return {
         "training": training,
+        "phases": [phase for phase in (*PHASES, "total") if training[f"seconds_{phase}"].any()],
         "training_totals": run_figures.training_totals(training),
         "usage": run_figures.response_totals(survey.usage),
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
