@@ -91,6 +91,11 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
     assert targets <= set(ids)
 
 
+def test_sentences_have_no_blank_before_a_mark_and_no_mark_twice(page):
+    text = " ".join(page.text(section) for section in page.texts)
+    assert re.findall(r".{30} [.,;:)](?: |$)|.{30}(?:\.\.|,,)(?: |$)", text) == []
+
+
 def test_headings_skip_no_level(page):
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -191,7 +196,7 @@ def test_costs_add_up(page, finished):
     hours = sum(run["cpu_core_hours"] for run in runs)
     text = page.text("costs")
     assert f"All {len(runs)} runs together: {tokens:,} tokens" in text
-    assert f"{hours:.3f} core hours" in text
+    assert f"{hours:.3g} core hours" in text
     assert "full, lora base 1 60 1,200 1,800 30.0 100.0%" in text
     assert "full 250 2 120 2,400 3,600 30.0 0.0%" in text
 

@@ -69,7 +69,7 @@ def browser(tmp_path) -> Iterator:
     programs = [shutil.which("chromium") or shutil.which("chromium-browser")]
     programs.append(shutil.which("chromedriver"))
     if None in programs:
-        pytest.skip("chromium and chromedriver (Debian: chromium-driver) are not installed")
+        pytest.skip("no browser (Debian: apt-get install chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):

@@ -128,8 +128,8 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "full 250 2 3 4 5 6 50.0% 1.500 2.00" in text
     assert "Trained with 4 ranks on A100. Weights trained: full 7." in text
     assert "training total GPU hours in training GPU hours full 250 1 min 30 s 3 min 20 s" in text
-    assert "3 min 20 s 0.250 3.0" in text
-    assert "3.0 GPU hours, 0.250 of them in training steps" in text
+    assert "3 min 20 s 0.25 3.0" in text
+    assert "3.0 GPU hours, 0.25 of them in training steps" in text
     assert "full base 1 4 40 10 2.5 25.0%" in text
     assert "gpt 10 2,000 $1.50" in text
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
