@@ -229,9 +229,9 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
 def _curves(study: ExampleStudy) -> Any:
     rows = []
     for arm in study.arms:
-        for place, category in enumerate((*study.categories, "overall")):
+        for position, category in enumerate((*study.categories, "overall")):
             for step, scale in enumerate((0, *study.scales)):
-                top = 0.15 + 0.8 * ((place * 5) % 13) / 13 * (0.8 if arm == "lora" else 1)
+                top = 0.15 + 0.8 * ((position * 5) % 13) / 13 * (0.8 if arm == "lora" else 1)
                 mean = top * step / len(study.scales)
                 rows.append(
                     {
@@ -256,8 +256,8 @@ def _verdicts(study: ExampleStudy) -> Any:
     kinds = ("improving", "plateaued", "flat", "non-monotone", "undetermined")
     rows = []
     for arm in study.arms:
-        for place, category in enumerate((*study.categories, "overall")):
-            kind = kinds[place % len(kinds)]
+        for position, category in enumerate((*study.categories, "overall")):
+            kind = kinds[position % len(kinds)]
             slope = {"improving": 0.05, "flat": 0.001}.get(kind, -0.004)
             row = {
                 "judge": "metric",

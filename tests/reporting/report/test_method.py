@@ -39,8 +39,8 @@ def test_the_claims_corrected_together_are_stated(default_config):
 
 
 def test_what_no_run_trains_on_is_stated(default_config):
-    told = "240 records of the pool, in equal shares of its categories, are validation records"
-    assert told in method(default_config)
+    stated = "240 records of the pool, in equal shares of its categories, are validation records"
+    assert stated in method(default_config)
     default_config["validation"] = {"records": 0}
     assert "validation" not in method(default_config)
 

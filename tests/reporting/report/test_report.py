@@ -209,19 +209,19 @@ def test_audit_shows_what_each_step_removed(page):
 
 
 def test_clusters_of_items_are_named_wherever_items_are(study, page):
-    told = "There are 5 items in 2 clusters per category: items of one cluster"
+    stated = "There are 5 items in 2 clusters per category: items of one cluster"
     assert not any("cluster" in page.text(name) for name in ("method", "data", "limits"))
     path = study.folder / "evalset/items.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     grouped = [{**row, "cluster": f"{row['category']}-{n % 2}"} for n, row in enumerate(rows)]
     write_jsonl(path, grouped)
     page = page_of(study)
-    assert all(told in page.text(name) for name in ("method", "data", "limits"))
+    assert all(stated in page.text(name) for name in ("method", "data", "limits"))
 
 
 def test_validation_records_are_part_of_the_audit(page):
-    told = "240 records of the pool, in equal shares of its categories, are validation records"
-    assert told in page.text("data")
+    stated = "240 records of the pool, in equal shares of its categories, are validation records"
+    assert stated in page.text("data")
 
 
 def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
@@ -322,7 +322,7 @@ def _empty_curves(study):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "stated"),
     [
         (_break_line, r"responses.jsonl, line 3: not valid JSON"),
         (_foreign_item, r"metric.jsonl: .*'other', which is not in the eval set"),
@@ -335,9 +335,9 @@ def _empty_curves(study):
         (_empty_curves, r"curves.csv: not a CSV table"),
     ],
 )
-def test_bad_input_is_one_clear_message(study, damage, told):
+def test_bad_input_is_one_clear_message(study, damage, stated):
     damage(study)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=stated):
         page_of(study)
     assert not study.out.exists()
 

@@ -85,8 +85,8 @@ def view(browser, address: str, width: int = 1280, theme: str = "light") -> None
     """Open the page at a width in CSS pixels and with a color scheme."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    wishes = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    preferences = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in preferences.items()]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(address)
 
@@ -117,14 +117,14 @@ def test_no_console_message_and_no_request(browser, address):
         details.click()
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
+    requested = [
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
         and event["params"]["documentURL"] == address  # not those of the browser's own start page
     ]
-    assert address in asked
-    assert [url for url in asked if url != address and not url.startswith("data:")] == []
+    assert address in requested
+    assert [url for url in requested if url != address and not url.startswith("data:")] == []
 
 
 def test_texts_of_models_do_not_run(browser, address):

@@ -81,7 +81,7 @@ def test_missing_scores_and_points_that_were_not_measured_are_visible(section):
 
 
 @pytest.mark.parametrize(
-    ("repeats", "judges", "told"),
+    ("repeats", "judges", "stated"),
     [
         (
             1,
@@ -91,13 +91,13 @@ def test_missing_scores_and_points_that_were_not_measured_are_visible(section):
         (2, 2, ("Standard deviations are between repeats", "Rows that name two judges show")),
     ],
 )
-def test_judges_promise_only_what_there_is(section, repeats, judges, told):
+def test_only_what_judges_can_show_is_stated(section, repeats, judges, stated):
     row = {"judge": "a", "version": "1", "judgements": 10, "missing": 0, "reasons": {}}
     table = frame("judges", [{"judge": "a", "category": "math", "repeat_sd": 0.5}])
     config = {"judges": {name: {"type": "metric"} for name in "abc"[:judges]}}
     context = {"judged": [row | {"repeats": repeats}], "missing_by_category": []}
     text = section("judges.html.j2", config, tables={"judges": table}, **context)
-    assert all(words in text for words in told)
+    assert all(words in text for words in stated)
     assert f"a 1 {repeats} 10 0 0.0% none" in text
     assert "standard deviation between repeats of one response" in text
 

@@ -192,8 +192,8 @@ def plain(value: Any) -> str:
 def cells(frame: pd.DataFrame, most: int = 400) -> dict[str, Any]:
     """A frame as texts: its first rows, without empty columns.
 
-    Whole numbers get no decimals, other numbers as many as they have, at most as many as tell
-    them apart. A remark that is the same in all of several rows is taken out of the rows.
+    Whole numbers get no decimals, other numbers as many as they have, at most as many as their
+    size needs. A remark that is the same in all of several rows is taken out of the rows.
 
     Returns:
         `columns` (label, whether it is numeric), `rows` of texts, `remarks` (column -> text),
