@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,9 +12,9 @@ import pytest
 from analysis.tables import frame, write_tables
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, write_json, write_jsonl
-from instruct_scaling.reporting.report.stage import report
 from tests.reporting.report.example_study import HOSTILE, ExampleStudy, train_summary
 from tests.reporting.report.page import Page
+from tests.stages import run_stage
 
 SECTIONS = (
     "verdicts",
@@ -34,26 +31,16 @@ SECTIONS = (
 )
 
 
-def run(study: ExampleStudy) -> str:
-    """Run the stage on a study in a process of its own; the page as text."""
-    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return study.out.read_text("utf-8")
-
-
 def page_of(study: ExampleStudy) -> Page:
-    """The page, made in this process."""
-    given = zip(*[iter(study.arguments())] * 2, strict=True)
-    options = {name.removeprefix("--").replace("-", "_"): value for name, value in given}
-    paths = {name: Path(value) for name, value in options.items() if name != "study_config"}
-    report(**options | paths | {"pool_audit": [paths["pool_audit"]]})
+    """The page that the stage makes of a study."""
+    run_stage("report", *study.arguments())
     return Page(study.out.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
 def text(finished) -> str:
-    return run(finished)
+    page_of(finished)
+    return finished.out.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -340,12 +327,3 @@ def test_bad_input_is_one_clear_message(study, damage, stated):
     with pytest.raises(InputError, match=stated):
         page_of(study)
     assert not study.out.exists()
-
-
-def test_bad_input_is_no_traceback(study):
-    _no_curves(study)
-    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr

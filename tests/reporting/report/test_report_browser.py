@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.reporting.report.example_study import ExampleStudy
+from tests.stages import run_stage
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -58,8 +57,7 @@ return found.sort((x, y) => x[0] - y[0]).slice(0, 5);
 @pytest.fixture(scope="module")
 def address(finished: ExampleStudy) -> str:
     """The page of the finished study as a file URL."""
-    command = [sys.executable, "-m", "instruct_scaling", "report", *finished.arguments()]
-    subprocess.run(command, check=True, capture_output=True)
+    run_stage("report", *finished.arguments())
     return finished.out.as_uri()
 
 

@@ -5,9 +5,9 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 1,
-    "pool": 1,
-    "validation_set": 1,
+    "evalset": 2,
+    "pool": 2,
+    "validation_set": 2,
     "subset": 2,
     "base": 1,
     "finetune": 3,

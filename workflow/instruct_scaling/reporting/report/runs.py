@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from instruct_scaling.common.contracts import read_responses, read_rows
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.records import EvalItem, Judgement, Response
+from instruct_scaling.common.records import EvalItem, Judgement, Response, read_responses, read_rows
 from instruct_scaling.config.runs import RunRow
 from instruct_scaling.reporting.costs import SECONDS
 from instruct_scaling.reporting.report.samples import Answers, sample_answers

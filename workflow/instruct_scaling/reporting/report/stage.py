@@ -15,9 +15,9 @@ import pandas as pd
 import typer
 import yaml
 
-from instruct_scaling.common.contracts import read_items
 from instruct_scaling.common.files import atomic_path, sha256_file
 from instruct_scaling.common.provenance import provenance
+from instruct_scaling.common.records import read_items
 from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.runs import RunRow, read_runs, seed_for
 from instruct_scaling.config.section import parse_section
