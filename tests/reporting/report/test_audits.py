@@ -14,7 +14,7 @@ from tests.reporting.report.example_study import pool_audit
 
 
 def test_an_audit_is_steps_facts_and_tables(tmp_path):
-    audit = pool_audit() | {"by_source": [{"source": "a", "sha256": "0" * 64, "read": 5}]}
+    audit = pool_audit() | {"by_source": [{"source": "a", "sha256": "0" * 64, "unpinned": "main"}]}
     write_json(tmp_path / "audit.json", audit | {"empty": {}, "seed": 3})
     found = read_audit(tmp_path / "audit.json", "own")
     assert [step["share"] for step in found["steps"]] == [1.0, 0.9, 21500 / 24000]
@@ -27,6 +27,7 @@ def test_an_audit_is_steps_facts_and_tables(tmp_path):
         "by_source",
     ]
     assert found["tables"]["by_source"]["sha256"].tolist() == ["0" * 16 + "…"]
+    assert found["unpinned"] == {"a": "main"}
     assert found["tables"]["by_category"].values.tolist() == [["math", 1800], ["code", 1700]]
     examples = found["tables"]["examples of what was removed"]
     assert examples[["step", "why", "row"]].values.tolist() == [["deduplicate", "exact", 7]]

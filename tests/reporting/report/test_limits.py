@@ -13,7 +13,7 @@ from tests.reporting.report.page import rendered, texts
 
 LLM = {"type": "llm", "model": "gpt"}
 POOL = {"sources": [{"type": "file", "path": "data.jsonl"}]}
-RESULTS = {"verdicts": [], "clusters": None, "half_width": 0.05, "fewest_items": 40}
+RESULTS = {"pools": [], "verdicts": [], "clusters": None, "half_width": 0.05, "fewest_items": 40}
 COUNTS = {"judgements": 200, "missing": 0}
 
 
@@ -122,6 +122,17 @@ def test_what_was_not_done_to_the_data_is_named(limits, default_config):
     found = limits(pools={name: POOL | {"decontaminate": none}, "b": POOL | {"deduplicate": none}})
     assert f"Nothing was removed from {name} for" in found["Overlap with the eval set"]
     assert "Copies were left in b:" in found["Repeated records"]
+
+
+def test_data_without_a_commit_may_change(limits):
+    title = "Data that may change"
+    part = {"name": "own", "unpinned": {}}
+    assert title not in limits({"pools": [part]})
+    part["unpinned"] = {"a": "revision main, commit 12", "b": "revision v1, commit unknown"}
+    assert limits({"pools": [part]})[title] == (
+        "a of pool own was read at revision main, commit 12 and b of pool own was read at revision "
+        "v1, commit unknown: the same config may read other records at another time."
+    )
 
 
 def test_bases_are_a_limit_if_they_are_few_or_small(limits, default_config):

@@ -26,8 +26,8 @@ def read_audit(path: Path, name: str) -> Row:
 
     Returns:
         `name`, `read`, `kept`, `steps` (with `share` of the records read that are kept and
-        `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame) and
-        `provenance`.
+        `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame), `unpinned`
+        (source -> revision, where it is no commit) and `provenance`.
 
     Raises:
         InputError: the file is missing, not JSON, or its steps are not such a list.
@@ -54,6 +54,11 @@ def read_audit(path: Path, name: str) -> Row:
         "steps": steps,
         "facts": {key: _short(value) for key, value in rest.items() if not _is_table(value)},
         "tables": {key: pd.DataFrame(found).map(_short) for key, found in tables.items()},
+        "unpinned": {
+            source["source"]: source["unpinned"]
+            for source in audit.get("by_source", [])
+            if source.get("unpinned")
+        },
         "provenance": audit.get("provenance"),
     }
 
