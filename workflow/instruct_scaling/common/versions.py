@@ -14,10 +14,10 @@ STAGE_VERSIONS: dict[str, int] = {
     "generate": 2,
     "judge": 2,
     "scores": 1,
-    "costs": 1,
+    "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 2,
     "curves": 3,
     "figures": 3,
-    "report": 2,
+    "report": 3,
 }
