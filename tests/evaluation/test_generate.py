@@ -14,7 +14,7 @@ from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, read_jsonl, write_jsonl
 from instruct_scaling.common.records import EvalItem, content_id
-from instruct_scaling.config.generate import Generate
+from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.evaluation import generate as stage
 
 # The model's answer is the rest of the alphabet up to j, by the last letter of the prompt.

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 from instruct_scaling.training.hardware import Costs
 from instruct_scaling.training.metrics import Progress
 from instruct_scaling.training.metrics_logger import MetricsLogger

@@ -18,11 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from instruct_scaling.common.contracts import read_items, read_responses, read_rows
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
-from instruct_scaling.common.records import EvalItem, Judgement
+from instruct_scaling.common.records import (
+    EvalItem,
+    Judgement,
+    read_items,
+    read_responses,
+    read_rows,
+)
 from instruct_scaling.config.runs import RunRow, read_runs
 
 SCHEMA = pa.schema(

@@ -13,7 +13,7 @@ import typer
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 from instruct_scaling.training.job import EvalOptions, Execution, Job, Rank, Snapshot
 from instruct_scaling.training.launch import Launcher, default_ranks, end_with_parent, launch
 from instruct_scaling.training.trackers import check_installed

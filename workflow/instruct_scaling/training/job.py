@@ -11,7 +11,7 @@ from typing import Any
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 
 
 @dataclass(frozen=True)

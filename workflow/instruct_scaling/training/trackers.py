@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 
 
 def check_installed(tool: str) -> None:

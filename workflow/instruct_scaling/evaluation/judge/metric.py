@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from instruct_scaling.common.contracts import checks_of
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.provenance import identity_hash
-from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response
+from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
