@@ -16,9 +16,8 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from analysis.inference.arm_curves import build_panel
-from analysis.inference.means import curve_rows
-from analysis.inference.score_array import build_cubes
+from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from instruct_scaling.common.contracts import read_items, read_rows
 from instruct_scaling.common.errors import InputError
@@ -67,10 +66,10 @@ def along_rows(
             fix="train the run again with intermediate_checkpoints.fractions as they are",
         ) from error
     # A way is computed like a curve of one seed, the percents in the place of the scales.
-    (cube,) = build_cubes(_scores(judged, items))
-    panel = build_panel(cube, CurveOptions(interval=interval))
+    (scores,) = build_score_arrays(_scores(judged, items))
+    arm = build_arm_curves(scores, CurveOptions(interval=interval))
     rows = []
-    for row in curve_rows(panel, {}, CurveOptions(interval=interval)):
+    for row in curve_rows(arm, {}, CurveOptions(interval=interval)):
         percent = row["scale"]
         point = passed[percent]
         rows.append(
