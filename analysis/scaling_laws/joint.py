@@ -109,7 +109,7 @@ def _fit(
         design = np.stack([np.ones_like(data), np.log2(data), np.log2(sizes)], axis=1)
         fitted = fit_logit(design, means, whiten)
     else:
-        fitted = _fit_power(data, sizes, means, whiten)
+        fitted = fit_power(data, sizes, means, whiten)
     free = len(data) - len(_NAMES[family])
     df = covariance.contrast(slope).df if slope.any() else np.inf
     p_misfit = float(stats.f.sf(fitted.chi2[0] / free, free, df))
@@ -135,7 +135,7 @@ def _refusal(family: str, sample: Sample, data: np.ndarray, sizes: np.ndarray) -
     return ""
 
 
-def _fit_power(
+def fit_power(
     data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray
 ) -> Fitted:
     """mu = a - b n^-c - d m^-e with 0 <= a <= 1, linear in (a, b, d) on a grid of (c, e).
