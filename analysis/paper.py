@@ -1,7 +1,7 @@
 """The published curve (arXiv 2303.14742, Figure 1) judged by this analysis.
 
 No per-item scores are public. The noise of items is therefore assumed: p(1 - p) where the judge
-was asked for 0 or 1, a stated standard deviation elsewhere, and one correlation of an item's
+gives 0 or 1, a stated standard deviation elsewhere, and one correlation of an item's
 scores between scales. There was one training run per scale, so run noise is unmeasured; a stated
 value shows what it would do.
 """

@@ -1,4 +1,4 @@
-"""Does the analysis keep its promises? Simulated studies with a known truth.
+"""Coverage and error rates of the analysis on simulated studies with a known truth.
 
 `python -m benchmarks.calibration [--quick]` prints coverage of the tail slope, wrong claims, right
 labels and coverage of the extrapolation, and writes benchmarks/results/calibration.json.
@@ -208,13 +208,13 @@ def designs(size: Size) -> Iterable[Design]:
                 yield Design(kind, items, seeds, scales)
 
 
-def run(size: Size, tell: bool = True) -> dict[str, list[dict[str, Any]]]:
+def run(size: Size, progress: bool = True) -> dict[str, list[dict[str, Any]]]:
     """Every cell; deterministic, each with a seed of its own."""
     seed = itertools.count(1)
     cells = []
     for design in designs(size):
         cells += [one_cell(name, design, size.studies, next(seed)) for name in TRUTHS]
-        if tell:
+        if progress:
             print(".", end="", flush=True)
     labels = [
         one_cell(name, design, size.studies, next(seed))

@@ -1,4 +1,4 @@
-"""The analysis stands alone."""
+"""The analysis is a package of its own."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ B = 4000
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])
-def test_the_wider_of_t_interval_and_exact_bound_stands(edge):
+def test_the_wider_of_t_interval_and_exact_bound_is_taken(edge):
     exact = 1 - 0.05 ** (1 / 12)
     for se in (0.0, 0.01):
         low, high, note = share_interval(Estimate(edge, se, 8), 12, 0.9)

@@ -17,7 +17,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 1,
     "validation_loss": 1,
     "intermediate_scores": 2,
-    "curves": 3,
+    "curves": 4,
     "figures": 3,
     "report": 2,
 }
