@@ -158,8 +158,8 @@ def test_a_range_on_the_margin_is_called_smaller_at_most_at_the_level(means, wal
 def test_the_p_value_of_a_range_is_the_chance_that_simulation_finds():
     """The largest chance, over pairs a margin apart, of a range below the observed one; the third
     mean lies around the middle of the pair, given its difference. Unequal, correlated noise."""
-    total = np.array([[1.0, 0.3, 0.2], [0.3, 5.0, 0.6], [0.2, 0.6, 2.0]]) * 3e-5
-    means = np.array([[0.500], [0.508], [0.484]])
+    total = np.array([[0.5, 0.3, 0.1], [0.3, 5.0, -0.4], [0.1, -0.4, 0.5]]) * 3e-5
+    means = np.array([[0.500], [0.504], [0.492]])
     root = np.linalg.cholesky(total)[:, None, :]
     covariance = Covariance(Sample(means, root, np.zeros(3, int), 3))
     observed = float(np.ptp(means))
