@@ -14,7 +14,7 @@ class Tracking(Strict):
     extra of the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); keys and
     hosts come from its own environment variables."""
 
-    tool: Literal["wandb", "trackio"]
+    tool: Literal["wandb"]
     """Which tracker."""
     project: str = Field("instruct-scaling", min_length=1)
     """Project under which the runs appear."""
