@@ -1,10 +1,5 @@
 """The finished model as a folder that stock transformers loads, checked against the engine; its
-model card, and train.json.
-
-Weights are stored in the type that the base's weights are stored in, whatever the precision of
-training. Stage `generate` loads every model in the type it is stored in, so base and tuned models
-answer in the same arithmetic and differ by their training alone.
-"""
+model card, and train.json."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ import torch
 from torch import distributed
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import atomic_path, read_json, sha256_text, write_json
+from instruct_scaling.common.files import atomic_path, sha256_text
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.models.packed.batch import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
@@ -31,7 +26,6 @@ from instruct_scaling.training.model import (
     DTYPES,
     TunedModel,
     load_weights,
-    read_config,
     read_tokenizer,
     stock_classes,
 )
@@ -39,7 +33,7 @@ from instruct_scaling.training.model import (
 PROBE_EXAMPLES = 8
 PROBE_TOKENS = 4096
 # Relative difference allowed between the engine's loss and the exported model's: rounding only.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+TOLERANCE = {"fp32": 1e-3, "bf16": 3e-2, "fp16": 1e-2}
 
 
 @dataclass
@@ -63,19 +57,17 @@ class Exporter:
             The engine's mean loss on the first examples, and the reloaded model's.
 
         Raises:
-            InputError: the losses differ by more than rounding, or a weight does not fit into
-                the base's type.
+            InputError: the losses differ by more than rounding explains.
         """
         expected = probe_loss(self.engine, self.examples)
         weights = gathered_weights(self.engine, trainable_only=self.tuned.adapter is not None)
 
         def write() -> float:
             assert weights is not None
-            dtype = stored_dtype(self.base)
             with atomic_path(target) as folder:
-                write_model(folder, self.tuned, weights, self.base, self.recipe, dtype)
+                write_model(folder, self.tuned, weights, self.base, self.recipe)
                 (folder / "README.md").write_text(card(), "utf-8")
-                tolerance = max(TOLERANCE[dtype], TOLERANCE[DTYPES[self.recipe.precision]])
+                tolerance = TOLERANCE[self.recipe.precision]
                 return check_export(folder, self.examples, expected, tolerance)
 
         return {"probe_loss": expected, "reloaded_probe_loss": run_on_rank_zero(write)}
@@ -109,25 +101,12 @@ def _whole(parameter: torch.Tensor) -> Iterator[None]:
         yield
 
 
-def stored_dtype(base: Path) -> torch.dtype:
-    """The type that transformers loads a model in with `dtype="auto"`: that of its config.json,
-    else that of its first weight."""
-    dtype = read_config(base).dtype
-    if dtype is not None:
-        return getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    from safetensors import safe_open
-
-    with safe_open(min(base.glob("*.safetensors")), framework="pt") as weights:
-        return weights.get_tensor(min(weights.keys())).dtype
-
-
 def write_model(
     folder: Path,
     tuned: TunedModel,
     weights: dict[str, torch.Tensor],
     base: Path,
     recipe: Recipe,
-    dtype: torch.dtype,
 ) -> None:
     """Write weights, tokenizer and generation config (rank 0 only).
 
@@ -137,33 +116,10 @@ def write_model(
     folder.mkdir(parents=True)
     with stock_classes(tuned, recipe):
         if isinstance(recipe.tuning, LoraTuning):
-            _merge(folder, tuned, weights, base, dtype)
+            _merge(folder, tuned, weights, base, DTYPES[recipe.precision])
         else:
-            cast = {name: _cast(name, value, dtype) for name, value in weights.items()}
-            tuned.module.save_pretrained(folder, state_dict=cast)
-            # transformers writes the type of the module, not that of the weights it is given.
-            config = read_json(folder / "config.json")
-            name = str(dtype).removeprefix("torch.")
-            if config["dtype"] != name:
-                write_json(folder / "config.json", config | {"dtype": name})
+            tuned.module.save_pretrained(folder, state_dict=weights)
     read_tokenizer(base).save_pretrained(folder)
-
-
-def _cast(name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A weight in another type.
-
-    Raises:
-        InputError: it is too large for the type.
-    """
-    cast = value.to(dtype)
-    if value.isfinite().all() and not cast.isfinite().all():
-        raise InputError(
-            f"{name} holds {float(value.abs().max()):g}, which does not fit into {dtype}, the "
-            "type of the base",
-            where="base",
-            fix="convert the base to bfloat16 or float32 (load it and save_pretrained it)",
-        )
-    return cast
 
 
 def _merge(
@@ -282,24 +238,31 @@ def cost_summary(
 ) -> dict[str, Any]:
     """What a run has cost: seconds by phase and in all, device hours, FLOPs, peak memory.
 
-    Device hours are those of all phases and starts; what a killed start did after its last
-    checkpoint is not among them. MFU and tokens per second are of the optimizer steps alone. MFU
-    is null, with the reason, where no peak is known.
+    Device hours are those of all phases and starts, and beside them those of the optimizer steps;
+    what a killed start did after its last checkpoint is in neither. MFU and tokens per second are
+    of the optimizer steps. MFU is null, with the reason, where no peak is known.
 
     Args:
         memory: peak of each rank in bytes.
     """
-    ranks, total = len(memory), sum(progress.seconds.values())
-    hours, gpu = total * ranks / 3600, device.type == "cuda"
+    ranks, gpu = len(memory), device.type == "cuda"
+    seconds = {**progress.seconds, "total": sum(progress.seconds.values())}
+    hours = {
+        "": seconds["total"] * ranks / 3600,
+        "_training": seconds["training"] * ranks / 3600,
+    }
     if flops.peak is None:
         note = f"no bf16 peak is known for {device_name(device)}"
     else:
         note = f"of {flops.peak / 1e12:g} TFLOP/s dense bf16; head counted on supervised tokens"
     return {
-        "seconds": {**progress.seconds, "total": total},
-        "tokens_per_second": progress.tokens / progress.seconds["training"],
-        "gpu_hours": hours if gpu else None,
-        "cpu_core_hours": None if gpu else hours * torch.get_num_threads(),
+        "seconds": seconds,
+        "tokens_per_second": progress.tokens / seconds["training"],
+        **{f"gpu_hours{part}": value if gpu else None for part, value in hours.items()},
+        **{
+            f"cpu_core_hours{part}": None if gpu else value * torch.get_num_threads()
+            for part, value in hours.items()
+        },
         "training_flops": flops.flops(progress),
         "mfu": flops.mfu(progress, ranks),
         "mfu_note": note,

@@ -76,7 +76,7 @@ class Snapshots:
                 )
             self._write(percent, progress)
             self.kept.add(percent)
-            self.clock.lap("intermediate_checkpoints")
+            self.clock.lap("checkpoints")
 
     def publish(self) -> None:
         """Move all snapshots to their folders (rank 0 only)."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
 
 CURVE_POINTS = 200
 LOSS_UNIT = "nats per supervised token"
+PHASES = ("startup", "tokenizing", "training", "validation", "checkpoints", "export")
 
 # Dense bf16 peak of the makers' data sheets, FLOP/s, by whole words of torch's device name.
 DEVICE_PEAKS: dict[str, float] = {
@@ -50,19 +51,19 @@ class Stopwatch:
 
     def __init__(self, already: float = 0.0) -> None:
         """Start, as if `already` so many seconds ago."""
-        self.seconds: dict[str, float] = {}
+        self.seconds = dict.fromkeys(PHASES, 0.0)
         self._last = time.monotonic() - already
 
     def lap(self, phase: str) -> None:
-        """Count the time since the last lap for `phase`."""
+        """Count the time since the last lap for one of `PHASES`."""
         now = time.monotonic()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
+        self.seconds[phase] += now - self._last
         self._last = now
 
     def add(self, seconds: dict[str, float]) -> None:
         """Add the seconds of earlier starts."""
         for phase, value in seconds.items():
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + value
+            self.seconds[phase] += value
 
 
 @dataclass
