@@ -207,12 +207,10 @@ def train_summary(
         name: of the base in the study.
         hashes: SHA-256 of each file of the base and of the subset.
     """
-    weights = {file: value for file, value in hashes.items() if file.endswith(".safetensors")}
-    together = sha256_text("".join(f"{file} {value}\n" for file, value in weights.items()))
     return {
         "base": {
             "name": name,
-            "weights_sha256": next(iter(weights.values())) if len(weights) == 1 else together,
+            "weights_sha256": weights_hash(hashes),
         },
         "data": {
             "subset_sha256": hashes["subset"],
@@ -231,6 +229,12 @@ def train_summary(
         "loss": progress.loss_summary(),
         "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
     }
+
+
+def weights_hash(hashes: dict[str, str]) -> str:
+    """SHA-256 of the weights among the files of a base; of the list of theirs if there are several."""
+    weights = [f"{name} {value}" for name, value in hashes.items() if name.endswith(".safetensors")]
+    return weights[0].split()[1] if len(weights) == 1 else sha256_text("\n".join(weights))
 
 
 def cost_summary(
