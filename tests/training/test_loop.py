@@ -12,12 +12,13 @@ from instruct_scaling.common.errors import Interrupted
 from instruct_scaling.training import model
 from instruct_scaling.training.checkpoints import SaveEvery
 from instruct_scaling.training.loop import explosion_limit
-from instruct_scaling.training.memory import Setup, deepspeed_config
+from instruct_scaling.training.memory import Setup, Sizes, deepspeed_config
 from instruct_scaling.training.metrics import MetricsLogger
 from instruct_scaling.training.model import load_engine
 
 from .conftest import copy_base
 
+SIZES = Sizes(72_000, 72_000, 2, 48, 320)
 LORA = {"method": "lora", "rank": 4, "dropout": 0.1, "targets": ["query_key_value", "dense"]}
 
 
@@ -135,7 +136,7 @@ def test_another_zero_stage_is_the_same_run_but_cannot_read_its_checkpoint(group
 
 def test_the_engine_clips_as_the_recipe_says(group, run):
     one = run(max_grad_norm=0.3).pipeline_inputs()
-    settings = deepspeed_config(one.recipe, Setup(2, 512), 1, 100_000)
+    settings = deepspeed_config(one.recipe, Setup(2, 512), 1, SIZES)
     assert load_engine(one.base, one.recipe, settings, group)[1].gradient_clipping() == 0.3
 
 

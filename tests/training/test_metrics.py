@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.flop_counter import FlopCounterMode
 
 from instruct_scaling.common.errors import InputError
@@ -159,6 +158,8 @@ def show_steps(folder, first, last, **options):
 
 
 def test_a_resumed_run_goes_on_in_the_same_events(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     show_steps(tmp_path, 0, 3)
     show_steps(tmp_path, 2, 5)
     events = EventAccumulator(str(tmp_path / "tensorboard"))

@@ -115,7 +115,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     parts = {
         "weights": weights,
         **_optimizer(sizes.trainable, setup, share),
-        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.parameters),
+        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.trainable),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
@@ -231,7 +231,7 @@ def choose_setup(
     return setup
 
 
-def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, parameters: int) -> dict[str, Any]:
+def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> dict[str, Any]:
     """DeepSpeed's configuration for a recipe, or the user's own, completed.
 
     Accumulation is driven by the training loop (rows per step vary): DeepSpeed is configured for
@@ -242,12 +242,12 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, parameters: int) 
         recipe: precision, clipping, and the user's own configuration.
         setup: stage, sub-groups and offload.
         ranks: data-parallel ranks.
-        parameters: of the whole model; bounds the communication buckets.
+        sizes: of the model; they bound the communication buckets.
     """
     own = {} if recipe.deepspeed == "auto" else recipe.deepspeed
     precisions = ("fp16", "bf16", "bfloat16")  # DeepSpeed takes both names of the latter
     config: dict[str, Any] = {
-        "zero_optimization": {"stage": 0} if own else zero_section(setup, parameters),
+        "zero_optimization": {"stage": 0} if own else zero_section(setup, sizes),
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31,
@@ -266,12 +266,12 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, parameters: int) 
     return config
 
 
-def zero_section(setup: Setup, parameters: int) -> dict[str, Any]:
+def zero_section(setup: Setup, sizes: Sizes) -> dict[str, Any]:
     """The `zero_optimization` section of a set-up."""
-    bucket = min(BUCKET_ELEMENTS, max(parameters, 1))
+    bucket = min(BUCKET_ELEMENTS, sizes.parameters)
     zero: dict[str, Any] = {
         "stage": setup.stage,
-        "reduce_bucket_size": bucket,
+        "reduce_bucket_size": min(BUCKET_ELEMENTS, sizes.trainable),
         "allgather_bucket_size": bucket,
     }
     if setup.stage == 3:

@@ -171,7 +171,7 @@ def tune(
     # Model
     sizes, machine = measure(config, recipe), Machine(ranks, gpu_memory())
     setup = choose_setup(recipe, execution, sizes, machine, examples.counts.longest)
-    settings = deepspeed_config(recipe, setup, ranks, sizes.parameters)
+    settings = deepspeed_config(recipe, setup, ranks, sizes)
     predicted = predict(sizes, machine, setup) if machine.gpu_bytes else None
     log_setup(setup, predicted)
     tuned, engine = load_engine(
