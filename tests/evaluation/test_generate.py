@@ -14,7 +14,7 @@ from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, read_jsonl, write_jsonl
 from instruct_scaling.common.records import EvalItem
-from instruct_scaling.config.generate import Generate
+from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.evaluation import generate as stage
 
 PROMPTS = ["one", "two or three", "四", "a rather longer prompt than the others", "x", "last one"]

@@ -42,10 +42,10 @@ def folder_of(files):
 
 
 def print_plan():
-    from instruct_scaling.reporting.budget import as_text, plan
+    from instruct_scaling.reporting.budget import plan_text
 
     if workflow.dryrun:
-        print(as_text(STUDY, plan(STUDY, Path(RESULTS))), file=sys.stderr)
+        print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
 
 
 # The plan comes with every dry run: last, where it is seen, before anything has been paid for.

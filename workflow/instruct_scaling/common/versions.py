@@ -5,19 +5,19 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 1,
-    "pool": 1,
-    "validation_set": 1,
+    "evalset": 2,
+    "pool": 2,
+    "validation_set": 2,
     "subset": 2,
     "base": 1,
     "finetune": 4,
     "generate": 2,
     "judge": 2,
     "scores": 1,
-    "costs": 1,
+    "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 2,
     "curves": 3,
     "figures": 3,
-    "report": 2,
+    "report": 3,
 }

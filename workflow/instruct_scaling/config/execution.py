@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from instruct_scaling.config.identity import execution_field
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.section import Strict
 
 
 class Execution(Strict):

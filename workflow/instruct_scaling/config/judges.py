@@ -1,4 +1,4 @@
-"""Who scores the answers, and how."""
+"""What scores the responses, and how."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.section import Strict
 
 OnMissing = Literal["stop", "missing"]
 
@@ -58,7 +58,7 @@ class LlmJudge(Strict):
     """
 
     type: Literal["llm"]
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, examples=["gpt-4o-2024-08-06"])
     """Model name, with its date where the provider has one."""
     repeats: int = Field(3, gt=0)
     """Judgements of each response; the analysis averages them."""

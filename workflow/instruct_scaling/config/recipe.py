@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from instruct_scaling.config.identity import execution_field
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.section import Strict, Unordered
 
 # Options of DeepSpeed's precision sections that would keep the optimizer's states in 16 bits.
 LOW_PRECISION_STATES = (
@@ -33,7 +33,12 @@ class LoraTuning(Strict):
     """Scale: the update is multiplied by alpha / rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before each adapter."""
-    targets: list[str] = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
+    targets: Annotated[list[str], Unordered] = [
+        "dense",
+        "dense_4h_to_h",
+        "dense_h_to_4h",
+        "query_key_value",
+    ]
     """Names of the linear layers that get an adapter."""
 
 
@@ -167,7 +172,7 @@ class ByScale(Strict):
     """Learning rate and batch as powers of the scale n, so that a study can control for what is
     best at each scale: value x (n / reference) ** exponent."""
 
-    reference: int = Field(gt=0)
+    reference: int = Field(gt=0, examples=[1000])
     """The scale at which the recipe's own values hold."""
     learning_rate_exponent: float = 0.0
     """Exponent of `learning_rate`; 0 holds it fixed over the ladder."""

@@ -18,13 +18,29 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
-from instruct_scaling.common.seeds import FIXED_REPLICATE, Purpose, derive_seed
+from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
-from instruct_scaling.config.pools import FileSource
+from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
 
 COLUMNS = ("arm", "scale", "seed", "folder")
+
+# What decides how a model in a local folder computes and how its text is tokenized.
+BASE_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template*",
+    "*.model",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,7 @@ def tuned_runs(study: Study) -> list[Run]:
 
 
 def base_runs(study: Study) -> list[Run]:
-    """The base as scale 0 of every arm; once if decoding is greedy, else for each replicate."""
+    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate."""
     if not study.ladder.base:
         return []
     seeds = study.seeds.replicates[:1] if _greedy(study) else study.seeds.replicates
@@ -124,7 +140,10 @@ def read_runs(path: Path) -> list[RunRow]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError("a column is missing")
         return [
             RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
             for row in rows
@@ -148,11 +167,11 @@ def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
 
 def validation_seed(study: Study) -> int:
     """The seed of the validation records: one for all scales, replicates and arms."""
-    return derive_seed(study.seeds.study, FIXED_REPLICATE, "heldout")
+    return derive_seed(study.seeds.study, FIXED_REPLICATE, VALIDATION_PURPOSE)
 
 
 def run_identity(study: Study, run: Run) -> str:
-    """What a run's artefacts say about where they come from, as JSON.
+    """What a run's artifacts say about where they come from, as JSON.
 
     Base and pool stand here by name: what they hold is identified by the hashes of the base and
     of the subset, so that a pool edit that leaves a subset as it was trains nothing again.
@@ -172,11 +191,30 @@ def run_identity(study: Study, run: Run) -> str:
 
 
 def pool_files(study: Study, pool: str) -> list[str]:
-    """Local files that a pool is read from."""
-    sources = study.pools[pool].sources
-    return [source.path for source in sources if isinstance(source, FileSource)]
+    """Local files that a pool is read from, those of a local data set included."""
+    found: list[str] = []
+    for source in study.pools[pool].sources:
+        if isinstance(source, FileSource):
+            found.append(source.path)
+        elif isinstance(source, HubSource) and source.is_local:
+            folder = Path(source.dataset).expanduser()
+            found += sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    return found
 
 
 def evalset_files(study: Study) -> list[str]:
     """Local files that the eval set is read from."""
     return [source.path for source in study.evalset.sources if source.type == "file"]
+
+
+def base_files(study: Study, base: str) -> list[str]:
+    """The files of a local base that say which model it is: config, tokenizer and weights.
+
+    Empty for a base that is built or downloaded: its section identifies it.
+    """
+    section = study.bases[base]
+    if not isinstance(section, PretrainedBase) or not section.is_local:
+        return []
+    folder = Path(section.model).expanduser()
+    found = {path for pattern in BASE_FILES for path in folder.glob(pattern)}
+    return sorted(str(path) for path in found if path.is_file())

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm import tqdm
 
-from instruct_scaling.common.contracts import read_items
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.common.provenance import identity_hash, provenance
-from instruct_scaling.common.records import EvalItem, Response, content_id
-from instruct_scaling.config.generate import Generate
+from instruct_scaling.common.records import EvalItem, Response, content_id, read_items
+from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.config.section import parse_section
 
 if TYPE_CHECKING:

@@ -20,10 +20,9 @@ from analysis.inference.arm_curves import build_panel
 from analysis.inference.means import curve_rows
 from analysis.inference.score_array import build_cubes
 from analysis.options import CurveOptions
-from instruct_scaling.common.contracts import read_items, read_rows
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json
-from instruct_scaling.common.records import EvalItem, Judgement
+from instruct_scaling.common.records import EvalItem, Judgement, read_items, read_rows
 
 NOISE = "one run along its way: items only"
 COLUMNS = (

@@ -18,11 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from instruct_scaling.common.contracts import read_items, read_responses, read_rows
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
-from instruct_scaling.common.records import EvalItem, Judgement, Response
+from instruct_scaling.common.records import (
+    EvalItem,
+    Judgement,
+    Response,
+    read_items,
+    read_responses,
+    read_rows,
+)
 
 SCHEMA = pa.schema(
     [

@@ -232,7 +232,7 @@ def train_summary(
 
 
 def weights_hash(hashes: dict[str, str]) -> str:
-    """SHA-256 of the weights among the files of a base; of the list of theirs if there are several."""
+    """SHA-256 of the weights among a base's files, or of the list of their hashes."""
     weights = [f"{name} {value}" for name, value in hashes.items() if name.endswith(".safetensors")]
     return weights[0].split()[1] if len(weights) == 1 else sha256_text("\n".join(weights))
 

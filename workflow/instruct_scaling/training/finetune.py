@@ -19,7 +19,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.section import parse_section
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 from instruct_scaling.training.launch import (
     Launcher,
     default_ranks,

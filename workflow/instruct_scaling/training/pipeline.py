@@ -21,7 +21,7 @@ from instruct_scaling.common.provenance import identity_hash, provenance
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.tracking import Tracking
+from instruct_scaling.config.study import Tracking
 from instruct_scaling.training.checkpoints import (
     Checkpoints,
     SaveEvery,

@@ -9,10 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from instruct_scaling.common.contracts import checks_of
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.provenance import identity_hash
-from instruct_scaling.common.records import EvalItem, Judgement, Response
+from instruct_scaling.common.records import EvalItem, Judgement, Response, checks_of
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.evaluation.judge.outcome import Outcome, missing
 from instruct_scaling.evaluation.judge.sandbox import Sandbox

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from instruct_scaling.common.contracts import read_items, read_responses
 from instruct_scaling.common.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.common.provenance import provenance
+from instruct_scaling.common.records import read_items, read_responses
 from instruct_scaling.config.judges import Judge, LlmJudge, MetricJudge
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.evaluation.judge import llm, metric

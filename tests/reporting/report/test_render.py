@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_scaling.reporting.report import wording
+from instruct_scaling.reporting.report import render
+from instruct_scaling.reporting.report.samples import language_of
 
 
 @pytest.mark.parametrize(
@@ -22,12 +24,12 @@ from instruct_scaling.reporting.report import wording
     ],
 )
 def test_number(value, decimals, sign, text):
-    assert wording.number(value, decimals, sign=sign) == text
+    assert render.number(value, decimals, sign=sign) == text
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 4))
 def test_number_reads_back(value, decimals):
-    text = wording.number(value, decimals, sign=True)
+    text = render.number(value, decimals, sign=True)
     back = float(text.replace(",", "").replace("−", "-"))
     assert abs(back - value) <= 0.5000001 * 10**-decimals
 
@@ -37,7 +39,7 @@ def test_number_reads_back(value, decimals):
     [(0, "0.0%"), (1, "100.0%"), (0.033, "3.3%"), (0.0001, "<0.1%"), (0.0006, "0.1%")],
 )
 def test_small_shares_never_read_as_zero(share, text):
-    assert wording.percent(share) == text
+    assert render.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -45,20 +47,20 @@ def test_small_shares_never_read_as_zero(share, text):
     [(0.625, "0.625 s"), (59, "59 s"), (185, "3 min 5 s"), (59.96, "60 s"), (7800, "2 h 10 min")],
 )
 def test_duration(seconds, text):
-    assert wording.duration(seconds) == text
+    assert render.duration(seconds) == text
 
 
 def test_interval_needs_both_ends():
-    assert wording.interval(0.1, None) == ""
-    assert wording.interval(-0.1, 0.2, 1, sign=True) == "[−0.1, +0.2]"
+    assert render.interval(0.1, None) == ""
+    assert render.interval(-0.1, 0.2, 1, sign=True) == "[−0.1, +0.2]"
 
 
 def test_listing_and_plural():
-    assert wording.listing([]) == ""
-    assert wording.listing(["a", "b"]) == "a and b"
-    assert wording.listing(["a", "b", "c"]) == "a, b and c"
-    assert wording.plural(1, "category", "categories") == "1 category"
-    assert wording.plural(2, "seed") == "2 seeds"
+    assert render.listing([]) == ""
+    assert render.listing(["a", "b"]) == "a and b"
+    assert render.listing(["a", "b", "c"]) == "a, b and c"
+    assert render.plural(1, "category", "categories") == "1 category"
+    assert render.plural(2, "seed") == "2 seeds"
 
 
 @pytest.mark.parametrize(
@@ -74,4 +76,23 @@ def test_listing_and_plural():
     ],
 )
 def test_language_of(text, declared, language):
-    assert wording.language_of(text, declared) == language
+    assert language_of(text, declared) == language
+
+
+def test_a_remark_on_every_row_is_shown_once():
+    rows = pd.DataFrame(
+        {"scale": [0, 250, 1000], "note": ["one seed"] * 3, "score": [0.5, None, 1]}
+    )
+    table = render.cells(rows)
+    assert table["columns"] == [("scale", True), ("score", True)]
+    assert table["remarks"] == {"note": "one seed"}
+    assert table["rows"] == [("0", "0.5"), ("250", ""), ("1,000", "1.0")]
+    mixed = render.cells(rows.assign(note=["one seed", None, "two"]))
+    assert mixed["columns"] == [("scale", True), ("note", False), ("score", True)]
+    assert mixed["remarks"] == {}
+
+
+def test_long_tables_are_cut_and_say_so():
+    table = render.cells(pd.DataFrame({"scale": range(1000)}))
+    assert len(table["rows"]) == 400
+    assert table["total"] == 1000
