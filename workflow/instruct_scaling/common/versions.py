@@ -10,7 +10,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_set": 2,
     "subset": 2,
     "base": 1,
-    "finetune": 3,
+    "finetune": 4,
     "generate": 3,
     "judge": 2,
     "scores": 2,

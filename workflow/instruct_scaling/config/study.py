@@ -121,12 +121,11 @@ class Budget(Strict):
 
 
 class Tracking(Strict):
-    """An experiment tracker, beside the TensorBoard events that are always written. It is an
-    extra of the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); keys and
-    hosts come from its own environment variables."""
+    """Weights & Biases, beside the TensorBoard events that are always written. It is an extra of
+    the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); its key and host
+    come from its own environment variables."""
 
-    tool: Literal["wandb", "trackio"] = Field(examples=["wandb"])
-    """Which tracker."""
+    tool: Literal["wandb"]
     project: str = Field("instruct-scaling", min_length=1)
     """Project under which the runs appear."""
 

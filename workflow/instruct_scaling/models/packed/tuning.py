@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from instruct_scaling.common.errors import InputError
@@ -12,14 +11,12 @@ from instruct_scaling.config.recipe import (
     EmbeddingTuning,
     FrozenEmbeddingTuning,
     LoraTuning,
-    Recipe,
+    Tuning,
 )
-from instruct_scaling.training.memory import Sizes
 
 
-def apply_tuning(module: nn.Module, recipe: Recipe) -> Any | None:
+def apply_tuning(module: nn.Module, tuning: Tuning) -> Any | None:
     """Freeze what is not trained, in place; returns PEFT's wrapper where there are adapters."""
-    tuning = recipe.tuning
     if isinstance(tuning, LoraTuning):
         return _add_adapters(module, tuning)
     if isinstance(tuning, FrozenEmbeddingTuning | EmbeddingTuning):
@@ -50,21 +47,3 @@ def _add_adapters(module: nn.Module, tuning: LoraTuning) -> Any:
         raise InputError(
             str(error), where="recipe.tuning.targets", fix="name linear layers of the base"
         ) from error
-
-
-def measure(config: Any, recipe: Recipe) -> Sizes:
-    """Sizes of a model in training, from its transformers configuration, without memory for it."""
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(config)
-        apply_tuning(module, recipe)
-    return Sizes(
-        parameters=sum(p.numel() for p in module.parameters()),
-        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        vocabulary=config.vocab_size,
-        head_trained=module.get_input_embeddings().weight.requires_grad,
-        weight_bytes=4 if recipe.precision == "fp32" else 2,
-    )
