@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,27 @@ def test_learning_rate_and_batch_follow_their_law():
     assert (smaller.learning_rate, smaller.batch_size) == (1e-2, 1)
     of_tokens = law.apply(Recipe(batch_size=None, batch_tokens=100), 2000)
     assert (of_tokens.batch_size, of_tokens.batch_tokens) == (None, 200)
+
+
+def test_a_rate_has_six_digits_and_a_batch_is_rounded():
+    law = ByScale(reference=100, learning_rate_exponent=0.5, batch_exponent=1)
+    scaled = law.apply(Recipe(learning_rate=1e-3, batch_size=10), 126)
+    assert scaled.learning_rate == 0.0011225  # 0.00112249721603218
+    assert scaled.batch_size == 13  # 12.6
+
+
+def test_the_identity_of_a_run_names_what_it_was_made_from(study):
+    found = json.loads(run_identity(Study(**study), Run("full", 10, 2)))
+    assert found == {
+        "study": "laptop",
+        "arm": "full",
+        "scale": 10,
+        "seed": 2,
+        "base": "tiny",
+        "pool": "synthetic",
+        "template": Study(**study).arms["full"].template,
+        "recipe": {},
+    }
 
 
 def test_a_law_leaves_the_identity_of_its_reference_alone(study):

@@ -17,7 +17,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 3,
-    "curves": 3,
+    "curves": 4,
     "figures": 3,
     "report": 3,
 }

@@ -14,9 +14,8 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from analysis.inference.arm_curves import build_panel
-from analysis.inference.means import curve_rows
-from analysis.inference.score_array import build_cubes
+from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json
@@ -62,7 +61,7 @@ def run_rows(
         ) from error
     # Computed like a curve of one seed, with the percents as its scales.
     options = CurveOptions(interval=interval)
-    (cube,) = build_cubes(_score_table(run, judge, percents, items))
+    (scores,) = build_score_arrays(_score_table(run, judge, percents, items))
     return [
         row
         | {"arm": run.arm, "scale": run.scale, "seed": run.seed}
@@ -74,7 +73,7 @@ def run_rows(
             "run_examples": run_examples,
             "noise": NOISE,
         }
-        for row in curve_rows(build_panel(cube, options), {}, options)
+        for row in curve_rows(build_arm_curves(scores, options), {}, options)
     ]
 
 
