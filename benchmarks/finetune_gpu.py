@@ -44,13 +44,13 @@ sys.path.insert(0, str(ROOT / "workflow"))  # the machine may lack the package's
 
 from instruct_scaling.models.packed.attention import (  # noqa: E402
     BACKENDS,
+    Documents,
     alibi_slopes,
     attend,
     installed,
 )
-from instruct_scaling.models.packed.batch import PackedBatch, packed_batch  # noqa: E402
-from instruct_scaling.models.packed.documents import Documents  # noqa: E402
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
+from instruct_scaling.models.packed.packing import PackedBatch, packed_batch  # noqa: E402
 from instruct_scaling.training.hardware import device_peak, training_flops  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed.batch import packed_batch
+from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.deepspeed_config import deepspeed_config
 from instruct_scaling.training.distributed import (
     destroy_process_group,

@@ -15,10 +15,11 @@ rule generate:
     params:
         generate=identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,
+        precision=lambda w: STUDY.arms[w.arm].recipe.precision,
         seed=lambda w: expand_study.seed_for(STUDY, int(w.seed), "generation"),
         version=STAGE_VERSIONS["generate"],
     shell:
         "python -m instruct_scaling generate --model {input.model:q} --items {input.eval_items:q}"
         " --arm {wildcards.arm} --scale {wildcards.scale} --seed-label {wildcards.seed}"
         " --generate {params.generate:q} --template {params.template:q}"
-        " --generation-seed {params.seed} --out {output.responses:q} 2>&1 | tee {log:q}"
+        " --precision {params.precision} --generation-seed {params.seed} --out {output.responses:q} 2>&1 | tee {log:q}"

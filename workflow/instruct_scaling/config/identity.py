@@ -32,13 +32,13 @@ def identity_json(section: BaseModel) -> str:
 
 def execution_json(section: BaseModel) -> str:
     """The section's execution fields that are not at their defaults, as JSON."""
-    value = section.model_dump(mode="json", include=_execution_keys(section), exclude_defaults=True)
+    value = section.model_dump(mode="json", include=execution_keys(section), exclude_defaults=True)
     return _as_text(value)
 
 
 def _identity(section: BaseModel) -> dict[str, Any]:
     inactive = section.inactive() if hasattr(section, "inactive") else set()
-    left_out = _execution_keys(section) | inactive
+    left_out = execution_keys(section) | inactive
     found = {}
     for name, field in type(section).model_fields.items():
         if name in left_out:
@@ -60,7 +60,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _execution_keys(section: BaseModel) -> set[str]:
+def execution_keys(section: BaseModel) -> set[str]:
+    """Names of the section's execution fields."""
     return {
         name
         for name, field in type(section).model_fields.items()

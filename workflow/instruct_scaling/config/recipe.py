@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from instruct_scaling.config.section import Strict, Unordered
 
+Precision = Literal["fp32", "bf16", "fp16"]
+
 
 class FullTuning(Strict):
     """Every weight is trained."""
@@ -81,9 +83,10 @@ class Recipe(Strict):
     """AdamW epsilon."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradient clipping; 0 turns it off."""
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Precision = "bf16"
     """Arithmetic of the forward and backward pass; master weights are fp32 in all of them. fp16
-    scales the loss and skips the steps that overflow."""
+    scales the loss and skips the steps that overflow. The arm's models, its base included, also
+    answer the eval set in it."""
     neftune_alpha: float = Field(0.0, ge=0)
     """Strength of NEFTune's noise on the embeddings while training; 0 turns it off."""
     max_length: int = Field(1024, gt=1)

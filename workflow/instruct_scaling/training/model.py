@@ -111,12 +111,9 @@ def prepare_model(
 
 def _swap_classes(module: nn.Module, backend: str, recipe: Recipe) -> None:
     """Give the model the classes that run packed rows."""
-    from instruct_scaling.models.packed import bloom, padded
+    from instruct_scaling.models.packed.bloom import pack_model
 
-    if module.config.model_type == "bloom":
-        bloom.pack_model(module, backend, recipe.neftune_alpha)
-    else:
-        padded.pad_model(module)
+    pack_model(module, backend, recipe.neftune_alpha)
 
 
 @contextmanager
@@ -131,9 +128,9 @@ def stock_classes(tuned: Tuned, recipe: Recipe) -> Iterator[None]:
 
 def restore(module: nn.Module) -> None:
     """Give the model back its stock classes."""
-    from instruct_scaling.models.packed import bloom, padded
+    from instruct_scaling.models.packed import bloom
 
-    (bloom if module.config.model_type == "bloom" else padded).restore(module)
+    bloom.restore(module)
 
 
 def start_engine(tuned: Tuned, recipe: Recipe, config: dict[str, Any]) -> Any:
