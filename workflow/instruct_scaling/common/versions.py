@@ -5,6 +5,7 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
+    "runs": 1,
     "evalset": 1,
     "pool": 1,
     "validation_set": 1,

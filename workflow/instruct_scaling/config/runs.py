@@ -19,6 +19,7 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.seeds import FIXED_REPLICATE, Purpose, derive_seed
+from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource
 from instruct_scaling.config.section import parse_section
@@ -78,15 +79,18 @@ def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
     The untuned bases of two arms give the same answers if base and template are the same and
-    decoding is greedy; the first such arm then answers for all of them.
+    decoding is greedy; the first such arm by name then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
     own = study.arms[run.arm]
-    for name, arm in study.arms.items():
-        if (arm.base, arm.template) == (own.base, own.template):
-            return Run(name, 0, run.seed)
-    return run
+    # By name, for the order of the arms in the config is not part of the study's identity.
+    sharing = [
+        name
+        for name, arm in study.arms.items()
+        if (arm.base, arm.template) == (own.base, own.template)
+    ]
+    return Run(min(sharing), 0, run.seed)
 
 
 def answering_runs(study: Study) -> list[Run]:
@@ -180,3 +184,12 @@ def pool_files(study: Study, pool: str) -> list[str]:
 def evalset_files(study: Study) -> list[str]:
     """Local files that the eval set is read from."""
     return [source.path for source in study.evalset.sources if source.type == "file"]
+
+
+def base_files(study: Study, base: str) -> list[str]:
+    """Files of the local folder that a base model is linked from; none for other bases."""
+    section = study.bases[base]
+    if not isinstance(section, PretrainedBase) or not section.is_local:
+        return []
+    folder = Path(section.model).expanduser()
+    return sorted(str(path) for path in folder.iterdir() if path.is_file())
