@@ -131,11 +131,9 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _label(wildcards: Mapping[str, str]) -> str:
     """Wildcards as they stand in paths: `full n16 s1`."""
-    marks = {"scale": "n", "seed": "s", "percent": "at "}
-    order = ["judge", "arm", "pool", "base", "scale", "seed", "percent"]
-    return " ".join(
-        f"{marks.get(name, '')}{wildcards[name]}" for name in order if name in wildcards
-    )
+    marks = {"judge": "", "arm": "", "pool": "", "base": "", "scale": "n", "seed": "s"}
+    marks |= {"percent": "at "}
+    return " ".join(f"{mark}{wildcards[name]}" for name, mark in marks.items() if name in wildcards)
 
 
 def duration(seconds: float) -> str:
@@ -290,8 +288,9 @@ def leave_output_to_logs() -> None:
 
 def main() -> None:
     """Snakemake's own command line with this plugin."""
-    from instruct_scaling.commands import progress
     from snakemake.cli import main as snakemake
+
+    from instruct_scaling.commands import progress
 
     LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_steps", progress)
     leave_output_to_logs()
