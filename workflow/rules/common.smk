@@ -1,6 +1,7 @@
 # Paths, runs and input functions that several rules use, and the plan that a dry run prints.
 import atexit
 
+from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
 from instruct_scaling.config.runs import (
@@ -10,6 +11,7 @@ from instruct_scaling.config.runs import (
     evalset_files,
     pool_files,
     run_identity,
+    run_rows,
     seed_for,
     tuned_runs,
     validation_seed,
@@ -68,7 +70,10 @@ def print_plan():
     from instruct_scaling.reporting.budget import as_text, plan
 
     if workflow.dryrun:
-        print(as_text(STUDY, plan(STUDY, Path(RESULTS))), file=sys.stderr)
+        try:
+            print(as_text(STUDY, plan(STUDY, Path(RESULTS))), file=sys.stderr)
+        except InputError as error:  # a file of the study's results is broken
+            print(f"error: {error}", file=sys.stderr)
 
 
 # At exit: the plan belongs below the list of jobs, and `onstart` is not called in a dry run.

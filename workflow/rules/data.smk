@@ -17,7 +17,7 @@ rule evalset:
         mem_mb=2000,
         runtime=30,
     params:
-        evalset=identity_json(STUDY.evalset),
+        evalset=lambda w: identity_json(STUDY.evalset),
         version=STAGE_VERSIONS["evalset"],
     shell:
         "python -m instruct_scaling evalset --evalset {params.evalset:q}"

@@ -18,7 +18,7 @@ rule generate:
         mem_mb=4000,
         runtime=480,
     params:
-        generate=identity_json(STUDY.generate),
+        generate=lambda w: identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,
         seed=seed_of("generation"),
         version=STAGE_VERSIONS["generate"],
@@ -85,8 +85,7 @@ use rule judge as judge_intermediate with:
 
 
 # The stages that join all runs read their folders from this table: the paths of a large study do
-# not fit on a command line. They take it as `ancient`, because a changed set of runs also
-# changes the set of their other inputs, and no other edit concerns them.
+# not fit on a command line.
 rule runs:
     output:
         table=f"{RESULTS}/runs.csv",
@@ -95,17 +94,20 @@ rule runs:
     localrule: True
     conda:
         "../../envs/evaluation.yaml"
+    resources:
+        # The table's rows alone decide when it is written again.
+        study=lambda w: identity_json(STUDY),
     params:
-        study=identity_json(STUDY),
+        rows=identity_hash(run_rows(STUDY)),
         version=STAGE_VERSIONS["runs"],
     shell:
-        "python -m instruct_scaling runs --study-config {params.study:q} --out {output.table:q}"
+        "python -m instruct_scaling runs --study-config {resources.study:q} --out {output.table:q}"
         " 2>&1 | tee {log:q}"
 
 
 rule scores:
     input:
-        runs=ancient(rules.runs.output.table),
+        runs=rules.runs.output.table,
         responses=expand("{run}/responses.jsonl", run=ANSWERING),
         judgements=expand(
             "{run}/judgements/{judge}.jsonl", run=ANSWERING, judge=STUDY.judges
@@ -135,7 +137,7 @@ rule scores:
 
 rule intermediate_scores:
     input:
-        runs=ancient(rules.runs.output.table),
+        runs=rules.runs.output.table,
         judgements=expand(
             "{run}/intermediate/{percent}/judgements/{judge}.jsonl",
             run=TUNED,
@@ -168,7 +170,7 @@ rule intermediate_scores:
 
 rule validation_loss:
     input:
-        runs=ancient(rules.runs.output.table),
+        runs=rules.runs.output.table,
         train=expand("{run}/train.json", run=TUNED),
     output:
         table=f"{RESULTS}/tables/validation_loss.csv",

@@ -26,7 +26,7 @@ rule curves:
         mem_mb=4000,
         runtime=60,
     params:
-        options=identity_json(STUDY.analysis),
+        options=lambda w: identity_json(STUDY.analysis),
         folder=lambda w, output: folder_of(output),
         version=STAGE_VERSIONS["curves"],
     shell:
@@ -36,7 +36,7 @@ rule curves:
 
 rule costs:
     input:
-        runs=ancient(rules.runs.output.table),
+        runs=rules.runs.output.table,
         train=expand("{run}/train.json", run=TUNED),
     output:
         table=f"{RESULTS}/tables/costs.csv",
@@ -78,7 +78,7 @@ rule figures:
         mem_mb=4000,
         runtime=60,
     params:
-        options=identity_json(STUDY.figures),
+        options=lambda w: identity_json(STUDY.figures),
         interval=STUDY.analysis.interval,
         title=STUDY.study,
         tables=lambda w, input: folder_of(input.tables),
@@ -94,7 +94,7 @@ rule figures:
 
 rule report:
     input:
-        runs=ancient(rules.runs.output.table),
+        runs=rules.runs.output.table,
         tables=rules.curves.output,
         figures=rules.figures.output.figures,
         pool_audits=expand(rules.pool.output.audit, pool=USED_POOLS),
@@ -121,7 +121,7 @@ rule report:
         runtime=30,
     params:
         # The page does not say where else training metrics went.
-        study=identity_json(STUDY.model_copy(update={"tracking": None})),
+        study=lambda w: identity_json(STUDY.model_copy(update={"tracking": None})),
         tables=lambda w, input: folder_of(input.tables),
         pool_audits=lambda w, input: repeated("--pool-audit", input.pool_audits),
         version=STAGE_VERSIONS["report"],
@@ -142,7 +142,7 @@ rule budget:
     conda:
         "../../envs/reporting.yaml"
     params:
-        study=identity_json(STUDY),
+        study=lambda w: identity_json(STUDY),
         results=lambda w, output: folder_of(output),
     shell:
         "python -m instruct_scaling budget --study-config {params.study:q}"

@@ -110,14 +110,16 @@ def runs(
     write_runs(out, parse_section(Study, study_config, "--study-config"))
 
 
+def run_rows(study: Study) -> list[tuple[str, int, int, str]]:
+    """The rows of `runs.csv`, sorted: arm, scale, seed, folder below the study's results."""
+    runs = all_runs(study)
+    return sorted((run.arm, run.scale, run.seed, answering_run(study, run).folder) for run in runs)
+
+
 def write_runs(path: Path, study: Study) -> None:
     """Write `runs.csv`; folders are relative to the file's own."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for run in all_runs(study):
-            folder = answering_run(study, run).folder
-            writer.writerow((run.arm, run.scale, run.seed, folder))
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *run_rows(study)])
 
 
 def read_runs(path: Path) -> list[RunRow]:
