@@ -9,7 +9,6 @@ from instruct_scaling.common.seeds import PURPOSES, Purpose
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.budget import Budget
 from instruct_scaling.config.evalset import EvalSet
-from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.generate import Generate
 from instruct_scaling.config.intermediate import IntermediateCheckpoints
 from instruct_scaling.config.judges import Judge
@@ -84,7 +83,5 @@ class Study(Strict):
     """What the figures show."""
     budget: Budget = Budget()
     """What the plan assumes; no result depends on it."""
-    execution: Execution = Execution()
-    """x"""
     tracking: Tracking | None = None
     """Where the figures of training runs also go; no result depends on it."""
