@@ -67,7 +67,7 @@ STAGES: dict[str, Subcommand] = {
     "validation-loss": Subcommand(
         "evaluation.validation_loss:validation_loss", "join the validation losses of all runs"
     ),
-    "curves": Subcommand("analysis.curves:curves", "estimate curves, intervals and verdicts"),
+    "curves": Subcommand("analysis.cli:curves", "estimate curves, intervals and verdicts"),
     "costs": Subcommand("reporting.costs:costs", "join what the runs cost"),
     "figures": Subcommand("analysis.figures.stage:figures", "draw the figures"),
     "report": Subcommand("reporting.report.stage:report", "write the report"),

@@ -67,11 +67,11 @@ def folder_of(files):
 
 def print_plan():
     """Print what the study will cost, in a dry run."""
-    from instruct_scaling.reporting.budget import as_text, plan
+    from instruct_scaling.reporting.budget import plan_text
 
     if workflow.dryrun:
         try:
-            print(as_text(STUDY, plan(STUDY, Path(RESULTS))), file=sys.stderr)
+            print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
         except InputError as error:  # a file of the study's results is broken
             print(f"error: {error}", file=sys.stderr)
 

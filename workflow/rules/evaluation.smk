@@ -20,13 +20,15 @@ rule generate:
     params:
         generate=lambda w: identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,
+        precision=lambda w: STUDY.arms[w.arm].recipe.precision,
         seed=seed_of("generation"),
         version=STAGE_VERSIONS["generate"],
     shell:
         "python -m instruct_scaling generate --model {input.model:q} --items {input.eval_items:q}"
         " --arm {wildcards.arm} --scale {wildcards.scale} --seed-label {wildcards.seed}"
         " --generate {params.generate:q} --template {params.template:q}"
-        " --generation-seed {params.seed} --out {output.responses:q} 2>&1 | tee {log:q}"
+        " --precision {params.precision} --generation-seed {params.seed}"
+        " --out {output.responses:q} 2>&1 | tee {log:q}"
 
 
 use rule generate as generate_intermediate with:

@@ -29,10 +29,10 @@ def validate(config: Config) -> None:
 
 def plan(config: Config) -> None:
     """Print what a study will cost, and which figures are only assumed."""
-    from instruct_scaling.reporting.budget import as_text, plan
+    from instruct_scaling.reporting.budget import plan_text
 
     study = load_study(config)
-    print(as_text(study, plan(study, Path("results", study.study))))
+    print(plan_text(study, Path("results", study.study)))
 
 
 def run(
