@@ -63,6 +63,10 @@ class Progress:
     )
     first: float | None = None
 
+    def elapsed(self, now: float) -> float:
+        """Seconds since the first step started."""
+        return 0.0 if self.first is None else now - self.first
+
     @property
     def total(self) -> int:
         """Steps of this start of Snakemake."""
@@ -106,9 +110,9 @@ class Progress:
             elif left:
                 constant, slope = _line(done)
                 work += left * constant + slope * self._size_left(rule)
-        elapsed = [now - step.started for step in self.running.values()]
-        parallel = max(1.0, (spent + sum(elapsed)) / max(now - (self.first or now), 1e-9))
-        return max(0.0, work - sum(elapsed)) / parallel, whole
+        running = sum(now - step.started for step in self.running.values())
+        parallel = max(1.0, (spent + running) / max(self.elapsed(now), 1e-9))
+        return max(0.0, work - running) / parallel, whole
 
     def _size_left(self, rule: str) -> float:
         done = sum(size for size, _ in self.finished[rule])
@@ -244,7 +248,7 @@ class LogHandler(LogHandlerBase):
         total = self.progress.total
         place = f"[{self.progress.done:>{len(str(total))}}/{total}]"
         if self.progress.done == total:
-            rest = f"all done in {duration(now - (self.progress.first or now))}"
+            rest = f"all done in {duration(self.progress.elapsed(now))}"
         elif whole or left >= 1:
             rest = f"{'about' if whole else 'more than'} {duration(left)} left"
         else:
