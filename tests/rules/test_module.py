@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -28,6 +29,20 @@ module scaling:
 
 
 use rule * from scaling as scaling_*
+"""
+
+DEPLOYED = f"""
+configfile: "config/config.yaml"
+
+
+module instruct_scaling:
+    snakefile:
+        "{ROOT / "workflow" / "Snakefile"}"
+    config:
+        config
+
+
+use rule * from instruct_scaling
 """
 
 
@@ -72,3 +87,17 @@ def test_its_jobs_run_and_the_study_s_own_files_are_found_without_the_prefix(par
         subset = pq.read_table(results / "subsets" / "own" / "uniform" / f"n{scale}" / "s1.parquet")
         assert subset.num_rows == scale
     assert len(read_runs(results / "runs.csv")) == 6
+
+
+def test_what_snakedeploy_writes_plans_the_default_study(tmp_path):
+    """It copies `config/`, links followed, beside a Snakefile that takes in the workflow."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    assert not (tmp_path / "config" / "config.yaml").is_symlink()
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow" / "Snakefile").write_text(DEPLOYED, "utf-8")
+    done = run(tmp_path, "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned_jobs(done.stdout)["report"] == 1
+    assert (ROOT / "config" / "README.md").is_file()
+    catalog = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text("utf-8"))
+    assert catalog["usage"]["report"] is True
