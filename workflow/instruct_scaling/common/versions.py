@@ -5,7 +5,6 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "runs": 1,
     "evalset": 1,
     "pool": 1,
     "validation_set": 1,
@@ -14,6 +13,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "finetune": 3,
     "generate": 2,
     "judge": 2,
+    "runs": 1,
     "scores": 1,
     "costs": 1,
     "validation_loss": 1,
