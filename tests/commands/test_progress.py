@@ -64,11 +64,18 @@ def test_a_single_scale_is_taken_as_proportional():
     assert progress.seconds_left(30) == (pytest.approx(10), True)
 
 
-def test_a_rule_of_which_nothing_is_known_makes_the_estimate_a_lower_bound():
+def test_steps_of_which_nothing_is_known_make_the_estimate_a_lower_bound():
     progress = Progress()
-    progress.plan({"judge": 3, "report": 1})
+    progress.plan({"judge": 3, "generate": 2})
     finished(progress, ("judge", {}, 0, 10))
     assert progress.seconds_left(10) == (pytest.approx(20), False)
+
+
+def test_a_single_step_of_which_nothing_is_known_is_taken_as_the_mean():
+    progress = Progress()
+    progress.plan({"judge": 2, "report": 1})
+    finished(progress, ("judge", {}, 0, 10), ("judge", {}, 10, 30))
+    assert progress.seconds_left(30) == (pytest.approx(15), True)
 
 
 @pytest.mark.parametrize(

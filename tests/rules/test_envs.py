@@ -68,8 +68,8 @@ def location(module: str) -> Path:
 def imported_file(module: str) -> Path | None:
     """The file that importing one of our modules runs; None for a name inside a module."""
     path = location(module)
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return file if file.exists() else None
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def imports(path: Path) -> set[str]:

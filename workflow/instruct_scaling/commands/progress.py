@@ -48,8 +48,9 @@ class Step:
 class Progress:
     """Steps left and done, and an estimate of the time left from those that are done.
 
-    The seconds of a rule's steps are taken as linear in their size. Steps of a rule of which none
-    has finished are not in the estimate, which is then a lower bound.
+    The seconds of a rule's steps are taken as linear in their size. Where no step of a rule has
+    finished, a single one (figures, report) is taken to last as long as the mean of all steps;
+    several ones are not in the estimate, which is then a lower bound.
 
     Args:
         sizes: scales of all fine-tunings of the study.
@@ -99,17 +100,17 @@ class Progress:
 
     def seconds_left(self, now: float) -> tuple[float, bool]:
         """Estimated seconds until all is done, and whether every rule is in the estimate."""
-        work = spent = 0.0
-        whole = True
+        spent = sum(seconds for done in self.finished.values() for _, seconds in done)
+        work, whole = 0.0, True
         for rule, count in self.counts.items():
             done = self.finished[rule]
-            spent += sum(seconds for _, seconds in done)
-            left = count - len(done)
-            if left and not done:
-                whole = False
-            elif left:
+            if done:
                 constant, slope = _line(done)
-                work += left * constant + slope * self._size_left(rule)
+                work += (count - len(done)) * constant + slope * self._size_left(rule)
+            elif count == 1 and rule != SCALED:
+                work += spent / max(self.done, 1)
+            else:
+                whole = False
         running = sum(now - step.started for step in self.running.values())
         parallel = max(1.0, (spent + running) / max(self.elapsed(now), 1e-9))
         return max(0.0, work - running) / parallel, whole
