@@ -1,4 +1,4 @@
-"""pip and the conda environments pin the same versions, and each has what its stages import."""
+"""Rules have what they need, and their environments what their stages import, at one version."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ IMPLIED = {"accelerate", "ninja", "tensorboard", "pyarrow"}
 OPTIONAL = {"flash-attn", "triton", "trl"}
 
 
-def rules() -> dict[str, list[str]]:
+def rule_bodies(path: Path) -> list[tuple[str, str]]:
+    """Name and text of every rule of a file."""
+    return re.findall(r"^rule (\w+):\n((?:[ \n].*\n?)+)", path.read_text("utf-8"), re.M)
+
+
+def environments() -> dict[str, list[str]]:
     """Environment -> the stages whose rules run in it, as the rule files say."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        for name, body in re.findall(r"^rule (\w+):\n((?:[ \n].*\n?)+)", path.read_text(), re.M):
+        for name, body in rule_bodies(path):
             (environment,) = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', body)
             found.setdefault(environment, []).append(name.replace("_", "-"))
     return found
 
 
-ENVIRONMENTS = rules()
+ENVIRONMENTS = environments()
 PAIRS = [(name, stage) for name, stages in ENVIRONMENTS.items() for stage in stages]
 
 
@@ -110,6 +115,17 @@ def test_every_stage_has_a_rule_with_an_environment_and_every_environment_a_rule
     assert sorted(stage for _, stage in PAIRS) == sorted(STAGES)
     files = {path.stem for path in (ROOT / "envs").glob("*.yaml")}
     assert ENVIRONMENTS.keys() == files
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow" / "rules").glob("*.smk")), ids=str)
+def test_a_rule_has_a_log_and_one_that_costs_something_a_benchmark_and_limits(path):
+    for name, body in rule_bodies(path):
+        parts = set(re.findall(r"^    (\w+):", body, re.M))
+        assert {"output", "log", "conda", "params", "shell"} <= parts, name
+        assert "localrule" in parts or {"benchmark", "resources"} <= parts, name
+        assert "localrule" in parts or {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", body)), (
+            name
+        )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

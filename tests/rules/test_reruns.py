@@ -54,6 +54,7 @@ EDITS = {
         {"validation_set": 1, "subset": 2} | tuned(4),
     ),
     "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4)),
+    "how often the validation loss is measured": ("validation.evaluations", 3, tuned(4)),
     "intermediate checkpoints": (
         "intermediate_checkpoints.fractions",
         [0.25, 0.5],
@@ -129,6 +130,23 @@ def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_count
     assert plans["none"] == drawn
     assert plans["fewer"] == {"intermediate_scores": 1} | drawn
     assert plans["version"] == {"intermediate_scores": 1} | drawn
+
+
+def test_an_edited_local_file_reruns_the_stage_that_reads_it(tmp_path):
+    (tmp_path / "base").mkdir()
+    files = {"pool": "pool.jsonl", "evalset": "items.jsonl", "base": "base/config.json"}
+    for name in files.values():
+        (tmp_path / name).write_text("{}", "utf-8")
+    config = edited(TINY, "bases.small", {"type": "pretrained", "model": "./base"})
+    config["pools"]["own"]["sources"] = [{"type": "file", "path": "pool.jsonl"}]
+    config["evalset"]["sources"] = [{"type": "file", "path": "items.jsonl"}]
+    pretend_finished(tmp_path, config)
+    for stage, name in files.items():
+        (tmp_path / name).write_text('{"edited": true}', "utf-8")
+        planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(config)})[""])
+        assert planned.get(stage) == 1, stage
+        assert planned["scores"] == 1
+        (tmp_path / name).write_text("{}", "utf-8")  # the content that was read
 
 
 def test_an_added_shell_option_plans_nothing(finished, tmp_path):

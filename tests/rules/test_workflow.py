@@ -57,7 +57,7 @@ def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_p
     config = edited(tiny_study(), "pools.own.filters", {"max_output_chars": 100_000})
     planned = jobs(folder, config)
     assert planned["subset"] == 2
-    snakemake(folder, config, "--until", "subset", "validation_set")
+    snakemake(folder, config, "--until", "subset")
     assert "finetune" not in jobs(folder, config)
 
 
