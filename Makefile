@@ -5,20 +5,20 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-PROFILE ?= workflow/profiles/local
+PROFILE ?= local
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 
-.PHONY: help demo test lint format figures report clean
+.PHONY: help demo test install lint format docs figures report clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "error: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3"; exit 2; }
+	  || { echo "error: Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml envs/constraints.txt | $(VENV)/bin/python
@@ -30,8 +30,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) -e '.[test]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(INSTALL) -e '.[docs]'
+	@touch $@
+
 demo: $(VENV)/.installed ## install, run the default study, leave figures and a report
-	snakemake --workflow-profile $(PROFILE)
+	instruct-scaling run config.yaml --profile $(PROFILE)
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop/report.html"
 	@echo "figures: $(CURDIR)/results/laptop/figures/"
@@ -39,24 +43,30 @@ demo: $(VENV)/.installed ## install, run the default study, leave figures and a 
 test: $(VENV)/.installed-test ## install with test extras, run all tests
 	pytest -n 2 --dist loadfile
 
-lint: $(VENV)/.installed-test ## ruff, snakefmt and Snakemake's own linter
+install: $(VENV)/.installed-test $(VENV)/.installed-docs ## install with all extras for development
+
+lint: $(VENV)/.installed-test ## ruff, snakefmt, Snakemake's own linter, generated files
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	$(BIN)/instruct-scaling config-reference --check
+	instruct-scaling config-reference --check
 
-format: $(VENV)/.installed-test ## format the code, rewrite the generated config reference
+format: $(VENV)/.installed-test ## format the code, rewrite the generated config files
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow
-	$(BIN)/python -m instruct_scaling.config.reference
+	instruct-scaling config-reference
+
+docs: $(VENV)/.installed-docs ## build the documentation into site/, broken links are errors
+	mkdocs build --strict --quiet
+	@echo "docs: $(CURDIR)/site/index.html"
 
 figures: $(VENV)/.installed ## redraw the default study's figures from its tables
-	snakemake figures --workflow-profile $(PROFILE)
+	instruct-scaling run config.yaml --profile $(PROFILE) figures
 
 report: $(VENV)/.installed ## rebuild the default study's report
-	snakemake report --workflow-profile $(PROFILE)
+	instruct-scaling run config.yaml --profile $(PROFILE) report
 
 clean: ## remove the results of the default study
 	rm -rf results/laptop

@@ -42,16 +42,17 @@ from torch.nn import functional as F
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))  # the machine may lack the package's own dependencies
 
+from instruct_scaling.training.hardware import device_peak, training_flops  # noqa: E402
+
 from instruct_scaling.models.packed.attention import (  # noqa: E402
     BACKENDS,
+    Documents,
     alibi_slopes,
     attend,
     installed,
 )
-from instruct_scaling.models.packed.batch import PackedBatch, packed_batch  # noqa: E402
-from instruct_scaling.models.packed.documents import Documents  # noqa: E402
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
-from instruct_scaling.training.hardware import device_peak, training_flops  # noqa: E402
+from instruct_scaling.models.packed.packing import PackedBatch, packed_batch  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 
 
@@ -595,13 +596,14 @@ def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
 
 def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     """Full tuning by the stage's own engine, in the set-up that its memory arithmetic chooses."""
-    from instruct_scaling.config.recipe import Recipe
     from instruct_scaling.training.deepspeed_config import deepspeed_config
-    from instruct_scaling.training.distributed import destroy_process_group, init_distributed
     from instruct_scaling.training.hardware import gpu_memory
     from instruct_scaling.training.job import Rank
-    from instruct_scaling.training.model import Tuned, start_engine
     from instruct_scaling.training.tuning import measure
+
+    from instruct_scaling.config.recipe import Recipe
+    from instruct_scaling.training.distributed import destroy_process_group, init_distributed
+    from instruct_scaling.training.model import Tuned, start_engine
 
     shape, backend = bench.shape, bench.backends[0]
     recipe = Recipe(precision="bf16", learning_rate=1e-6, zero_stage="auto" if bench.cuda else 3)

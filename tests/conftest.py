@@ -10,6 +10,8 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from tests.skip_summary import counted, summary_lines
+
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -39,3 +41,9 @@ def real_data() -> Path:
 def default_config() -> dict[str, Any]:
     """The content of config.yaml, free to edit."""
     return yaml.safe_load((ROOT / "config.yaml").read_text("utf-8"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was not tested, and how to install what is missing."""
+    for line in summary_lines(counted(terminalreporter.stats.get("skipped", []))):
+        terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""Files written by others: every format reads the same, every broken entry is named."""
+"""Files written by others: every format reads the same, every invalid entry is named."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_parquet_reads_the_same_and_counts_rows(tmp_path):
     assert list(file) == [Row(1, VALUES[0]), Row(2, VALUES[1])]
 
 
-def test_broken_lines_carry_their_number_and_the_rest_is_read(tmp_path):
+def test_invalid_lines_carry_their_number_and_the_rest_is_read(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n": 1}\n\n{"n": \n"text"\n\xff\xfe\n{"n": 6}\n' + b"1" * 5000)
     entries = list(RowFile(path))
@@ -119,7 +119,7 @@ def test_skip_counts_and_stop_raises():
     for number in range(30):
         skip.add(InvalidRow(number, "bad"))
     assert skip.count == 30
-    assert [broken.number for broken in skip.examples] == list(range(20))
+    assert [row.number for row in skip.examples] == list(range(20))
     with pytest.raises(InputError, match=r"a\.jsonl, line 7: bad"):
         InvalidRows("a.jsonl", "line", "stop").add(InvalidRow(7, "bad"))
     with pytest.raises(InputError, match=r"a\.parquet, row 7: bad"):
@@ -141,6 +141,15 @@ def test_fields_are_mapped_and_numbers_become_text():
         fields.required(row, "input")
     with pytest.raises(ValueError, match="lone surrogate"):
         fields.text({"input": "\ud800"}, "input")
+
+
+def test_booleans_are_no_text_and_text_is_returned_as_it_stands():
+    fields = FieldReader({})
+    with pytest.raises(ValueError, match="`input` is not text but bool"):
+        fields.text({"input": True}, "input")
+    assert fields.text({"input": " a \n"}, "input") == " a \n"
+    assert fields.text({"input": 0}, "input") == "0"
+    assert fields.text({"input": 0.5}, "input") == "0.5"
 
 
 def test_a_mapping_to_a_key_that_never_occurs_is_refused():

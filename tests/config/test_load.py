@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
+from instruct_scaling.config.study import Ladder
 
 TEXT = """\
 study: small
@@ -88,7 +88,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             2,
             "less than 1",
         ),
-        ("records: 100}", "records: 101}", 15, "500 records, 101 of them held out; lower"),
+        ("records: 100}", "records: 101}", 15, "500 records, 101 of them for validation; lower"),
         ("records: 100}", "records: 251}", 21, "251 records are more than half of pool"),
         (
             "{type: synthetic}",
@@ -110,6 +110,33 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "unknown category 'maht'; did you mean 'math'?",
         ),
         ("study: small", "study: a/b", 1, "string should match pattern"),
+        ("{start: 100, factor: 2, count: 3}", "{scales: [0, 50]}", 15, "scales must be above 0"),
+        (
+            "{start: 100, factor: 2, count: 3}",
+            "{start: 100, scales: [100]}",
+            15,
+            "give either `scales` or `start`",
+        ),
+        ("study: small", "study: small\nseeds: {replicates: [1, 2, 1]}", 2, "occurs twice"),
+        ("study: small", "study: small\nseeds: {vary: [order, order]}", 2, "occurs twice"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    filters: {categories: [maht]}",
+            3,
+            "unknown category 'maht'; did you mean 'math'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: hub, dataset: ., category: poetry}",
+            3,
+            "unknown category 'poetry'; there is: math",
+        ),
+        (
+            "- {type: synthetic}",
+            "- {type: synthetic}\n  categories: [Math]",
+            19,
+            "write 'Math' as 'math'",
+        ),
         ("pool: own", "pool: own\n    template: Human", 12, "must contain {prompt}"),
     ],
 )
@@ -118,6 +145,171 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
     assert f"study.yaml, line {line}: " in said
     assert says in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("validation: {", "heldout: {", 21, "heldout: unknown key; it is now called `validation`"),
+        (
+            "study: small",
+            "study: small\nalong: {fractions: [0.5]}",
+            2,
+            "along: unknown key; it is now called `intermediate_checkpoints`",
+        ),
+        (
+            "study: small",
+            "study: small\nrespond: {temperature: 0}",
+            2,
+            "respond: unknown key; it is now called `generate`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: file, path: a.jsonl, cut_endings: [x]}",
+            5,
+            "cut_endings: unknown key; it is now called `strip_suffixes`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: embedded, records: 500}",
+            5,
+            "sources.0: unknown type `embedded`; it is now called `synthetic`",
+        ),
+        (
+            "- {type: synthetic}",
+            "- {type: embedded}",
+            18,
+            "sources.0: unknown type `embedded`; it is now called `synthetic`",
+        ),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(tmp_path, old, new, line, says):
+    said = complaint(tmp_path, old, new)
+    assert said.startswith(f"study.yaml, line {line}: ")
+    assert says in said
+
+
+def test_an_old_name_where_the_new_one_is_unknown_too_is_just_unknown(tmp_path):
+    said = complaint(tmp_path, "count: 3", "count: 3, respond: 1")
+    assert "respond: unknown key; there is: start, factor" in said
+
+
+COMMIT = "13e9b1a39fe86c8024fe15667d063aa8a3e32460"
+
+
+def hub_source(keys: str) -> tuple[str, str]:
+    """An edit of TEXT: its pool is read from the hub."""
+    return "{type: synthetic, records: 500}", f"{{type: hub, dataset: owner/name{keys}}}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("", "sources.0: a hub id needs a `revision`: a commit of 40 hex digits"),
+        (", revision: main", "revision: 'main' is not a commit (40 hex digits)"),
+        (f", revision: {COMMIT[:12]}", "is not a commit"),
+        (f", revision: {COMMIT}0", "is not a commit"),
+        (f", revision: {COMMIT}, unpinned: why", "the revision is a commit; remove `unpinned`"),
+        (", revision: main, unpinned: ''", "at least 1 character"),
+    ],
+)
+def test_a_hub_source_needs_a_commit_or_a_reason(tmp_path, keys, says):
+    said = complaint(tmp_path, *hub_source(keys))
+    assert "study.yaml, line 5: pools.own.sources.0" in said
+    assert says in said
+
+
+@pytest.mark.parametrize("keys", [f", revision: {COMMIT}", ", revision: main, unpinned: offline"])
+def test_a_hub_source_with_a_commit_or_a_reason_is_valid(tmp_path, keys):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT.replace(*hub_source(keys)), "utf-8")
+    load_study(path)
+
+
+def test_a_local_data_set_has_no_revision_but_must_exist(tmp_path):
+    local = f"{{type: hub, dataset: {tmp_path}/data}}"
+    said = complaint(tmp_path, "{type: synthetic, records: 500}", local)
+    assert f"dataset: no such folder: {tmp_path}/data" in said
+    (tmp_path / "data").mkdir()
+    load_study(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:-1], COMMIT.upper()])
+def test_a_base_from_the_hub_needs_a_commit(tmp_path, revision):
+    base = f"{{type: pretrained, model: owner/name, revision: {revision}}}"
+    said = complaint(tmp_path, "{type: tiny}", base)
+    assert "study.yaml, line 7: bases.tiny: a hub id needs a `revision`: a commit" in said
+
+
+def test_a_key_that_occurs_twice_is_refused(tmp_path):
+    said = complaint(tmp_path, "    pool: own", "    pool: own\n    base: tiny")
+    assert 'study.yaml, line 12: not valid YAML: found duplicate key "base"' in said
+
+
+def test_snakemakes_reading_of_a_key_that_occurs_twice_is_refused_too(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT + "study: other\n", "utf-8")
+    with pytest.raises(InputError, match=r"line 22: .*duplicate key \"study\""):
+        validate_study(yaml.safe_load(path.read_text("utf-8")), [path])
+
+
+def test_a_mistake_behind_an_anchor_has_the_line_of_its_section(tmp_path):
+    path = tmp_path / "study.yaml"
+    text = TEXT.replace("recipe:", "recipe: &r").replace(
+        "ladder:", "  b:\n    base: tiny\n    pool: own\n    recipe:\n      <<: *r\nladder:"
+    )
+    path.write_text(text.replace("epochs: 3", "epochs: -3"), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    first, second = str(caught.value).splitlines()
+    assert "line 13: arms.full.recipe.epochs" in first
+    assert "line 18: arms.b.recipe.epochs" in second
+
+
+def test_a_mistake_in_an_entry_of_a_list_has_its_line(tmp_path):
+    said = complaint(
+        tmp_path,
+        "      - {type: synthetic, records: 500}",
+        "      - {type: synthetic, records: 500}\n"
+        "      - type: synthetic\n        seed: 1\n        records: none",
+    )
+    assert "study.yaml, line 8: pools.own.sources.1.records: " in said
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "study.yaml").write_bytes(b"study: \xff")
+    with pytest.raises(InputError, match=r"study\.yaml: not UTF-8"):
+        load_study(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("ladder", "validation"),
+    [
+        ("{scales: [400]}", 100),  # all records of the pool
+        ("{scales: [250]}", 250),  # half of them for validation
+        ("{scales: [500]}", 0),
+    ],
+)
+def test_a_pool_that_is_just_large_enough_is_valid(tmp_path, ladder, validation):
+    text = TEXT.replace("{start: 100, factor: 2, count: 3}", ladder)
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace("records: 100}", f"records: {validation}}}"), "utf-8")
+    load_study(path)
+
+
+def test_pools_that_no_arm_uses_may_be_small(tmp_path):
+    path = tmp_path / "study.yaml"
+    more = "pools:\n  more: {sources: [{type: synthetic, records: 5}]}\n"
+    path.write_text(TEXT.replace("pools:\n", more), "utf-8")
+    load_study(path)
+
+
+def test_a_category_that_the_study_declares_may_stand_in_a_pool(tmp_path):
+    path = tmp_path / "study.yaml"
+    text = TEXT.replace("- {type: synthetic}", "- {type: synthetic}\n  categories: [math, haiku]")
+    text = text.replace("records: 500}", "records: 500}\n    filters: {categories: [haiku]}")
+    path.write_text(text, "utf-8")
+    load_study(path)
 
 
 def test_two_mistakes_are_two_lines(tmp_path):
@@ -195,6 +387,10 @@ def test_the_papers_study_is_the_papers(root):
 def test_a_geometric_ladder_multiplies_by_its_factor(start, factor, count):
     values = Ladder(start=start, factor=factor, count=count).values()
     assert values == [start * factor**step for step in range(count)]
+
+
+def test_scales_are_rounded_to_whole_records():
+    assert Ladder(start=10, factor=1.26, count=3).values() == [10, 13, 16]  # 12.6, 15.876
 
 
 @given(st.text(max_size=200))

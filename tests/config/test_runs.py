@@ -1,21 +1,29 @@
-"""From a study to its runs, and from a section to the JSON that decides a re-run."""
+"""From a study to its runs, their seeds, their input files and the table of runs."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from instruct_scaling.common.seeds import PURPOSES
-from instruct_scaling.config.identity import identity_json
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.seeds import PURPOSES, derive_seed
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.runs import (
     Run,
     all_runs,
+    answering_run,
+    answering_runs,
+    base_files,
     base_runs,
+    evalset_files,
+    pool_files,
+    read_runs,
     run_identity,
     seed_for,
     tuned_runs,
+    write_runs,
 )
 from instruct_scaling.config.study import Study
 
@@ -28,39 +36,60 @@ def study(default_config):
     return default_config
 
 
-def test_the_base_is_asked_once_when_greedy(study):
+def test_the_base_answers_once_when_greedy(study):
     assert base_runs(Study(**study)) == [Run("full", 0, 1)]
 
 
-def test_the_base_is_asked_for_every_seed_when_sampling(study):
+def test_the_base_answers_for_every_replicate_when_sampling(study):
     study["generate"] = {"temperature": 0.7}
     assert base_runs(Study(**study)) == [Run("full", 0, 1), Run("full", 0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "folder"),
+    [
+        ({"recipe": {"learning_rate": 1.0}}, "runs/full/n0/s1"),
+        ({"pool": "other"}, "runs/full/n0/s1"),
+        ({"recipe": {"precision": "fp32"}}, "runs/twin/n0/s1"),
+        ({"template": "{prompt}"}, "runs/twin/n0/s1"),
+        ({"base": "other"}, "runs/twin/n0/s1"),
+    ],
+)
+def test_arms_share_the_base_that_answers_alike(study, tmp_path, change, folder):
+    study["bases"]["other"] = study["bases"]["tiny"]
+    (study["pools"]["other"],) = study["pools"].values()
+    study["arms"]["twin"] = study["arms"]["full"] | change
+    parsed = Study(**study)
+    write_runs(tmp_path / "runs.csv", parsed)
+    rows = read_runs(tmp_path / "runs.csv")
+    assert [(row.arm, row.scale, row.seed) for row in rows] == [
+        (run.arm, run.scale, run.seed) for run in all_runs(parsed)
+    ]
+    (twin,) = (row for row in rows if row.arm == "twin" and row.scale == 0)
+    assert twin.folder == tmp_path / folder
+    assert len({row.folder for row in rows}) == len(answering_runs(parsed))
+    tuned = [row for row in rows if row.scale > 0]
+    assert len({row.folder for row in tuned}) == len(tuned) == 8
+
+
+def test_sampled_bases_answer_for_themselves(study):
+    study["arms"]["twin"] = study["arms"]["full"]
+    study["generate"] = {"temperature": 0.7}
+    for run in base_runs(Study(**study)):
+        assert answering_run(Study(**study), run) == run
+
+
+def test_a_table_that_names_a_run_twice_is_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("arm,scale,seed,folder\na,1,1,x\na,1,2,y\na,1,1,z\n", "utf-8")
+    with pytest.raises(InputError, match="arm a, scale 1, seed 1 is in the table 2 times"):
+        read_runs(path)
 
 
 def test_the_base_can_be_left_out(study):
     study["ladder"]["base"] = False
     assert all_runs(Study(**study)) == tuned_runs(Study(**study))
     assert len(tuned_runs(Study(**study))) == 4
-
-
-def test_a_default_written_out_is_the_same_identity():
-    assert (
-        identity_json(Recipe()) == identity_json(Recipe(batch_size=64, weight_decay=0.001)) == "{}"
-    )
-
-
-def test_the_way_a_number_is_written_does_not_matter():
-    whole, decimal = Recipe(learning_rate=1), Recipe(learning_rate=1.0)
-    assert identity_json(whole) == identity_json(decimal)
-
-
-def test_a_section_survives_its_json(study):
-    for section in (Study(**study), Study(**study).arms["full"], Study(**study).evalset):
-        assert type(section).model_validate_json(identity_json(section)) == section
-
-
-def test_a_changed_value_changes_the_identity():
-    assert json.loads(identity_json(Recipe(learning_rate=1e-5))) == {"learning_rate": 1e-5}
 
 
 def test_learning_rate_and_batch_follow_their_law():
@@ -75,6 +104,27 @@ def test_learning_rate_and_batch_follow_their_law():
     assert (of_tokens.batch_size, of_tokens.batch_tokens) == (None, 200)
 
 
+def test_a_rate_has_six_digits_and_a_batch_is_rounded():
+    law = ByScale(reference=100, learning_rate_exponent=0.5, batch_exponent=1)
+    scaled = law.apply(Recipe(learning_rate=1e-3, batch_size=10), 126)
+    assert scaled.learning_rate == 0.0011225  # 0.00112249721603218
+    assert scaled.batch_size == 13  # 12.6
+
+
+def test_the_identity_of_a_run_names_what_it_was_made_from(study):
+    found = json.loads(run_identity(Study(**study), Run("full", 10, 2)))
+    assert found == {
+        "study": "laptop",
+        "arm": "full",
+        "scale": 10,
+        "seed": 2,
+        "base": "tiny",
+        "pool": "synthetic",
+        "template": Study(**study).arms["full"].template,
+        "recipe": {},
+    }
+
+
 def test_a_law_leaves_the_identity_of_its_reference_alone(study):
     plain = Study(**study)
     study["arms"]["full"]["by_scale"] = {"reference": 10, "learning_rate_exponent": -0.5}
@@ -85,7 +135,8 @@ def test_a_law_leaves_the_identity_of_its_reference_alone(study):
 
 
 def test_fractions_become_percents(study):
-    study["intermediate"] = {"fractions": [0.07, 0.29, 0.57]}  # 0.29 * 100 is 28.999999999999996
+    # 0.29 * 100 is 28.999999999999996
+    study["intermediate_checkpoints"] = {"fractions": [0.07, 0.29, 0.57]}
     assert Study(**study).intermediate_checkpoints.percents() == [7, 29, 57]
 
 
@@ -97,3 +148,101 @@ def test_only_the_seeds_that_vary_differ_between_replicates(study):
     study["seeds"] = {"replicates": [1, 2]}
     free = Study(**study)
     assert {p for p in PURPOSES if seed_for(free, 1, p) != seed_for(free, 2, p)} == set(PURPOSES)
+
+
+def test_seeds_that_do_not_vary_are_those_of_the_first_replicate(study):
+    study["seeds"] = {"study": 3, "replicates": [4, 2], "vary": ["order"]}
+    held = Study(**study)
+    assert seed_for(held, 2, "subset") == derive_seed(3, 4, "subset")
+    assert seed_for(held, 2, "order") == derive_seed(3, 2, "order")
+
+
+@pytest.fixture
+def arms(study):
+    """Arms on one base, one with another template, one on another base."""
+    study["bases"]["other"] = {"type": "tiny", "seed": 1}
+    own = study["arms"]["full"]
+    study["arms"] = {
+        "full": own,
+        "lora": own | {"recipe": {"tuning": {"method": "lora"}}},
+        "chat": own | {"template": "Q: {prompt} A: "},
+        "other": own | {"base": "other"},
+    }
+    return study
+
+
+def test_untuned_bases_of_equal_base_and_template_answer_once(arms):
+    study = Study(**arms)
+    answers = {run.arm: answering_run(study, run).arm for run in base_runs(study)}
+    assert answers == {"full": "full", "lora": "full", "chat": "chat", "other": "other"}
+    assert all(answering_run(study, run) == run for run in tuned_runs(study))
+    assert len(answering_runs(study)) == len(all_runs(study)) - 1
+
+
+def test_sampled_answers_are_not_shared(arms):
+    arms["generate"] = {"temperature": 0.5}
+    study = Study(**arms)
+    assert answering_runs(study) == all_runs(study)
+
+
+def test_the_table_of_runs_comes_back_with_its_folders(arms, tmp_path, monkeypatch):
+    study = Study(**arms)
+    monkeypatch.chdir(tmp_path)
+    path = Path("results/s/runs.csv")
+    write_runs(path, study)
+    rows = read_runs(path)
+    assert [Run(row.arm, row.scale, row.seed) for row in rows] == all_runs(study)
+    folders = {(row.arm, row.scale, row.seed): row.folder for row in rows}
+    assert folders["full", 10, 2] == Path("results/s/runs/full/n10/s2")
+    assert folders["lora", 0, 1] == folders["full", 0, 1] == Path("results/s/runs/full/n0/s1")
+    assert folders["other", 0, 1] != folders["full", 0, 1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "arm,scale\nfull,1\n", "arm,scale,seed,folder\nfull,many,1,x\n", "a\nb\n"]
+)
+def test_another_table_is_refused(tmp_path, text):
+    path = tmp_path / "runs.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError, match="not a table of runs with the columns arm, scale"):
+        read_runs(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_runs(tmp_path / "none.csv")
+
+
+def test_the_files_of_a_local_base_are_those_that_identify_it(study, tmp_path):
+    wanted = [
+        "config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    for name in [*wanted, "README.md", "pytorch_model.bin", "training_log.txt"]:
+        (tmp_path / name).write_text("x", "utf-8")
+    (tmp_path / "tokenizer_cache").mkdir()
+    study["bases"] = {
+        "local": {"type": "pretrained", "model": str(tmp_path)},
+        "hub": {"type": "pretrained", "model": "owner/name", "revision": "0" * 40},
+        "tiny": {"type": "tiny"},
+    }
+    found = base_files(Study(**study), "local")
+    assert found == [str(tmp_path / name) for name in wanted]
+    assert base_files(Study(**study), "hub") == base_files(Study(**study), "tiny") == []
+
+
+def test_the_files_of_a_pool_are_those_on_this_machine(study, tmp_path):
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    (tmp_path / "set" / "data" / "train.jsonl").write_text("{}", "utf-8")
+    study["pools"]["synthetic"]["sources"] = [
+        {"type": "synthetic"},
+        {"type": "file", "path": "a.jsonl"},
+        {"type": "hub", "dataset": str(tmp_path / "set")},
+        {"type": "hub", "dataset": "owner/name", "revision": "0" * 40},
+    ]
+    files = pool_files(Study(**study), "synthetic")
+    assert files == ["a.jsonl", str(tmp_path / "set" / "data" / "train.jsonl")]
+    study["evalset"]["sources"] = [{"type": "synthetic"}, {"type": "file", "path": "b.jsonl"}]
+    assert evalset_files(Study(**study)) == ["b.jsonl"]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.seeds import rank_key
-from instruct_scaling.data.pool.store import data_hash, write_records
+from instruct_scaling.data.pool.store import data_hash, read_ids, write_records
 from instruct_scaling.data.subset import draw_subset, read_subset, write_subset
+from tests.stages import run_stage
 
 IDS = st.lists(st.uuids().map(lambda value: value.hex), min_size=1, max_size=60, unique=True)
 SEEDS = st.integers(0, 2**31 - 1)
@@ -88,30 +87,25 @@ def pool(tmp_path):
     return folder
 
 
-def run_subset(*options):
-    command = [sys.executable, "-m", "instruct_scaling", "subset", *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True)
+def run_subset(pool, scale, out):
+    run_stage("subset", "--records", pool, "--scale", scale, "--seed", 1, "--out", out)
 
 
 def test_command_line_draws_from_a_pool(tmp_path, pool):
     out = tmp_path / "new" / "subset.parquet"
-    run = run_subset("--records", pool, "--scale", 5, "--seed", 1, "--out", out)
-    assert run.returncode == 0, run.stderr
+    run_subset(pool, 5, out)
     ids, facts = read_subset(out)
-    assert len(ids) == 5
+    assert ids == draw_subset(read_ids(pool), 5, 1)
     assert facts["scale"] == "5"
 
 
 def test_a_scale_larger_than_the_pool_is_refused(tmp_path, pool):
     out = tmp_path / "subset.parquet"
-    run = run_subset("--records", pool, "--scale", 21, "--seed", 1, "--out", out)
-    assert run.returncode == 2
-    assert "scale 21 is larger than the pool, which has 20 records" in run.stderr
-    assert "Traceback" not in run.stderr
+    with pytest.raises(InputError, match="scale 21 is larger than the pool, which has 20 records"):
+        run_subset(pool, 21, out)
     assert not out.exists()
 
 
 def test_a_folder_that_is_no_pool_is_refused(tmp_path):
-    run = run_subset("--records", tmp_path, "--scale", 1, "--seed", 1, "--out", tmp_path / "o")
-    assert run.returncode == 2
-    assert "no pool here" in run.stderr
+    with pytest.raises(InputError, match="no pool here"):
+        run_subset(tmp_path, 1, tmp_path / "o")

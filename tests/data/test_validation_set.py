@@ -1,9 +1,6 @@
-"""Records held out of a pool: even over categories, the same for all runs, in no subset."""
+"""Validation records: even over categories, the same for all runs, in no subset."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +12,7 @@ from instruct_scaling.common.records import Record
 from instruct_scaling.common.seeds import derive_seed, rank_key
 from instruct_scaling.config.runs import seed_for, validation_seed
 from instruct_scaling.config.study import Study
-from instruct_scaling.data.pool.store import data_hash, write_records
+from instruct_scaling.data.pool.store import data_hash, read_ids, write_records
 from instruct_scaling.data.subset import draw_subset, read_subset
 from instruct_scaling.data.validation_set import (
     UNLABELED,
@@ -23,6 +20,7 @@ from instruct_scaling.data.validation_set import (
     shares,
     write_validation_set,
 )
+from tests.stages import run_stage
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 200), min_size=1)
 
@@ -44,11 +42,11 @@ def test_known_shares():
 
 def test_too_small_a_pool_names_both_numbers():
     with pytest.raises(
-        InputError, match=r"240 records cannot be held out of a pool of 300"
-    ) as told:
+        InputError, match=r"240 validation records are too many for a pool of 300"
+    ) as error:
         shares({"math": 100, "code": 200}, 240)
-    assert "150 in all" in str(told.value)
-    assert "lower validation.records" in str(told.value)
+    assert "150 in all" in str(error.value)
+    assert "lower validation.records" in str(error.value)
 
 
 RECORDS = [(f"{n:032x}", ("math", "code", None)[n % 3]) for n in range(90)]
@@ -62,7 +60,7 @@ def test_the_draw_is_by_rank_key_and_blind_to_the_order_of_the_pool():
         assert [r for r, c in drawn if c == (name or UNLABELED)] == ids[:3]
 
 
-def test_a_record_that_joins_takes_a_place_and_moves_no_other():
+def test_a_record_that_joins_replaces_at_most_one():
     before = draw_validation_set(RECORDS, 9, seed=4)
     after = draw_validation_set([*RECORDS, (f"{1000:032x}", "math")], 9, seed=4)
     assert len(set(before) - set(after)) <= 1
@@ -98,47 +96,34 @@ def pool(tmp_path):
     return folder
 
 
-def run(stage, *options):
-    command = [sys.executable, "-m", f"instruct_scaling.{stage}", *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True)
+def run_validation_set(pool, number, out):
+    run_stage("validation-set", "--records", pool, "--number", number, "--seed", 2, "--out", out)
 
 
-def drawn_subset(pool, scale, out, *more):
-    return run("subset", "--records", pool, "--scale", scale, "--seed", 1, "--out", out, *more)
+def run_subset(pool, scale, out, validation):
+    options = ["--records", pool, "--scale", scale, "--seed", 1, "--validation", validation]
+    run_stage("subset", *options, "--out", out)
 
 
-@pytest.mark.slow
 def test_subsets_leave_them_out_and_stay_nested(tmp_path, pool):
-    held = tmp_path / "validation_set.parquet"
-    done = run("validation", "--records", pool, "--number", 6, "--seed", 2, "--out", held)
-    assert done.returncode == 0, done.stderr
-    kept_out, _ = read_subset(held)
+    validation = tmp_path / "validation_set.parquet"
+    run_validation_set(pool, 6, validation)
+    reserved, _ = read_subset(validation)
+    assert len(reserved) == 6
     subsets = {}
     for scale in (10, 24):
         out = tmp_path / f"{scale}.parquet"
-        assert drawn_subset(pool, scale, out, "--validation", held).returncode == 0
+        run_subset(pool, scale, out, validation)
         subsets[scale], _ = read_subset(out)
     assert subsets[24][:10] == subsets[10]
-    assert not set(subsets[24]) & set(kept_out)
+    assert not set(subsets[24]) & set(reserved)
     # Leaving records out moves none of the others.
-    everything = {r.id for r in _records(pool)}
-    assert subsets[24] == [r for r in draw_subset(sorted(everything), 30, 1) if r not in kept_out]
-    too_many = drawn_subset(pool, 25, tmp_path / "none.parquet", "--validation", held)
-    assert too_many.returncode == 2
-    assert "has 24 records beside the 6 that are held out" in too_many.stderr
-    assert "validation.records" in too_many.stderr
-
-
-def _records(pool):
-    from instruct_scaling.data.pool.store import iter_records
-
-    return iter_records(pool)
+    assert subsets[24] == [r for r in draw_subset(read_ids(pool), 30, 1) if r not in reserved]
+    with pytest.raises(InputError, match="has 24 records besides 6 validation records") as error:
+        run_subset(pool, 25, tmp_path / "none.parquet", validation)
+    assert "validation.records" in error.value.fix
 
 
 def test_a_folder_that_is_no_pool_is_refused(tmp_path):
-    done = run(
-        "validation", "--records", tmp_path, "--number", 1, "--seed", 2, "--out", tmp_path / "o"
-    )
-    assert done.returncode == 2
-    assert "no pool here" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(InputError, match="no pool here"):
+        run_validation_set(tmp_path, 1, tmp_path / "o")

@@ -1,4 +1,4 @@
-"""Starting ranks: environments, other launchers' command lines, exit codes."""
+"""Starting ranks: environments, the command line of srun, exit codes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ import sys
 import pytest
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.training.job import Rank
+from instruct_scaling.training import launch as launch_module
 from instruct_scaling.training.launch import (
-    external_command,
     free_port,
     launch,
     rank_environments,
-    slurm_environment,
     wait_for_all,
+    without_launcher,
 )
-
-PROGRAM = ["-m", "package", "--option", "1"]
 
 
 def test_ranks_share_an_address_and_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("instruct_scaling.training.launch.usable_cores", lambda: 8)
+    monkeypatch.setattr(launch_module, "usable_cores", lambda: 8)
     environments = rank_environments(2)
     assert [env["RANK"] for env in environments] == ["0", "1"]
     assert {env["WORLD_SIZE"] for env in environments} == {"2"}
@@ -41,58 +38,56 @@ def test_a_port_in_use_is_passed_over(monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr("instruct_scaling.training.launch.PORTS", range(port, port + 1))
+        monkeypatch.setattr(launch_module, "PORTS", range(port, port + 1))
         with pytest.raises(InputError, match="no port is free"):
             free_port()
     assert free_port() == port
 
 
-def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    assert Rank.from_environment() == Rank(0, 0, 1)
-    for name, value in {"PROCID": "5", "LOCALID": "1", "NTASKS": "8"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    assert Rank.from_environment() == Rank(5, 1, 8)
-    for name, value in {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}.items():
-        monkeypatch.setenv(name, value)
-    assert Rank.from_environment() == Rank(3, 3, 4)
+def test_ranks_get_the_arguments_without_the_launcher():
+    given = ["--base", "b", "--launcher", "srun", "--launcher=local", "--ranks", "2"]
+    assert without_launcher(given) == ["--base", "b", "--ranks", "2"]
 
 
-def test_command_lines_of_other_launchers(monkeypatch):
-    monkeypatch.setattr("instruct_scaling.training.launch.free_port", lambda: 20001)
-    assert external_command("torchrun", PROGRAM, 4) == [
-        "torchrun",
-        "--nproc-per-node",
-        "4",
-        "--master-port",
-        "20001",
-        *PROGRAM,
-    ]
-    deepspeed = external_command("deepspeed", PROGRAM, 4)
-    assert deepspeed[:5] == ["deepspeed", "--num_gpus", "4", "--master_port", "20001"]
-    assert deepspeed[-4:] == ["--module", "package", "--option", "1"]
-    srun = external_command("srun", PROGRAM, 4)
-    assert srun == ["srun", "--ntasks", "4", sys.executable, *PROGRAM]
-
-
-def test_ranks_of_a_slurm_job_meet_on_its_first_node(monkeypatch, tmp_path):
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text("#!/bin/sh\nprintf 'node3\\nnode4\\n'\n", "utf-8")
-    scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
+def test_srun_starts_the_ranks_of_a_slurm_job(monkeypatch, tmp_path):
+    write_program(tmp_path / "scontrol", "printf 'node3\\nnode4\\n'")
+    write_program(tmp_path / "srun", f'echo "$MASTER_ADDR:$MASTER_PORT $@" > {tmp_path}/called')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("SLURM_JOB_NODELIST", "node[3-4]")
     monkeypatch.setenv("SLURM_JOB_ID", "123456")
-    assert slurm_environment() == {"MASTER_ADDR": "node3", "MASTER_PORT": "23456"}
+    launch("srun", ["--base", "b"], 16)
+    called = (tmp_path / "called").read_text("utf-8").split()
+    assert called[:3] == ["node3:23456", "--ntasks", "16"]
+    assert called[3:] == [
+        *(sys.executable, "-m", "instruct_scaling", "finetune"),
+        *("--base", "b", "--launcher", "none"),
+    ]
 
 
-def test_srun_without_a_job_and_a_missing_launcher_are_refused(monkeypatch):
+def write_program(path, line):
+    path.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_srun_without_a_job_or_without_srun_is_refused(monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(InputError, match="allocation"):
         launch("srun", [], 2)
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="torchrun is not installed"):
-        launch("torchrun", [], 2)
+    write_program(tmp_path / "scontrol", "echo node3")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node3")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    with pytest.raises(InputError, match="srun is not installed"):
+        launch("srun", [], 2)
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(2, 2), (75, 75), (1, 1), (3, 1), (-6, 1)])
+def test_a_launcher_passes_on_the_codes_that_mean_something(monkeypatch, code, exit_code):
+    monkeypatch.setattr(launch_module, "wait_for_all", lambda processes: code)
+    monkeypatch.setattr(launch_module, "PROGRAM", ("true",))
+    with pytest.raises(SystemExit) as ended:
+        launch("local", [], 2)
+    assert ended.value.code == exit_code
 
 
 def processes(*codes):

@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from instruct_scaling.data.synthetic import generate_items, generate_records
-from instruct_scaling.data.synthetic.facts import FACTS
+from instruct_scaling.data.synthetic.words import FACTS
 
 
 def records(category: str, count: int = 400):

@@ -14,8 +14,8 @@ from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Constraints
 from instruct_scaling.data.synthetic import generate_items, generate_records
+from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS, score
 from instruct_scaling.evaluation.judge.sandbox import Sandbox
-from instruct_scaling.evaluation.judge.scorers import DEFAULT_SCORERS, SCORERS, score
 
 SHARED_RUN = 40  # the decontamination stage's default
 SEEDS = st.integers(0, 2**31 - 1)

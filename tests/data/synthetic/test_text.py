@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instruct_scaling.data.synthetic import generate_items, generate_records, generate_text
-from instruct_scaling.data.synthetic.facts import FACTS, WIDELY_KNOWN
+from instruct_scaling.data.synthetic.words import FACTS, WIDELY_KNOWN
 
 SEEDS = st.integers(0, 2**31 - 1)
 

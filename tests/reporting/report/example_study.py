@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.files import write_json, write_jsonl
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import EvalItem, Judgement, Response
+from instruct_scaling.config.runs import answering_runs, write_runs
+from instruct_scaling.config.study import Study
 
 HOSTILE = '<script>window.hacked = true</script><img src="x" onerror="window.hacked = true">'
 QUESTIONS = {
@@ -72,19 +75,17 @@ class ExampleStudy:
 
     def arguments(self) -> list[str]:
         """Command line arguments of the report stage."""
-        many = {
-            "--pool-audits": "pools/*/audit.json",
-            "--responses": "runs/*/*/*/responses.jsonl",
-            "--judgements": "runs/*/*/*/judgements/*.jsonl",
-            "--train": "runs/*/*/*/train.json",
+        paths = {
+            "--runs": "runs.csv",
+            "--tables": "tables",
+            "--figures": "figures",
+            "--pool-audit": "pools/synthetic/audit.json",
+            "--evalset-items": "evalset/items.jsonl",
+            "--evalset-audit": "evalset/audit.json",
+            "--out": "report.html",
         }
-        given = ["--study-config", json.dumps(self.config), "--tables", self.folder / "tables"]
-        given += ["--figures", self.folder / "figures", "--out", self.out]
-        given += ["--evalset-items", self.folder / "evalset/items.jsonl"]
-        given += ["--evalset-audit", self.folder / "evalset/audit.json"]
-        for option, pattern in many.items():
-            given += [option, " ".join(str(path) for path in self.files(pattern))]
-        return [str(part) for part in given]
+        given = [(option, str(self.folder / path)) for option, path in paths.items()]
+        return ["--study-config", json.dumps(self.config), *chain.from_iterable(given)]
 
 
 def write_example(study: ExampleStudy) -> ExampleStudy:
@@ -96,11 +97,11 @@ def write_example(study: ExampleStudy) -> ExampleStudy:
     ]
     write_jsonl(study.folder / "evalset/items.jsonl", [item.to_row() for item in study.items])
     write_json(study.folder / "evalset/audit.json", _evalset_audit(study))
-    write_json(study.folder / "pools/embedded/audit.json", pool_audit())
-    for arm in study.arms:
-        for scale in (0, *study.scales):
-            for seed in study.seeds if scale else study.seeds[:1]:
-                _write_run(study, arm, scale, seed)
+    write_json(study.folder / "pools/synthetic/audit.json", pool_audit())
+    config = Study(**study.config)
+    write_runs(study.folder / "runs.csv", config)
+    for run in answering_runs(config):
+        _write_run(study, run.arm, run.scale, run.seed)
     write_tables({"curves": _curves(study), "verdicts": _verdicts(study)}, study.folder / "tables")
     write_figures(study.folder / "figures")
     return study
@@ -206,14 +207,21 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
         "tokens": {"total": scale * 120, "supervised": scale * 40},
         "loss": {"first": 5.0, "last": 1.234, "mean": 2.0, "curve": [[1, 5.0]]},
         "parameters": {"total": 2_200_000, "trainable": 90_000 if arm == "lora" else 2_200_000},
-        "seconds": {"training": seconds, "startup": 3.0},
+        "seconds": {
+            "startup": 3.1,
+            "tokenizing": 0.2,
+            "training": seconds,
+            "validation": 0.8,
+            "export": 1.0,
+            "total": seconds + 5.1,
+        },
         "tokens_per_second": scale * 120 / seconds,
         "peak_memory_bytes": {"per_rank": [6e8, 6e8], "sum": 1.2e9},
         "execution": {"ranks": 2, "device": "CPU (2 cores)"},
         "training_flops": 1e12,
         "mfu": None,
         "gpu_hours": None,
-        "cpu_core_hours": 2 * seconds / 3600,
+        "cpu_core_hours": 2 * (seconds + 5.1) / 3600,
         "provenance": provenance("finetune", identity, {}),
     }
 
@@ -221,9 +229,9 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
 def _curves(study: ExampleStudy) -> Any:
     rows = []
     for arm in study.arms:
-        for place, category in enumerate((*study.categories, "overall")):
+        for position, category in enumerate((*study.categories, "overall")):
             for step, scale in enumerate((0, *study.scales)):
-                top = 0.15 + 0.8 * ((place * 5) % 13) / 13 * (0.8 if arm == "lora" else 1)
+                top = 0.15 + 0.8 * ((position * 5) % 13) / 13 * (0.8 if arm == "lora" else 1)
                 mean = top * step / len(study.scales)
                 rows.append(
                     {
@@ -248,8 +256,8 @@ def _verdicts(study: ExampleStudy) -> Any:
     kinds = ("improving", "plateaued", "flat", "non-monotone", "undetermined")
     rows = []
     for arm in study.arms:
-        for place, category in enumerate((*study.categories, "overall")):
-            kind = kinds[place % len(kinds)]
+        for position, category in enumerate((*study.categories, "overall")):
+            kind = kinds[position % len(kinds)]
             slope = {"improving": 0.05, "flat": 0.001}.get(kind, -0.004)
             row = {
                 "judge": "metric",

@@ -2,62 +2,110 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from instruct_scaling.config.study import Study
-from instruct_scaling.reporting.report.method import method
+from tests.reporting.report.page import rendered, texts
 
 
-def told(config, **recipe):
+def method(config, *, verdicts=(), clusters=None, **recipe):
     config["arms"]["full"]["recipe"].update(recipe)
-    return " ".join(method(Study(**config), []))
+    options = pd.DataFrame({"option": ["interval"], "value": [0.9]})
+    context = {"analysis_options": options, "verdicts": list(verdicts), "clusters": clusters}
+    (text,) = texts(rendered("method.html.j2", study=Study(**config), **context))
+    return text
+
+
+def test_subsets_of_one_seed_are_nested_or_the_same_for_every_seed(default_config):
+    default_config["seeds"] = {"replicates": [1, 2]}
+    assert "those of one seed are nested" in method(default_config)
+    default_config["seeds"]["vary"] = ["order"]
+    text = method(default_config)
+    assert "the same subsets for every seed" in text
+    assert "what varies between seeds: order." in text
+    default_config["seeds"] = {"replicates": [1], "vary": []}
+    text = method(default_config)
+    assert "those of one seed are nested. There is 1 seed per scale" in text
+    assert "what varies between seeds: nothing." in text
+
+
+def test_what_grows_with_the_scale_is_stated(default_config):
+    assert "(so compute grows with the data)" in method(default_config)
+    text = method(default_config, epochs=None, steps=10)
+    assert "10 steps at every scale (so compute is held fixed)" in text
+
+
+def test_who_answers_how_and_who_judges_is_stated(default_config):
+    text = method(default_config)
+    assert (
+        "Every run and the untuned base (scale 0) answered every eval item once, greedily" in text
+    )
+    default_config["ladder"] = {"scales": [100], "base": False}
+    default_config["generate"] = {"temperature": 0.7}
+    llm = {"type": "llm", "model": "gpt", "repeats": 2}
+    default_config["judges"] = {"a": llm, "b": {"type": "metric"}}
+    text = method(default_config)
+    assert "Every run answered every eval item once, at temperature 0.7" in text
+    judges = "“a”, the model gpt with a rubric per category, 2 repeats and “b”, a reference scorer"
+    assert judges in text
+
+
+def test_margins_and_noise_of_the_verdicts_are_stated_once(default_config):
+    table = {"margins": [0.02], "range_margins": [0.04], "noise": ["items and runs"]}
+    text = method(default_config, verdicts=[table, table])
+    assert text.count("tail slope ±0.02 per doubling, range of the means 0.04. Claims") == 1
+    assert text.count("Noise in the intervals: items and runs.") == 1
+    other = table | {"margins": [0.03], "range_margins": []}
+    assert "0.04; tail slope ±0.03 per doubling. " in method(
+        default_config, verdicts=[table, other]
+    )
 
 
 def test_the_unit_of_the_batch_is_stated(default_config):
-    assert "batch 32 examples" in told(default_config)
-    tokens = told(default_config, batch_size=None, batch_tokens=4096)
+    assert "batch 32 examples" in method(default_config)
+    tokens = method(default_config, batch_size=None, batch_tokens=4096)
     assert "batch at most 4,096 tokens" in tokens
 
 
 def test_a_law_over_the_ladder_is_stated(default_config):
-    assert "Over the ladder" not in told(default_config)
+    assert "Over the ladder" not in method(default_config)
     law = {"reference": 600, "learning_rate_exponent": -0.5}
     default_config["arms"]["full"]["by_scale"] = law
-    text = told(default_config)
+    text = method(default_config)
     assert "Over the ladder the learning rate goes as n^-0.5;" in text
     assert "hold at n = 600" in text
 
 
 def test_the_claims_corrected_together_are_stated(default_config):
-    assert "flat and plateaued are judged for each category by itself" in told(default_config)
+    assert "flat and plateaued are judged for each category by itself" in method(default_config)
     default_config["analysis"] = {"corrected": "all"}
-    assert "All claims of all categories" in told(default_config)
+    assert "All claims of all categories" in method(default_config)
 
 
 def test_what_no_run_trains_on_is_stated(default_config):
-    assert "240 records of the pool, in equal shares of its categories, are held out" in told(
-        default_config
-    )
+    stated = "240 records of the pool, in equal shares of its categories, are validation records"
+    assert stated in method(default_config)
     default_config["validation"] = {"records": 0}
-    assert "held out" not in told(default_config)
+    assert "validation" not in method(default_config)
 
 
-def test_snapshots_are_stated_to_enter_no_verdict(default_config):
-    assert "napshots" not in told(default_config)
-    default_config["intermediate"] = {"fractions": [0.25, 0.5]}
-    text = told(default_config)
-    assert "Snapshots of every run after 25% and 50% of its steps answered" in text
+def test_intermediate_checkpoints_are_stated_to_enter_no_verdict(default_config):
+    assert "ntermediate checkpoints" not in method(default_config)
+    default_config["intermediate_checkpoints"] = {"fractions": [0.25, 0.5]}
+    text = method(default_config)
+    assert "Intermediate checkpoints of every run after 25% and 50% of its steps answered" in text
     assert "no separate runs and enter no verdict" in text
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at"), (2.5, "2.5 epochs at")])
 def test_one_epoch_is_singular(default_config, epochs, words):
-    assert words in told(default_config, epochs=epochs)
+    assert words in method(default_config, epochs=epochs)
 
 
 @pytest.mark.parametrize(
-    ("method_name", "words"),
+    ("tuning", "words"),
     [("embedding", "only the token embedding"), ("frozen_embedding", "all weights trained but")],
 )
-def test_what_is_tuned_is_stated(default_config, method_name, words):
-    assert words in told(default_config, tuning={"method": method_name})
+def test_what_is_tuned_is_stated(default_config, tuning, words):
+    assert words in method(default_config, tuning={"method": tuning})

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pandas as pd
@@ -14,12 +11,13 @@ import pytest
 
 from analysis.tables import frame, write_tables
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import read_json, write_json, write_jsonl
-from instruct_scaling.common.records import EvalItem
-from instruct_scaling.reporting.report.clusters import cluster_counts, clusters_told
-from instruct_scaling.reporting.report.csv_tables import frame_table
-from instruct_scaling.reporting.report.stage import expand_paths, report
+from instruct_scaling.common.files import read_json, sha256_file, write_json, write_jsonl
+from instruct_scaling.common.seeds import PURPOSES
+from instruct_scaling.config.runs import seed_for
+from instruct_scaling.config.study import Study
 from tests.reporting.report.example_study import HOSTILE, ExampleStudy, train_summary
+from tests.reporting.report.page import Page
+from tests.stages import run_stage
 
 SECTIONS = (
     "verdicts",
@@ -34,68 +32,18 @@ SECTIONS = (
     "config",
     "provenance",
 )
-VOID = {"meta", "link", "input", "img", "br"}
-
-
-class Page(HTMLParser):
-    """The elements of a page, and its text by the id of the section it stands in."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.section = ""
-        self.texts: dict[str, str] = {}
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "section":
-            self.section = dict(attrs)["id"]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
-        if tag == "section":
-            self.section = ""
-        if tag in ("td", "th", "dt", "dd", "p", "li"):
-            self.handle_data(" ")
-
-    def handle_data(self, data):
-        if self.open[-1:] not in (["style"], ["script"]):
-            self.texts[self.section] = self.texts.get(self.section, "") + data
-
-    def text(self, section: str) -> str:
-        """The text of a section with white space folded."""
-        return " ".join(self.texts.get(section, "").split())
-
-
-def run(study: ExampleStudy) -> str:
-    """Run the stage on a study in a process of its own; the page as text."""
-    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return study.out.read_text("utf-8")
 
 
 def page_of(study: ExampleStudy) -> Page:
-    """The page, made in this process."""
-    given = dict(zip(*[iter(study.arguments())] * 2, strict=True))
-    many = ("--pool-audits", "--responses", "--judgements", "--train")
-    options = {
-        name.removeprefix("--").replace("-", "_"): [value] if name in many else value
-        for name, value in given.items()
-    }
-    for name in ("tables", "figures", "out", "evalset_items", "evalset_audit"):
-        options[name] = study.folder / options[name]
-    report(**options)
+    """The page that the stage makes of a study."""
+    run_stage("report", *study.arguments())
     return Page(study.out.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
 def text(finished) -> str:
-    return run(finished)
+    page_of(finished)
+    return finished.out.read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +58,8 @@ def test_page_is_well_formed_and_complete(page):
 
 
 def test_same_files_give_the_same_page(finished, text):
-    assert run(finished) == text
+    page_of(finished)
+    assert finished.out.read_text("utf-8") == text
 
 
 def test_nothing_is_loaded_from_elsewhere(page, text):
@@ -121,7 +70,7 @@ def test_nothing_is_loaded_from_elsewhere(page, text):
     assert "@import" not in text
     assert "url(" not in text
     policy = next(a["content"] for t, a in page.elements if a.get("http-equiv"))
-    assert "default-src 'none'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:; base-uri 'none'; form-action")
     assert "unsafe" not in policy
 
 
@@ -130,6 +79,11 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
     assert len(ids) == len(set(ids))
     targets = {a["href"][1:] for t, a in page.elements if (a.get("href") or "").startswith("#")}
     assert targets <= set(ids)
+
+
+def test_sentences_have_no_blank_before_a_mark_and_no_mark_twice(page):
+    text = " ".join(page.text(section) for section in page.texts)
+    assert re.findall(r".{30} [.,;:)](?: |$)|.{30}(?:\.\.|,,)(?: |$)", text) == []
 
 
 def test_headings_skip_no_level(page):
@@ -167,31 +121,15 @@ def test_verdicts_come_with_their_margins(page):
     assert "320 items × 3 seeds" in text
 
 
-def test_no_claim_without_verdicts_but_by_intervals_apart(study):
+def test_tables_and_figures_other_than_the_curves_may_be_absent(study):
     (study.folder / "tables/verdicts.csv").unlink()
+    (study.folder / "figures/index.json").unlink()
     page = page_of(study)
-    assert "there is no verdicts.csv" in page.text("verdicts")
-    top = page.text("")
-    assert "improving" not in top
-    # Top scores of .15 and .20 stay within .07 + .07 of the base, or just beyond it.
-    found = re.search(r"overlaps with it for (\d+) of 12 categories \(([^)]*)\)", top)
-    assert found is None or "Rewrite" not in found[2]
-    assert (
-        "Rewrite" in re.search(r"lies above the other for \d+ of 12 categories \(([^)]*)\)", top)[1]
-    )
-
-
-def test_overlapping_intervals_are_no_change(study):
-    rows = [
-        {"judge": "m", "arm": "full", "category": "math", "scale": scale}
-        | {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "n_items": 9, "n_seeds": 2}
-        for scale, mean in ((0, 0.3), (250, 0.45))
-    ]
-    write_tables({"curves": frame("curves", rows)}, study.folder / "tables")
-    (study.folder / "tables/verdicts.csv").unlink()
-    top = page_of(study).text("")
-    assert "overlaps with it for 1 of 1 categories (Math)" in top
-    assert "lies above" not in top
+    assert page.open == []
+    assert "There is no verdicts.csv" in page.text("verdicts")
+    assert "improving" not in page.text("")
+    assert "the first lies above the other for" in page.text("")
+    assert "the figures folder has no index.json" in page.text("figures")
 
 
 def test_missing_judgements_are_counted_by_reason_and_never_zero(page, finished):
@@ -247,9 +185,10 @@ def test_costs_add_up(page, finished):
     tokens = sum(run["tokens"]["total"] for run in runs)
     hours = sum(run["cpu_core_hours"] for run in runs)
     text = page.text("costs")
-    assert f"all {len(runs)} {tokens:,}" in text
-    assert f"{hours:.3f}" in text
-    assert "full base 1 60 1,200 1,800 30.0 100.0%" in text
+    assert f"All {len(runs)} runs together: {tokens:,} tokens" in text
+    assert f"{hours:.3g} core hours" in text
+    assert "full, lora base 1 60 1,200 1,800 30.0 100.0%" in text
+    assert "full 250 2 120 2,400 3,600 30.0 0.0%" in text
 
 
 def test_audit_shows_what_each_step_removed(page):
@@ -259,74 +198,20 @@ def test_audit_shows_what_each_step_removed(page):
     assert "broken 2" in text
 
 
-def test_limits_follow_from_the_study(study):
-    two_seeds = page_of(study).text("limits")
-    assert "Two seeds" in two_seeds
-    assert "A single judge" in two_seeds
-    assert "One seed" not in two_seeds
-    one = ExampleStudy(study.folder, seeds=(1,))
-    assert "training noise is unmeasured" in page_of(one).text("limits")
-    larger = ExampleStudy(study.folder, seeds=(1, 2, 3))
-    assert "seeds" not in page_of(larger).text("limits").lower().split("few items")[0]
-
-
-def test_clusters_of_items_are_named_wherever_items_are(study):
-    told = "There are 5 items in 2 clusters per category: items of one cluster"
-    sections = ("method", "data", "limits")
-    page = page_of(study)
-    assert not any("cluster" in page.text(name) for name in ("method", "data"))
-    assert "The smallest category has 5 items." in page.text("limits")
+def test_clusters_of_items_are_named_wherever_items_are(study, page):
+    stated = "There are 5 items in 2 clusters per category: items of one cluster"
+    assert not any("cluster" in page.text(name) for name in ("method", "data", "limits"))
     path = study.folder / "evalset/items.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     grouped = [{**row, "cluster": f"{row['category']}-{n % 2}"} for n, row in enumerate(rows)]
     write_jsonl(path, grouped)
     page = page_of(study)
-    assert all(told in page.text(name) for name in sections)
+    assert all(stated in page.text(name) for name in ("method", "data", "limits"))
 
 
-def test_clusters_are_counted_within_a_category_and_no_cluster_is_one_of_its_own():
-    items = [EvalItem.make("math", f"{n}", cluster="a" if n < 4 else None) for n in range(6)]
-    items += [EvalItem.make("code", "x", cluster="a")]
-    assert cluster_counts(items) == {"math": (6, 3), "code": (1, 1)}
-    assert clusters_told(cluster_counts(items)).startswith(
-        "There are 1 to 6 items in 1 to 3 clusters per category"
-    )
-    assert clusters_told(cluster_counts(items[-1:])) == ""
-
-
-def test_held_out_records_are_part_of_the_audit(page):
-    assert "240 records of the pool, in equal shares of its categories, are held out" in page.text(
-        "data"
-    )
-
-
-def test_what_would_settle_a_verdict_is_explained_where_it_is_told(study, page):
-    told = "would show a tail slope of 0 to lie within the margin"
-    assert told in page.text("verdicts")
-    table = study.folder / "tables/verdicts.csv"
-    pd.read_csv(table).drop(columns=["items_needed", "seeds_needed"]).to_csv(table, index=False)
-    assert told not in page_of(study).text("verdicts")
-
-
-def test_the_single_run_of_the_base_is_told_beside_the_seeds(study, page):
-    assert page.text("scores").count("2 base 1") == 2 * 13
-    table = study.folder / "tables/curves.csv"
-    pd.read_csv(table).assign(n_seeds=1).to_csv(table, index=False)
-    assert "base 1" not in page_of(study).text("scores")
-
-
-def test_judges_without_repeats_or_a_second_judge_promise_neither(study):
-    row = {"judge": "metric", "category": "math", "n": 5}
-    write_tables({"judges": frame("judges", [row])}, study.folder / "tables")
-    text = page_of(study).text("judges")
-    assert "No judge scored a response twice" in text
-    assert "There is one judge, so there is no agreement to show" in text
-    path = study.files("runs/full/n250/s1/judgements/metric.jsonl")[0]
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    write_jsonl(path, [*rows, {**rows[0], "repeat": 2}])
-    text = page_of(study).text("judges")
-    assert "Standard deviations are between repeats of one response" in text
-    assert "twice" not in text
+def test_validation_records_are_part_of_the_audit(page):
+    stated = "240 records of the pool, in equal shares of its categories, are validation records"
+    assert stated in page.text("data")
 
 
 def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
@@ -339,6 +224,24 @@ def test_other_versions_are_told(page):
     assert "pool: instruct_scaling was 0.0.1, here" in page.text("provenance")
 
 
+def test_the_config_is_shown_without_and_with_defaults(page):
+    given, _, full = page.text("config").partition("The same with every default")
+    assert "learning_rate: 0.001" in given
+    assert "weight_decay" not in given
+    assert "weight_decay: 0.001" in full
+
+
+def test_seeds_and_hashes_are_those_of_the_study(page, finished):
+    text = page.text("provenance")
+    study = Study(**finished.config)
+    for replicate in finished.seeds:
+        seeds = [str(seed_for(study, replicate, purpose)) for purpose in PURPOSES]
+        assert f"{replicate} {' '.join(seeds)}" in text
+    for path in ("tables/curves.csv", "tables/verdicts.csv", "evalset/items.jsonl"):
+        file = finished.folder / path
+        assert f"{file.name} {sha256_file(file)[:16]}" in text
+
+
 def test_figures_are_embedded_with_data(page, text):
     images = [a for t, a in page.elements if t == "img"]
     assert len(images) == 2
@@ -348,22 +251,7 @@ def test_figures_are_embedded_with_data(page, text):
     assert images[0]["height"] == "120"
     assert "figure5_arms: the study has one arm" in page.text("figures")
     assert 'download="figure1_bars.csv"' in text
-    assert "Math 250 0.1250" in page.text("figures")
-
-
-@pytest.mark.parametrize(
-    "absent",
-    ["tables/verdicts.csv", "figures/index.json", "tables/judges.csv", "tables/comparisons.csv"],
-)
-def test_optional_files_may_be_absent(study, absent):
-    (study.folder / absent).unlink(missing_ok=True)
-    assert page_of(study).open == []
-
-
-def test_no_training_files_is_stated(study):
-    for path in study.files("runs/*/*/*/train.json"):
-        path.unlink()
-    assert "No train.json was given" in page_of(study).text("costs")
+    assert "Math 250 0.125" in page.text("figures")
 
 
 def test_every_further_table_is_shown_with_its_columns_meaning(study):
@@ -380,7 +268,7 @@ def test_every_further_table_is_shown_with_its_columns_meaning(study):
     }
     write_tables(tables, study.folder / "tables")
     page = page_of(study)
-    assert "metric full Math run 0.0100 0.2500" in page.text("scores")
+    assert "metric full Math run 0.01 0.25" in page.text("scores")
     assert "its share in the sum of the components" in page.text("scores")
     assert (
         "At 16,000 records the mean of full minus that of lora is +0.10 [+0.02, +0.18]"
@@ -390,25 +278,6 @@ def test_every_further_table_is_shown_with_its_columns_meaning(study):
     assert "standard deviation between repeats of one response" in page.text("judges")
 
 
-def test_a_remark_on_every_row_is_told_once():
-    rows = pd.DataFrame(
-        {"scale": [0, 250, 1000], "note": ["one seed"] * 3, "score": [0.5, None, 1]}
-    )
-    table = frame_table(rows)
-    assert table.columns == ["scale", "score"]
-    assert table.remark == "In every row, note: one seed."
-    assert table.rows == [["0", "0.500"], ["250", ""], ["1,000", "1.000"]]
-    mixed = frame_table(rows.assign(note=["one seed", None, "two"]))
-    assert mixed.columns == ["scale", "note", "score"]
-    assert mixed.remark == ""
-
-
-def test_long_tables_are_cut_and_say_so():
-    table = frame_table(pd.DataFrame({"scale": range(1000)}))
-    assert len(table.rows) == 400
-    assert table.total_rows == 1000
-
-
 def test_page_of_a_full_study_stays_small(study):
     for path in study.files("runs/*/*/*/responses.jsonl"):
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -416,18 +285,6 @@ def test_page_of_a_full_study_stays_small(study):
         path.write_text("\n".join(long), "utf-8")
     page_of(study)
     assert study.out.stat().st_size < 5_000_000
-
-
-def test_at_file_names_many_paths(tmp_path):
-    (tmp_path / "list").write_text("a b.jsonl\n\nc.jsonl\n")
-    found = expand_paths([f"@{tmp_path}/list", "'d e' f", "g"])
-    assert [str(path) for path in found] == ["a b.jsonl", "c.jsonl", "d e", "f", "g"]
-
-
-@pytest.mark.parametrize("given", ["@nowhere", "'open"])
-def test_broken_path_lists_are_refused(given):
-    with pytest.raises(InputError):
-        expand_paths([given])
 
 
 def _break_line(study):
@@ -449,7 +306,7 @@ def _train_without_tokens(study):
 
 
 def _broken_audit(study):
-    write_json(study.folder / "pools/embedded/audit.json", {"steps": [{"name": "read"}]})
+    write_json(study.folder / "pools/synthetic/audit.json", {"steps": [{"name": "read"}]})
 
 
 def _no_picture(study):
@@ -473,11 +330,11 @@ def _empty_curves(study):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "stated"),
     [
         (_break_line, r"responses.jsonl, line 3: not valid JSON"),
-        (_foreign_item, r"metric.jsonl, line 1: .*'other', which is not in the eval set"),
-        (_train_without_tokens, r"n250/s1/train.json: .*'tokens' is missing"),
+        (_foreign_item, r"metric.jsonl: .*'other', which is not in the eval set"),
+        (_train_without_tokens, r"n250/s1/train.json: .*`tokens.total` is missing"),
         (_broken_audit, r"audit.json: `steps` is not a list"),
         (_no_picture, r"figure1_bars.png: listed in index.json, but there is no such file"),
         (_not_a_picture, r"figure1_bars.png: not a PNG image"),
@@ -486,17 +343,8 @@ def _empty_curves(study):
         (_empty_curves, r"curves.csv: not a CSV table"),
     ],
 )
-def test_bad_input_is_one_clear_message(study, damage, told):
+def test_bad_input_is_one_clear_message(study, damage, stated):
     damage(study)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=stated):
         page_of(study)
     assert not study.out.exists()
-
-
-def test_bad_input_is_no_traceback(study):
-    _no_curves(study)
-    command = [sys.executable, "-m", "instruct_scaling", "report", *study.arguments()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.reporting.report.example_study import ExampleStudy
+from tests.stages import run_stage
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -58,8 +57,7 @@ return found.sort((x, y) => x[0] - y[0]).slice(0, 5);
 @pytest.fixture(scope="module")
 def address(finished: ExampleStudy) -> str:
     """The page of the finished study as a file URL."""
-    command = [sys.executable, "-m", "instruct_scaling", "report", *finished.arguments()]
-    subprocess.run(command, check=True, capture_output=True)
+    run_stage("report", *finished.arguments())
     return finished.out.as_uri()
 
 
@@ -69,7 +67,7 @@ def browser(tmp_path) -> Iterator:
     programs = [shutil.which("chromium") or shutil.which("chromium-browser")]
     programs.append(shutil.which("chromedriver"))
     if None in programs:
-        pytest.skip("chromium and chromedriver (Debian: chromium-driver) are not installed")
+        pytest.skip("no browser (Debian: apt-get install chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
     for flag in (*FLAGS, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
@@ -85,8 +83,8 @@ def view(browser, address: str, width: int = 1280, theme: str = "light") -> None
     """Open the page at a width in CSS pixels and with a color scheme."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    wishes = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
-    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    preferences = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in preferences.items()]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(address)
 
@@ -117,14 +115,14 @@ def test_no_console_message_and_no_request(browser, address):
         details.click()
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
+    requested = [
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
         and event["params"]["documentURL"] == address  # not those of the browser's own start page
     ]
-    assert address in asked
-    assert [url for url in asked if url != address and not url.startswith("data:")] == []
+    assert address in requested
+    assert [url for url in requested if url != address and not url.startswith("data:")] == []
 
 
 def test_texts_of_models_do_not_run(browser, address):

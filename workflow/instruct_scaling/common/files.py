@@ -1,4 +1,4 @@
-"""Files that stages hand each other: written whole or not at all, read with file and line."""
+"""Files that stages hand each other: written whole or not at all, errors with file and line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         raise InputError(
             f"cannot write here ({error.strerror})",
             where=target.parent,
-            fix="choose a results folder you can write to, or mend its permissions",
+            fix="choose a folder that you may write to, or change its permissions",
         ) from error
     temporary = scratch / target.name
     try:
@@ -55,21 +55,23 @@ def require_writable(folder: str | Path) -> None:
     while not folder.exists() and not folder.is_symlink():
         folder = folder.parent
     if not folder.is_dir():
-        raise InputError("not a folder", where=folder, fix="move it away, or run elsewhere")
+        raise InputError(
+            "not a folder",
+            where=folder,
+            fix="move it away, or choose another folder with --directory",
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
             "this folder cannot be written",
             where=folder,
-            fix="mend its permissions, or run elsewhere with --directory",
+            fix="change its permissions, or choose another folder with --directory",
         )
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as readable UTF-8 JSON, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, ensure_ascii=False, indent=2, sort_keys=False) + "\n", "utf-8"
-        )
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
 def read_json(path: str | Path) -> Any:
@@ -110,7 +112,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, Any]]:
                 ) from error
 
 
-def write_jsonl(path: str | Path, rows: Iterator[dict] | list[dict]) -> None:
+def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object per line, UTF-8, atomically."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         for row in rows:

@@ -1,4 +1,4 @@
-"""Which config, code, data and packages made an artefact."""
+"""Which config, code, data and packages made an artifact."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PACKAGES = (
 
 
 def provenance(stage: str, identity: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
-    """The provenance of one artefact, as a JSON value.
+    """The provenance of one artifact, as a JSON value.
 
     Args:
         stage: name of the stage that made it.
@@ -101,7 +101,7 @@ def git_commit() -> str | None:
 
 @cache
 def source_hash() -> str:
-    """Hash of the package's own source files, which a commit cannot vouch for when edited."""
+    """Hash of the package's own source files: a commit says nothing of edited ones."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE_ROOT.rglob("*.py")):
         digest.update(str(path.relative_to(PACKAGE_ROOT)).encode())

@@ -1,13 +1,22 @@
-"""What the stages hand each other, row by row: records, eval items, responses, judgements."""
+"""What the stages hand each other, row by row, and how such rows are read.
+
+Records, eval items, responses, judgements. Every row that is read is checked; an error has its file
+and line.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import read_jsonl
 
 
 def normalize(text: str) -> str:
@@ -71,7 +80,7 @@ class Constraints(BaseModel):
     answer: Literal["number", "expression", "label", "text"] | None = None
     labels: list[str] | None = None  # all allowed labels, the reference being one of them
     tests: str | None = None  # Python asserts, run after the program in the answer
-    must_include: list[str] | None = None  # each must occur in the answer (case-folded)
+    must_include: list[str] | None = None  # each must occur in the answer, whatever its case
     must_exclude: list[str] | None = None  # none may occur as whole words
     allowed_items: list[str] | None = None  # every listed item must be one of these
     min_items: int | None = None  # items of the answer's list (lines or separated by commas)
@@ -97,10 +106,8 @@ class EvalItem:
     def make(cls, category: str, prompt: str, **rest: Any) -> EvalItem:
         """An item with normalized text and the id that belongs to it."""
         prompt = normalize(prompt)
-        input_ = rest.pop("input", None)
-        input_ = normalize(input_) if input_ else None
-        reference = rest.pop("reference", None)
-        reference = normalize(reference) if reference and reference.strip() else None
+        input_ = normalize(rest.pop("input", None) or "") or None
+        reference = normalize(rest.pop("reference", None) or "") or None
         item_id = content_id(category, prompt, input_ or "")
         return cls(item_id, category, prompt, input_, reference, **rest)
 
@@ -156,3 +163,101 @@ class Judgement:
     def to_row(self) -> dict[str, Any]:
         """A JSON row."""
         return asdict(self)
+
+
+Row = TypeVar("Row", EvalItem, Response, Judgement)
+
+
+def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
+    """The rows of a JSON-lines file, as `kind`.
+
+    Raises:
+        InputError: the file is missing or empty, a line is not JSON, or a row has a missing or
+            unknown field or a value of the wrong type (with file and line).
+    """
+    adapter = _adapter(kind)
+    known = {field.name for field in fields(kind)}
+    rows: list[Row] = []
+    for line, value in read_jsonl(path):
+        unknown = sorted(set(value) - known) if isinstance(value, dict) else []
+        if unknown:
+            raise InputError(f"unknown field `{unknown[0]}`", where=path, line=line)
+        try:
+            rows.append(adapter.validate_python(value))
+        except ValidationError as error:
+            raise InputError(first_problem(error), where=path, line=line) from error
+    if not rows:
+        raise InputError("the file has no rows", where=path)
+    return rows
+
+
+@cache
+def _adapter(kind: type[Row]) -> TypeAdapter[Row]:
+    return TypeAdapter(kind)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation error, in one line with the field's path."""
+    detail: Any = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in detail["loc"])
+    return f"{path}: {detail['msg']}" if path else str(detail["msg"])
+
+
+def read_items(path: str | Path) -> dict[str, EvalItem]:
+    """Eval items by id, in the order of the file.
+
+    Raises:
+        InputError: as `read_rows`; an id occurs twice; an item's `checks` do not validate.
+    """
+    items: dict[str, EvalItem] = {}
+    for item in read_rows(path, EvalItem):
+        if item.id in items:
+            raise InputError(f"item {item.id} occurs twice", where=path)
+        checks_of(item, path)
+        items[item.id] = item
+    return items
+
+
+def checks_of(item: EvalItem, where: str | Path | None = None) -> Constraints:
+    """The item's checks, all None where it has none.
+
+    Raises:
+        InputError: a check that this version does not know, or of the wrong type.
+    """
+    try:
+        return Constraints.model_validate(item.checks or {})
+    except ValidationError as error:
+        raise InputError(
+            f"item {item.id}: checks: {first_problem(error)}",
+            where=where,
+            fix=f"use the checks {', '.join(Constraints.model_fields)}",
+        ) from error
+
+
+def read_responses(path: str | Path, items: dict[str, EvalItem]) -> list[Response]:
+    """Responses in the order of the file, each to an item of the eval set, one for each.
+
+    Raises:
+        InputError: as `read_rows`; a response to an unknown item, under another category than
+            its item's, or a second one to the same item.
+    """
+    responses = read_rows(path, Response)
+    seen: set[str] = set()
+    for response in responses:
+        item = items.get(response.item)
+        if item is None:
+            raise InputError(
+                f"response {response.id} answers item {response.item}, which the eval set lacks",
+                where=path,
+                fix="generate the responses again: they were made with another eval set",
+            )
+        if item.category != response.category:
+            raise InputError(
+                f"response {response.id} says category {response.category}, "
+                f"its item {item.id} says {item.category}",
+                where=path,
+            )
+        if response.item in seen:
+            raise InputError(f"item {response.item} is answered twice", where=path)
+        seen.add(response.item)
+    return responses

@@ -1,4 +1,4 @@
-"""Read rows from files that other people wrote: what is broken is named with its line."""
+"""Read rows from files of any origin: an entry that cannot be used is named with its line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class InvalidRow:
 
 @dataclass(slots=True)
 class InvalidRows:
-    """What happens to broken entries of one source: stop at the first, or count them.
+    """What happens to the invalid entries of one source: stop at the first, or count them.
 
     Raises:
         InputError: from `add`, when `on_error` is "stop".
@@ -50,26 +50,26 @@ class InvalidRows:
     count: int = 0
     examples: list[InvalidRow] = field(default_factory=list)
 
-    def add(self, broken: InvalidRow) -> None:
-        """Take note of a broken entry."""
+    def add(self, row: InvalidRow) -> None:
+        """Count an invalid entry."""
         if self.on_error == "stop":
             is_line = self.unit == "line"
             raise InputError(
-                broken.reason,
-                where=self.where if is_line else f"{self.where}, row {broken.number}",
-                line=broken.number if is_line else None,
-                fix="mend the entry, or set `on_error: skip` to leave such entries out",
+                row.reason,
+                where=self.where if is_line else f"{self.where}, row {row.number}",
+                line=row.number if is_line else None,
+                fix="correct the entry, or set `on_error: skip` to leave such entries out",
             )
         self.count += 1
         if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append(broken)
+            self.examples.append(row)
 
 
 class RowFile:
     """A file of JSON lines, a JSON list (either may be gzipped) or Parquet.
 
-    The format is found from the content, not from the name. Iterating yields a `Row` or a
-    `InvalidRow` for every entry; empty lines are passed over.
+    The format is found from the content, not from the name. Iterating yields a `Row` or an
+    `InvalidRow` for every entry; empty lines are skipped.
 
     Args:
         path: the file.
@@ -227,7 +227,7 @@ class FieldReader:
         return text
 
     def check_all_found(self, where: str) -> None:
-        """Refuse a mapping to a key that no row had: a slip of the pen would go unnoticed.
+        """Refuse a mapping to a key that no row had: a misspelled key would go unnoticed.
 
         Raises:
             InputError: naming the key.
@@ -238,7 +238,7 @@ class FieldReader:
             raise InputError(
                 f"no entry has the key `{key}`, which `fields` names as {name}",
                 where=where,
-                fix=f"mend `fields.{name}` or leave it out",
+                fix=f"correct `fields.{name}`, or leave it out",
             )
 
 

@@ -8,8 +8,10 @@ from typing import Literal
 Purpose = Literal["subset", "order", "init", "generation", "judge"]
 PURPOSES: tuple[Purpose, ...] = ("subset", "order", "init", "generation", "judge")
 
-# The validation records are no source of variation: they are the same for all replicates.
+# The validation records are no source of variation: they are the same for all replicates. The
+# name of their purpose is older than the word validation; another one would draw other records.
 FIXED_REPLICATE = 0
+VALIDATION_PURPOSE: Literal["heldout"] = "heldout"
 
 
 def derive_seed(study_seed: int, replicate: int, purpose: Purpose | Literal["heldout"]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.identity import execution_field
+from instruct_scaling.config.section import COMMIT, Strict
 
 
 class TinyBase(Strict):
@@ -42,16 +44,20 @@ class TinyBase(Strict):
             raise ValueError("hidden_size must be a multiple of heads")
         return self
 
+    def inactive(self) -> set[str]:
+        """Without a step nothing is learned."""
+        return set() if self.steps else {"batch_tokens", "learning_rate"}
+
 
 class PretrainedBase(Strict):
     """A model from a local folder or from the Hugging Face hub."""
 
     type: Literal["pretrained"]
-    model: str
+    model: str = Field(examples=["bigscience/bloomz-7b1-mt"])
     """Local folder (starts with `.`, `/` or `~`) or hub id (`bigscience/bloomz-7b1-mt`)."""
-    revision: str | None = None
-    """Commit of the hub repository; required for a hub id."""
-    parameters: float | None = Field(None, gt=0)
+    revision: str | None = Field(None, examples=["13e9b1a39fe86c8024fe15667d063aa8a3e32460"])
+    """Commit of the hub repository (40 hex digits); required for a hub id."""
+    parameters: float | None = execution_field(None, gt=0)
     """Number of parameters, for the budget before anything is downloaded."""
 
     @property
@@ -61,12 +67,16 @@ class PretrainedBase(Strict):
 
     @model_validator(mode="after")
     def _pinned(self) -> PretrainedBase:
-        if not self.is_local and self.revision is None:
+        if not self.is_local and not (self.revision and re.fullmatch(COMMIT, self.revision)):
             raise ValueError(
-                "a hub id needs a `revision` (a commit), so that the study stays the same; "
-                "a local folder starts with `.` or `/`"
+                "a hub id needs a `revision`: a commit of 40 hex digits, so that the study stays "
+                "the same (a local folder starts with `.` or `/`)"
             )
         return self
+
+    def inactive(self) -> set[str]:
+        """A local folder has no revision."""
+        return {"revision"} if self.is_local else set()
 
 
 Base = Annotated[TinyBase | PretrainedBase, Field(discriminator="type")]

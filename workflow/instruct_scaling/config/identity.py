@@ -23,9 +23,9 @@ def execution_field(default: Any, **constraints: Any) -> Any:
 def identity_json(section: BaseModel) -> str:
     """What decides results, as JSON: normalized values, defaults left out, keys sorted.
 
-    Leaving defaults out keeps old results valid when a new key with a default is added; that a
-    default does not change unnoticed is the business of `config/config.default.yaml`. Keys that
-    decide nothing under the section's other values (`inactive`) are left out too.
+    Leaving defaults out keeps old results valid when a key with a default is added; a default
+    that changes is found by the snapshot in `config/config.default.yaml` (see `defaults`). Keys
+    that decide nothing under the section's other values (`Strict.inactive`) are left out too.
     """
     return _as_text(_identity(section))
 
@@ -34,34 +34,37 @@ def execution_json(*sections: BaseModel) -> str:
     """The execution fields of some sections that are not at their defaults, as one JSON object."""
     value = {}
     for section in sections:
-        keys = _execution_keys(section)
+        keys = execution_keys(section)
         value |= section.model_dump(mode="json", include=keys, exclude_defaults=True)
     return _as_text(value)
 
 
 def _identity(section: BaseModel) -> dict[str, Any]:
     inactive = section.inactive() if hasattr(section, "inactive") else set()
-    left_out = _execution_keys(section) | inactive
+    left_out = execution_keys(section) | inactive
     found = {}
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if name in left_out or (not field.is_required() and value == field.get_default()):
+        if name in left_out:
             continue
-        found[name] = _value(section, name, value)
+        value = _plain(getattr(section, name))
+        if field.is_required() or value != _plain(field.get_default()):
+            found[name] = value
     return found
 
 
-def _value(section: BaseModel, name: str, value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """A value made of JSON types; every section in it is reduced to its identity."""
     if isinstance(value, BaseModel):
         return _identity(value)
-    if isinstance(value, list) and any(isinstance(part, BaseModel) for part in value):
-        return [_identity(part) for part in value]
-    if isinstance(value, dict) and any(isinstance(part, BaseModel) for part in value.values()):
-        return {key: _identity(part) for key, part in value.items()}
-    return section.model_dump(mode="json", include={name})[name]
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return value
 
 
-def _execution_keys(section: BaseModel) -> set[str]:
+def execution_keys(section: BaseModel) -> set[str]:
+    """Names of the section's execution fields."""
     return {
         name
         for name, field in type(section).model_fields.items()

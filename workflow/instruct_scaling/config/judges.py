@@ -1,4 +1,4 @@
-"""Who scores the answers, and how."""
+"""What scores the responses, and how."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.identity import execution_field
+from instruct_scaling.config.section import Strict
 
 OnMissing = Literal["stop", "missing"]
 
@@ -58,7 +59,7 @@ class LlmJudge(Strict):
     """
 
     type: Literal["llm"]
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, examples=["gpt-4o-2024-08-06"])
     """Model name, with its date where the provider has one."""
     repeats: int = Field(3, gt=0)
     """Judgements of each response; the analysis averages them."""
@@ -79,6 +80,13 @@ class LlmJudge(Strict):
     """Price for the budget and the cost column."""
     dollars_per_million_completion_tokens: float | None = Field(None, ge=0)
     """Price for the budget and the cost column."""
+    concurrency: int = execution_field(8, ge=1)
+    """Requests at a time. Changes no result; changing it judges nothing again."""
+    timeout_seconds: float = execution_field(120.0, gt=0)
+    """Seconds until a request counts as failed and is repeated. Changes no result."""
+    max_retries: int = execution_field(5, ge=0)
+    """How often a request is repeated after an HTTP error 408, 409, 429 or 5xx, a timeout or a lost
+    connection, with growing pauses. Changes no result."""
 
 
 Judge = Annotated[MetricJudge | LlmJudge, Field(discriminator="type")]

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
 
-from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.bases import PretrainedBase
-from instruct_scaling.config.evalset import EvalFile
-from instruct_scaling.config.judges import MetricJudge
-from instruct_scaling.config.pools import FileSource, SyntheticSource
+from instruct_scaling.config.consistency import Location, inconsistencies, nearest
 from instruct_scaling.config.study import Study
 
-Location = tuple[str | int, ...]
+# Keys and source types of earlier versions, with the names that they have now.
+RENAMED_KEYS = {
+    "along": "intermediate_checkpoints",
+    "cut_endings": "strip_suffixes",
+    "heldout": "validation",
+    "respond": "generate",
+}
+RENAMED_TYPES = {"embedded": "synthetic"}
 
 
 def load_study(*paths: str | Path) -> Study:
     """Read one config file, or several that are merged over each other in this order.
 
     Raises:
-        InputError: a file is missing or broken, or the study it describes is not valid.
+        InputError: a file is missing or not valid YAML, or the study it describes is not valid.
     """
     merged: dict[str, Any] = {}
     for path in paths:
@@ -41,15 +47,16 @@ def validate_study(config: dict[str, Any], paths: Sequence[str | Path] = ()) -> 
         paths: those files, to name file and line in an error.
 
     Raises:
-        InputError: one line for each mistake, with file, line, key and how to mend it.
+        InputError: one line for each mistake, with file, line, key and what to change.
     """
+    documents = {str(path): _document(path) for path in paths if Path(path).is_file()}
     try:
         study = Study.model_validate(config)
     except ValidationError as error:
-        problems = [_describe(detail, paths) for detail in error.errors()]
+        problems = [_describe(detail, documents) for detail in error.errors()]
         raise InputError("\n".join(problems)) from None
     problems = [
-        f"{_place(location, paths)}{message}" for location, message in _inconsistencies(study)
+        f"{_position(location, documents)}{message}" for location, message in inconsistencies(study)
     ]
     if problems:
         raise InputError("\n".join(problems))
@@ -57,22 +64,30 @@ def validate_study(config: dict[str, Any], paths: Sequence[str | Path] = ()) -> 
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """One YAML file as a dictionary.
+    """One YAML file as a dictionary, with the values that Snakemake reads (PyYAML, YAML 1.1).
 
     Raises:
-        InputError: no such file, not YAML (with the line), or not a mapping.
+        InputError: the file is missing, is not valid YAML (with the line), has a key twice, or is
+            not a mapping.
     """
-    path = Path(path)
-    try:
-        value = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError("no such config file", where=path) from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise InputError(f"not valid YAML: {error.problem}", where=path, line=line) from None
+    _document(path)
+    value = yaml.safe_load(Path(path).read_text("utf-8"))
     if not isinstance(value, dict):
         raise InputError("a study is a mapping of keys such as `pools:`", where=path, line=1)
     return value
+
+
+def _document(path: str | Path) -> Any:
+    """The file's content with the line of every key (`lc` of ruamel.yaml)."""
+    try:
+        return YAML().load(Path(path).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such config file", where=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not UTF-8 text", where=path) from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise InputError(f"not valid YAML: {error.problem}", where=path, line=line) from None
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -83,114 +98,27 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _inconsistencies(study: Study) -> list[tuple[Location, str]]:
-    """What no single section can know: references between sections, files, sizes."""
-    found: list[tuple[Location, str]] = []
-    for name, arm in study.arms.items():
-        for key, known in (("base", study.bases), ("pool", study.pools)):
-            value = getattr(arm, key)
-            if value not in known:
-                found.append(
-                    (("arms", name, key), f"no such {key}: {value!r}{_nearest(value, known)}")
-                )
-        if "{prompt}" not in arm.template:
-            found.append((("arms", name, "template"), "the template must contain {prompt}"))
-    found += _category_problems(study)
-    found += _file_problems(study)
-    largest = study.ladder.values()[-1]
-    for name in sorted({arm.pool for arm in study.arms.values()} & set(study.pools)):
-        sources = study.pools[name].sources
-        if all(isinstance(source, SyntheticSource) for source in sources):
-            size = sum(source.records for source in sources)
-            kept_out = study.validation.records
-            if kept_out > size // 2:
-                message = (
-                    f"{kept_out} records are more than half of pool {name!r}, which has {size}; at "
-                    f"most half of each category is held out"
-                )
-                found.append((("validation", "records"), message))
-            elif largest + kept_out > size:
-                beside = f", {kept_out} of them held out" if kept_out else ""
-                message = (
-                    f"scale {largest} is larger than pool {name!r}, which has {size} records"
-                    f"{beside}; lower the ladder{' or `validation.records`' if kept_out else ''}, or "
-                    f"raise `pools.{name}.sources`"
-                )
-                found.append((("ladder",), message))
-    for key in ("replicates", "vary"):
-        values = getattr(study.seeds, key)
-        if len(set(values)) < len(values):
-            found.append((("seeds", key), "a value occurs twice"))
-    return found
-
-
-def _category_problems(study: Study) -> list[tuple[Location, str]]:
-    found: list[tuple[Location, str]] = []
-    own = study.evalset.categories
-    known = tuple(own) if own is not None else CATEGORIES
-    if own is not None:
-        for index, name in enumerate(own):
-            if name != (canonical_category(name) or name):
-                message = f"write {name!r} as {canonical_category(name)!r}"
-                found.append((("evalset", "categories", index), message))
-            close = difflib.get_close_matches(name, CATEGORIES, 1, cutoff=0.8)
-            if name not in CATEGORIES and close and canonical_category(name) is None:
-                message = f"unknown category {name!r}; did you mean {close[0]!r}?"
-                found.append((("evalset", "categories", index), message))
-    for name, judge in study.judges.items():
-        if isinstance(judge, MetricJudge):
-            found += [
-                (("judges", name, "scorers"), f"unknown category {key!r}{_nearest(key, known)}")
-                for key in judge.scorers
-                if key not in known
-            ]
-    for name, pool in study.pools.items():
-        wanted = [*(pool.filters.categories or [])]
-        wanted += [source.category for source in pool.sources if getattr(source, "category", None)]
-        found += [
-            (("pools", name), f"unknown category {key!r}{_nearest(key, (*CATEGORIES, *known))}")
-            for key in wanted
-            if canonical_category(key, known) is None
-        ]
-    return found
-
-
-def _file_problems(study: Study) -> list[tuple[Location, str]]:
-    found: list[tuple[Location, str]] = []
-    for name, pool in study.pools.items():
-        for index, source in enumerate(pool.sources):
-            if isinstance(source, FileSource) and not Path(source.path).is_file():
-                place = ("pools", name, "sources", index, "path")
-                found.append((place, f"no such file: {source.path}"))
-    for index, source in enumerate(study.evalset.sources):
-        if isinstance(source, EvalFile) and not Path(source.path).is_file():
-            found.append((("evalset", "sources", index, "path"), f"no such file: {source.path}"))
-    for name, base in study.bases.items():
-        if not isinstance(base, PretrainedBase) or not base.is_local:
-            continue
-        if not Path(base.model).expanduser().joinpath("config.json").is_file():
-            message = f"no model here (config.json is missing): {base.model}"
-            found.append((("bases", name, "model"), message))
-    return found
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], 1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there is: {', '.join(map(str, known))}"
-
-
-def _describe(detail: dict[str, Any], paths: Sequence[str | Path]) -> str:
-    location, parent_keys = _yaml_location(detail["loc"])
-    place = _place(location, paths)
+def _describe(detail: dict[str, Any], documents: dict[str, Any]) -> str:
+    """One line for one error of pydantic."""
+    location, known_keys = _yaml_location(detail["loc"])
+    position = _position(location, documents)
     if detail["type"] == "extra_forbidden":
-        return f"{place}unknown key{_nearest(str(location[-1]), parent_keys)}"
+        return position + _unknown_key(str(location[-1]), known_keys)
+    if detail["type"] == "union_tag_invalid" and detail["ctx"]["tag"] in RENAMED_TYPES:
+        old = detail["ctx"]["tag"]
+        return f"{position}unknown type `{old}`; it is now called `{RENAMED_TYPES[old]}`"
     message = detail["msg"].removeprefix("Value error, ")
     given = detail.get("input")
     if detail["type"] != "missing" and isinstance(given, str | int | float | bool):
         message += f" (given: {given!r})"
-    return f"{place}{message[0].lower()}{message[1:]}"
+    return f"{position}{message[0].lower()}{message[1:]}"
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    new = RENAMED_KEYS.get(key)
+    if new in known:
+        return f"unknown key; it is now called `{new}`"
+    return f"unknown key{nearest(key, known)}"
 
 
 def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
@@ -198,9 +126,8 @@ def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
 
     Pydantic puts the tag of a discriminated union into the location; the YAML has no such level.
     """
-    schema = Study.model_json_schema()
-    definitions = schema["$defs"]
-    node: dict[str, Any] = schema
+    node = _schema()
+    definitions = node["$defs"]
     keys: list[str] = []
     path: list[str | int] = []
     for part in loc:
@@ -231,31 +158,32 @@ def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
     return tuple(path), keys
 
 
-def _place(location: Location, paths: Sequence[str | Path]) -> str:
-    """`file, line N: key.path: ` with as much of it as is known."""
+@cache
+def _schema() -> dict[str, Any]:
+    return Study.model_json_schema()
+
+
+def _position(location: Location, documents: dict[str, Any]) -> str:
+    """`file, line N: key.path: ` with as much of it as is known; the last file that has it."""
     dotted = ".".join(str(part) for part in location)
-    for path in reversed(paths):
-        line = _line_of(Path(path), location)
+    for path in reversed(documents):
+        line = _line_of(documents[path], location)
         if line is not None:
             return f"{path}, line {line}: {dotted}: "
-    prefix = f"{paths[-1]}: " if paths else ""
+    prefix = f"{list(documents)[-1]}: " if documents else ""
     return f"{prefix}{dotted}: " if dotted else prefix
 
 
-def _line_of(path: Path, location: Location) -> int | None:
-    """Line of a key in a YAML file; of its nearest parent where the key itself is missing."""
-    node = yaml.compose(path.read_text("utf-8"))
+def _line_of(node: Any, location: Location) -> int | None:
+    """Line of a key in a document; of its nearest parent where the key itself is missing."""
     line = None
     for part in location:
-        if isinstance(node, yaml.MappingNode):
-            pairs = {key.value: (key, value) for key, value in node.value}
-            if str(part) not in pairs:
-                break
-            key, node = pairs[str(part)]
-            line = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
+        if isinstance(node, CommentedMap) and part in node:
+            if part in (node.lc.data or ()):  # else it comes from an anchor (`<<: *recipe`)
+                line = node.lc.key(part)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0] + 1
         else:
             break
+        node = node[part]
     return line

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from instruct_scaling.config.strict import Strict
+from instruct_scaling.config.identity import execution_field
+from instruct_scaling.config.section import COMMIT, Strict, Unordered
 
 
 class SyntheticSource(Strict):
@@ -19,56 +21,65 @@ class SyntheticSource(Strict):
     """Seed of the generator; it belongs to the data, not to the runs."""
 
 
-class FileSource(Strict):
-    """Instruction records from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+class RowSource(Strict):
+    """What is common to sources whose rows have keys and categories of their own."""
 
-    type: Literal["file"]
-    path: str
-    """Path of the file; relative paths start at the folder Snakemake runs in."""
     fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
-    """Which key of the file holds which field, where it is not the field's own name, for
+    """Which key of the data holds which field, where it is not the field's own name, for
     instance `{instruction: question, output: answer}`."""
     category: str | None = None
     """Category of the records that state none themselves."""
     category_names: dict[str, str] = {}
-    """Standard name of each category that the file calls otherwise, for instance
+    """Standard name of each category that the data calls otherwise, for instance
     `{information_extraction: extraction}`."""
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
     strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """Strings to cut from the end of instruction, input and output, for instance the end mark of
+    """Strings to cut from the end of instruction, input and output, for instance the end token of
     another model's format: `["<|endoftext|>"]`."""
     limit: int | None = Field(None, gt=0)
-    """Read at most this many records, from the start of the file."""
+    """Read at most this many records, from the start of the data."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What a broken line does: stop with its file and line, or be skipped and counted."""
+    """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
 
-class HubSource(Strict):
+class FileSource(RowSource):
+    """Instruction records from a local file: JSON lines, a JSON list or Parquet, also gzipped."""
+
+    type: Literal["file"]
+    path: str = Field(examples=["data/records.jsonl"])
+    """Path of the file; relative paths start at the folder Snakemake runs in."""
+
+
+class HubSource(RowSource):
     """Instruction records from a data set on the Hugging Face hub."""
 
     type: Literal["hub"]
-    dataset: str
+    dataset: str = Field(examples=["owner/name"])
     """Data set id, for instance `BelleGroup/train_2M_CN`, or a local folder that `datasets` can
-    load (starts with `.` or `/`)."""
-    revision: str
-    """Commit or tag, so that the same config always means the same data."""
+    load (starts with `.`, `/` or `~`)."""
+    revision: str | None = Field(None, examples=["0123456789abcdef0123456789abcdef01234567"])
+    """Commit of the data set (40 hex digits), so that the same config always means the same data;
+    required for a hub id. Another revision, such as `main`, needs `unpinned`."""
+    unpinned: str | None = execution_field(None, min_length=1)
+    """Why `revision` is no commit. The audit and the report then state that the data may change,
+    and the commit that `revision` stood for when the pool was built."""
     split: str = "train"
     """Split to read."""
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
-    """As for a file source."""
-    category: str | None = None
-    """As for a file source."""
-    category_names: dict[str, str] = {}
-    """As for a file source."""
-    language: str | None = None
-    """As for a file source."""
-    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """As for a file source."""
-    limit: int | None = Field(None, gt=0)
-    """As for a file source."""
-    on_error: Literal["stop", "skip"] = "stop"
-    """As for a file source."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `dataset` is a folder on this machine."""
+        return self.dataset.startswith((".", "/", "~"))
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the config says which data this is: by a commit."""
+        return self.revision is not None and re.fullmatch(COMMIT, self.revision) is not None
+
+    def inactive(self) -> set[str]:
+        """A local folder has no revision."""
+        return {"revision"} if self.is_local else set()
 
 
 Source = Annotated[SyntheticSource | FileSource | HubSource, Field(discriminator="type")]
@@ -85,9 +96,9 @@ class Filters(Strict):
     """Shortest output."""
     max_output_chars: int | None = None
     """Longest output; no bound by default."""
-    languages: list[str] | None = None
+    languages: Annotated[list[str] | None, Unordered] = None
     """Keep only these languages; all by default."""
-    categories: list[str] | None = None
+    categories: Annotated[list[str] | None, Unordered] = None
     """Keep only these categories; all by default."""
 
     @model_validator(mode="after")
@@ -112,6 +123,10 @@ class Deduplicate(Strict):
     permutations: int = Field(128, ge=16)
     """Hash permutations: more are more exact and slower (minhash only)."""
 
+    def inactive(self) -> set[str]:
+        """Only minhash compares n-grams."""
+        return set() if self.method == "minhash" else {"threshold", "ngram_chars", "permutations"}
+
 
 class Decontaminate(Strict):
     """How records that give away an eval item are removed."""
@@ -125,6 +140,10 @@ class Decontaminate(Strict):
     phrase_items: int = Field(5, gt=1)
     """A run that this many eval items have is phrasing, which gives away none of them, and does
     not count (ngram only)."""
+
+    def inactive(self) -> set[str]:
+        """Only ngram looks for shared runs."""
+        return set() if self.method == "ngram" else {"ngram_chars", "phrase_items"}
 
 
 class Pool(Strict):

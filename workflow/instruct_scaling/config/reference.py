@@ -1,6 +1,6 @@
-"""Write what the config models say: a JSON Schema for editors and docs/config.md for people.
+"""What the config models say, written out: JSON Schema, docs/config.md, config.default.yaml.
 
-`instruct-scaling config-reference` writes both; a test keeps them in step.
+`instruct-scaling config-reference` writes all three; a test keeps them in step.
 """
 
 from __future__ import annotations
@@ -13,25 +13,34 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
+from instruct_scaling.common.versions import STAGE_VERSIONS
+from instruct_scaling.config.defaults import changed_defaults, default_yaml, in_order
 from instruct_scaling.config.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = ROOT / "workflow" / "schemas" / "config.schema.json"
 DOCS_PATH = ROOT / "docs" / "config.md"
+DEFAULTS_PATH = ROOT / "config" / "config.default.yaml"
 
 HEAD = """# Config reference
 
-One YAML file describes a study; `config.yaml` is the default one, `studies/` has more. Validation
-comes before anything runs: an unknown key, a wrong value, a missing file or a scale larger than
-the pool is one line with file, line and key.
+One YAML file describes a study; `config.yaml` is the default one, `studies/` has more, and
+`config/config.default.yaml` shows every key with its default. Validation comes before anything
+runs: an unknown key, a wrong value, a missing file or a scale larger than the pool is one line with
+file, line and key; a key of an earlier version is named with the name that it has now.
 
     snakemake -n                                        # check and plan config.yaml
     snakemake -n --configfile studies/real-small.yaml   # another study (in place of config.yaml)
     snakemake --configfile config.yaml edit.yaml        # a study with a few keys laid over it
 
-Files named in a study are looked up from the folder where Snakemake runs. What is not here does
-not change a result: ranks, GPUs, partitions, memory and time stand in a profile
-(`workflow/profiles/`), keys and endpoints in the environment.
+Files named in a study are looked up from the folder where Snakemake runs. Ranks, GPUs, partitions,
+memory and time change no result and stand in a profile (`workflow/profiles/`); API keys and
+endpoints stand in the environment.
+
+**What an edit re-runs.** A stage runs again if a key that decides its result changes. A default
+written out, the order of a list whose order does not matter, and keys that are inactive (`top_p` at
+temperature 0, the MinHash settings under another method) decide nothing. Keys marked *execution* in
+the table decide how a result is reached, never what it is: changing them re-runs nothing.
 
 *Written from the config models by `instruct-scaling config-reference`.*
 """
@@ -81,8 +90,8 @@ def _reading_order(schema: dict[str, Any]) -> list[str]:
 def _section(name: str, node: dict[str, Any]) -> str:
     required = node.get("required", [])
     rows = [
-        f"| `{key}` | {_type(value)} | {_default(key, value, required)} | {_cell(value)} |"
-        for key, value in node["properties"].items()
+        f"| `{key}` | {_type(value)} | {_default(key, value, required)} | {_meaning(value)} |"
+        for key, value in in_order(node)
     ]
     table = ["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]
     return "\n".join([f"## {name}", "", _one_line(node.get("description", "")), "", *table, ""])
@@ -92,8 +101,9 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cell(node: dict[str, Any]) -> str:
-    return _one_line(node.get("description", "")).replace("|", "\\|")
+def _meaning(node: dict[str, Any]) -> str:
+    text = _one_line(node.get("description", "")).replace("|", "\\|")
+    return f"{text} *(execution)*" if node.get("execution") else text
 
 
 def _default(key: str, node: dict[str, Any], required: list[str]) -> str:
@@ -146,11 +156,32 @@ def reference(
         bool, typer.Option("--check", help="Only say whether they are up to date.")
     ] = False,
 ) -> None:
-    """Write the JSON Schema and docs/config.md from the config models."""
-    for path, text in ((SCHEMA_PATH, json_schema()), (DOCS_PATH, markdown())):
+    """Write the JSON Schema, docs/config.md and config/config.default.yaml."""
+    require_raised_versions(DEFAULTS_PATH)
+    files = {
+        SCHEMA_PATH: json_schema(),
+        DOCS_PATH: markdown(),
+        DEFAULTS_PATH: default_yaml(Study.model_json_schema(), STAGE_VERSIONS),
+    }
+    for path, text in files.items():
         if path.exists() and path.read_text("utf-8") == text:
             continue
         if check:
             raise InputError("not in step with the config models", where=path, fix="make format")
         with atomic_path(path) as temporary:
             temporary.write_text(text, "utf-8")
+
+
+def require_raised_versions(snapshot: Path) -> None:
+    """Refuse defaults that differ from the snapshot's under the same stage versions.
+
+    Raises:
+        InputError: naming every such key, its stage and what to do.
+    """
+    if not snapshot.exists():
+        return
+    problems = changed_defaults(
+        snapshot.read_text("utf-8"), Study.model_json_schema(), STAGE_VERSIONS
+    )
+    if problems:
+        raise InputError("\n".join(problems), where=snapshot)

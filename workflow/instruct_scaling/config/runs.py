@@ -2,14 +2,15 @@
 
 `runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
 results. Stages that join all runs are given this one file: the paths of a large study do not fit
-on a command line. Arms with the same base and template share the answers of the untuned base
-under greedy decoding: their rows at scale 0 then name the same folder.
+on a command line. Arms with the same base, template and precision share the answers of the untuned
+base under greedy decoding: their rows at scale 0 then name the same folder.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +19,29 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
-from instruct_scaling.common.seeds import FIXED_REPLICATE, Purpose, derive_seed
+from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
-from instruct_scaling.config.pools import FileSource
+from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
 
 COLUMNS = ("arm", "scale", "seed", "folder")
+
+# What decides how a model in a local folder computes and how its text is tokenized.
+BASE_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template*",
+    "*.model",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ def tuned_runs(study: Study) -> list[Run]:
 
 
 def base_runs(study: Study) -> list[Run]:
-    """The base as scale 0 of every arm; once if decoding is greedy, else for each replicate."""
+    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate."""
     if not study.ladder.base:
         return []
     seeds = study.seeds.replicates[:1] if _greedy(study) else study.seeds.replicates
@@ -78,19 +94,20 @@ def all_runs(study: Study) -> list[Run]:
 def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
-    The untuned bases of two arms give the same answers if base and template are the same and
-    decoding is greedy; the first such arm by name then answers for all of them.
+    The untuned bases of two arms give the same answers if base, template and precision are the same
+    and decoding is greedy; the first such arm by name then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
-    own = study.arms[run.arm]
     # By name, for the order of the arms in the config is not part of the study's identity.
-    sharing = [
-        name
-        for name, arm in study.arms.items()
-        if (arm.base, arm.template) == (own.base, own.template)
-    ]
-    return Run(min(sharing), 0, run.seed)
+    own = _base_answers(study, run.arm)
+    return Run(min(name for name in study.arms if _base_answers(study, name) == own), 0, run.seed)
+
+
+def _base_answers(study: Study, name: str) -> tuple[str, str, str]:
+    """What decides how an arm's untuned base answers."""
+    arm = study.arms[name]
+    return arm.base, arm.template, arm.recipe.precision
 
 
 def answering_runs(study: Study) -> list[Run]:
@@ -126,15 +143,17 @@ def read_runs(path: Path) -> list[RunRow]:
     """The rows of a `runs.csv`, with folders relative to the current folder.
 
     Raises:
-        InputError: the file is missing or is not such a table.
+        InputError: the file is missing, is not such a table, or names a run twice.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
-            for row in rows
-        ]
+            reader = csv.DictReader(file)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ValueError("a column is missing")
+            rows = [
+                RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
+                for row in reader
+            ]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -143,6 +162,15 @@ def read_runs(path: Path) -> list[RunRow]:
             where=path,
             fix="remove it and run the study again",
         ) from error
+    counts = Counter((row.arm, row.scale, row.seed) for row in rows)
+    for (arm, scale, seed), count in counts.items():
+        if count > 1:
+            raise InputError(
+                f"arm {arm}, scale {scale}, seed {seed} is in the table {count} times",
+                where=path,
+                fix="remove it and run the study again",
+            )
+    return rows
 
 
 def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
@@ -154,11 +182,11 @@ def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
 
 def validation_seed(study: Study) -> int:
     """The seed of the validation records: one for all scales, replicates and arms."""
-    return derive_seed(study.seeds.study, FIXED_REPLICATE, "heldout")
+    return derive_seed(study.seeds.study, FIXED_REPLICATE, VALIDATION_PURPOSE)
 
 
 def run_identity(study: Study, run: Run) -> str:
-    """What a run's artefacts say about where they come from, as JSON.
+    """What a run's artifacts say about where they come from, as JSON.
 
     Base and pool stand here by name: what they hold is identified by the hashes of the base and
     of the subset, so that a pool edit that leaves a subset as it was trains nothing again.
@@ -178,9 +206,15 @@ def run_identity(study: Study, run: Run) -> str:
 
 
 def pool_files(study: Study, pool: str) -> list[str]:
-    """Local files that a pool is read from."""
-    sources = study.pools[pool].sources
-    return [source.path for source in sources if isinstance(source, FileSource)]
+    """Local files that a pool is read from, those of a local data set included."""
+    found: list[str] = []
+    for source in study.pools[pool].sources:
+        if isinstance(source, FileSource):
+            found.append(source.path)
+        elif isinstance(source, HubSource) and source.is_local:
+            folder = Path(source.dataset).expanduser()
+            found += sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    return found
 
 
 def evalset_files(study: Study) -> list[str]:
@@ -189,9 +223,13 @@ def evalset_files(study: Study) -> list[str]:
 
 
 def base_files(study: Study, base: str) -> list[str]:
-    """Files of the local folder that a base model is linked from; none for other bases."""
+    """The files of a local base that say which model it is: config, tokenizer and weights.
+
+    Empty for a base that is built or downloaded: its section identifies it.
+    """
     section = study.bases[base]
     if not isinstance(section, PretrainedBase) or not section.is_local:
         return []
     folder = Path(section.model).expanduser()
-    return sorted(str(path) for path in folder.iterdir() if path.is_file())
+    found = {path for pattern in BASE_FILES for path in folder.glob(pattern)}
+    return sorted(str(path) for path in found if path.is_file())

@@ -1,31 +1,32 @@
-"""The whole config file of one study."""
+"""The whole config file of one study: arms, scales, seeds, and the sections of other modules."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from analysis.options import CurveOptions, FigureOptions
 from instruct_scaling.common.seeds import PURPOSES, Purpose
 from instruct_scaling.config.bases import Base
-from instruct_scaling.config.budget import Budget
-from instruct_scaling.config.evalset import EvalSet
-from instruct_scaling.config.generate import Generate
-from instruct_scaling.config.intermediate import IntermediateCheckpoints
+from instruct_scaling.config.evaluation import (
+    EvalSet,
+    Generate,
+    IntermediateCheckpoints,
+    Validation,
+)
 from instruct_scaling.config.judges import Judge
-from instruct_scaling.config.ladder import Ladder
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
-from instruct_scaling.config.strict import Name, Strict
-from instruct_scaling.config.tracking import Tracking
-from instruct_scaling.config.validation import Validation
+from instruct_scaling.config.section import Name, Strict, Unordered
 
 
 class Arm(Strict):
     """Everything that is compared at equal scale."""
 
-    base: str
+    base: str = Field(examples=["NAME"])
     """One of `bases`."""
-    pool: str
+    pool: str = Field(examples=["NAME"])
     """One of `pools`."""
     template: str = "Human: {prompt}\n\nAssistant: "
     """Text around a prompt, the same in training and in evaluation; `{prompt}` is the
@@ -35,9 +36,55 @@ class Arm(Strict):
     by_scale: ByScale | None = None
     """Learning rate and batch as functions of the scale; null holds them fixed over the ladder."""
 
+    def inactive(self) -> set[str]:
+        """Exponents of 0 hold everything fixed."""
+        law = self.by_scale
+        fixed = law is not None and law.learning_rate_exponent == law.batch_exponent == 0
+        return {"by_scale"} if fixed else set()
+
     def recipe_at(self, scale: int) -> Recipe:
         """The recipe of the runs at one scale."""
         return self.recipe if self.by_scale is None else self.by_scale.apply(self.recipe, scale)
+
+
+class Ladder(Strict):
+    """Either `start`, `factor` and `count`, or a list of `scales`."""
+
+    start: int | None = Field(None, gt=0, examples=[100])
+    """Records at the first scale."""
+    factor: float | None = Field(None, gt=1, examples=[2])
+    """Each scale is the one before times this."""
+    count: int | None = Field(None, gt=0, examples=[5])
+    """Number of scales."""
+    scales: list[int] | None = Field(None, min_length=1)
+    """Explicit record counts, increasing."""
+    base: bool = True
+    """Also evaluate the untuned base model, as scale 0."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Ladder:
+        geometric = [self.start, self.factor, self.count]
+        if self.scales is not None:
+            if any(value is not None for value in geometric):
+                raise ValueError("give either `scales` or `start`, `factor` and `count`, not both")
+            if any(scale <= 0 for scale in self.scales):
+                raise ValueError("scales must be above 0 (the base model is `base: true`)")
+        elif any(value is None for value in geometric):
+            raise ValueError("give `scales`, or all of `start`, `factor` and `count`")
+        values = self.values()
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"scale {repeated[0]} occurs twice")
+        if values != sorted(values):
+            raise ValueError("scales must increase")
+        return self
+
+    def values(self) -> list[int]:
+        """The record counts, without scale 0."""
+        if self.scales is not None:
+            return list(self.scales)
+        assert self.start is not None and self.factor is not None and self.count is not None
+        return [round(self.start * self.factor**step) for step in range(self.count)]
 
 
 class Seeds(Strict):
@@ -48,14 +95,45 @@ class Seeds(Strict):
     """The study seed."""
     replicates: list[int] = Field([1], min_length=1)
     """Labels of the replicates; adding one leaves the others as they are."""
-    vary: list[Purpose] = list(PURPOSES)
+    vary: Annotated[list[Purpose], Unordered] = sorted(PURPOSES)
     """Which of the five differ between replicates; the others are held at the first one's."""
+
+
+class Budget(Strict):
+    """Assumptions of the plan that `snakemake -n` prints."""
+
+    tokens_per_example: float = Field(250, gt=0)
+    """Mean tokens of a prompt with its answer."""
+    eval_items: int | None = Field(None, gt=0)
+    """Items of the eval set, where they cannot be counted yet."""
+    tokens_per_response: float = Field(200, gt=0)
+    """Mean tokens of a generated answer."""
+    tokens_per_judge_prompt: float = Field(700, gt=0)
+    """Mean tokens of a rubric with question, reference and answer."""
+    tokens_per_judgement: float = Field(100, gt=0)
+    """Mean tokens that an LLM judge writes."""
+    device_peak_tflops: float = Field(312, gt=0)
+    """Peak of the training device in the recipe's precision (312: A100 in bf16)."""
+    mfu: float = Field(0.4, gt=0, le=1)
+    """Share of that peak that training reaches (model FLOPs utilization)."""
+    dollars_per_device_hour: float | None = Field(None, ge=0)
+    """Price of a device; no money is shown without it."""
+
+
+class Tracking(Strict):
+    """Weights & Biases, beside the TensorBoard events that are always written. It is an extra of
+    the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); its key and host
+    come from its own environment variables."""
+
+    tool: Literal["wandb"]
+    project: str = Field("instruct-scaling", min_length=1)
+    """Project under which the runs appear."""
 
 
 class Study(Strict):
     """One study: one config file, one folder under `results/`."""
 
-    study: Name
+    study: Name = Field(examples=["NAME"])
     """Name of the study and of its folder under `results/`."""
     pools: dict[Name, Pool] = Field(min_length=1)
     """Instruction data, by name."""
@@ -70,13 +148,13 @@ class Study(Strict):
     validation: Validation = Validation()
     """Records that no run trains on, to measure the loss on."""
     intermediate_checkpoints: IntermediateCheckpoints = IntermediateCheckpoints()
-    """Points along the way of every run."""
+    """Models of every run before its last step."""
     evalset: EvalSet
-    """What every run is asked."""
+    """The questions that every run answers."""
     generate: Generate = Generate()
-    """How a model answers."""
+    """How a model generates its responses."""
     judges: dict[Name, Judge] = Field(min_length=1)
-    """Who scores the answers, by name."""
+    """What scores the responses, by name."""
     analysis: CurveOptions = CurveOptions()
     """Intervals, margins and fits."""
     figures: FigureOptions = FigureOptions()

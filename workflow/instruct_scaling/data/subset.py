@@ -60,22 +60,22 @@ def subset(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order.")],
     out: Annotated[Path, typer.Option(help="Subset to write, Parquet.")],
     validation: Annotated[
-        Path | None, typer.Option(help="Parquet with ids to leave out (stage validation).")
+        Path | None, typer.Option(help="Parquet with ids to leave out (stage validation_set).")
     ] = None,
 ) -> None:
     """Draw the records of one run from its pool."""
-    kept_out = set(read_subset(validation)[0]) if validation else set()
-    ids = [record_id for record_id in read_ids(records) if record_id not in kept_out]
+    reserved = set(read_subset(validation)[0]) if validation else set()
+    ids = [record_id for record_id in read_ids(records) if record_id not in reserved]
     if scale > len(ids):
-        raise _too_few(scale, len(ids), len(kept_out), records)
+        raise _too_few(scale, len(ids), len(reserved), records)
     write_subset(out, draw_subset(ids, scale, seed), seed)
 
 
-def _too_few(scale: int, left: int, kept_out: int, where: Path) -> InputError:
-    beside = f" beside the {kept_out} that are held out" if kept_out else ""
-    lower = "the ladder's largest scale" + (" or validation.records" if kept_out else "")
+def _too_few(scale: int, left: int, reserved: int, where: Path) -> InputError:
+    without = f" besides {reserved} validation records" if reserved else ""
+    lower = "the ladder's largest scale" + (" or validation.records" if reserved else "")
     return InputError(
-        f"scale {scale} is larger than the pool, which has {left} records{beside}",
+        f"scale {scale} is larger than the pool, which has {left} records{without}",
         where=where,
         fix=f"lower {lower}, add sources to the pool, or loosen its filters",
     )

@@ -1,4 +1,4 @@
-"""The validation stage: records of a pool that no run trains on, to measure the loss on.
+"""The validation_set stage: records of a pool that no run trains on, to measure the loss on.
 
 They are drawn once for a pool, so that all scales, replicates and arms on it are measured on the
 same records, and every subset leaves them out.
@@ -23,7 +23,7 @@ from instruct_scaling.data.subset import draw_subset
 UNLABELED = "unlabeled"
 """The group of the records without a category."""
 
-Labelled = tuple[str, str]  # id, category
+Labeled = tuple[str, str]  # id, category
 
 
 def shares(counts: Mapping[str, int], number: int) -> dict[str, int]:
@@ -41,12 +41,12 @@ def shares(counts: Mapping[str, int], number: int) -> dict[str, int]:
     """
     given, left = {}, number
     smallest_first = sorted(counts, key=lambda name: (counts[name], name))
-    for place, name in enumerate(smallest_first):
-        given[name] = min(counts[name] // 2, left // (len(counts) - place))
+    for done, name in enumerate(smallest_first):
+        given[name] = min(counts[name] // 2, left // (len(counts) - done))
         left -= given[name]
     if left:
         raise InputError(
-            f"{number} records cannot be held out of a pool of {sum(counts.values())}: no "
+            f"{number} validation records are too many for a pool of {sum(counts.values())}: no "
             f"category gives more than half of its records, {number - left} in all",
             where="validation.records",
             fix="lower validation.records (0 turns it off), or add sources to the pool",
@@ -56,13 +56,13 @@ def shares(counts: Mapping[str, int], number: int) -> dict[str, int]:
 
 def draw_validation_set(
     records: Sequence[tuple[str, str | None]], number: int, seed: int
-) -> list[Labelled]:
+) -> list[Labeled]:
     """Draw `number` records, of each category those that rank first under the seed.
 
     Args:
         records: id and category of every record of the pool, in any order.
         number: how many to draw.
-        seed: a seed of its own (`study.validation_seed`).
+        seed: a seed of its own (`config.runs.validation_seed`).
 
     Returns:
         Ids with their categories, by category, in rank order within each.
@@ -81,7 +81,7 @@ def draw_validation_set(
     ]
 
 
-def write_validation_set(path: str | Path, drawn: Sequence[Labelled], seed: int) -> None:
+def write_validation_set(path: str | Path, drawn: Sequence[Labeled], seed: int) -> None:
     """Write Parquet with the columns `id`, `category`; equal draws give equal bytes."""
     ids, categories = zip(*drawn, strict=True)
     facts = {"data_hash": data_hash(ids), "seed": str(seed), "records": str(len(ids))}
@@ -93,9 +93,9 @@ def write_validation_set(path: str | Path, drawn: Sequence[Labelled], seed: int)
 
 def validation_set(
     records: Annotated[Path, typer.Option(help="Folder of the pool's Parquet parts.")],
-    number: Annotated[int, typer.Option(min=1, help="Records to hold out.")],
+    number: Annotated[int, typer.Option(min=1, help="Validation records to draw.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")],
     out: Annotated[Path, typer.Option(help="Validation ids to write, Parquet.")],
 ) -> None:
-    """Hold records of a pool out of all its subsets."""
+    """Draw the records that every subset of a pool leaves out."""
     write_validation_set(out, draw_validation_set(read_labels(records), number, seed), seed)

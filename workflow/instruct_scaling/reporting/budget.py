@@ -1,34 +1,137 @@
-"""Stage budget: what a study will cost, before it runs, and which figures are only assumed.
+"""The plan of a study before it runs: jobs, device hours, money and disk space.
 
-Training FLOPs per token are 6 N for full tuning (2 N forward, 4 N backward; Kaplan et al. 2020,
-arXiv 2001.08361, section 2.1) and 4 N for LoRA (no gradient of the frozen weights); attention's
-own share is left out, which is small at these lengths. A response costs 2 N per token.
+Every line says how its figure is known: counted from the config, measured on what is already
+there, or assumed (section `budget` of the config).
+
+Training FLOPs per token are 6 N where nearly all weights are trained (2 N forward, 4 N backward;
+Kaplan et al. 2020, arXiv 2001.08361, section 2.1) and 4 N where most weights are frozen and get no
+gradient; a generated token costs 2 N. Attention's own share is left out, which is small at these
+lengths.
 """
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.files import read_json, read_jsonl
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.runs import Run, all_runs, tuned_runs
+from instruct_scaling.config.runs import Run, answering_runs, tuned_runs
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
+
+FLOPS_PER_PARAMETER = {"full": 6, "frozen_embedding": 6, "lora": 4, "embedding": 4}
+TRAINED_SHARE = {"full": 1.0, "frozen_embedding": 1.0, "lora": 0.01, "embedding": 0.3}
+"""Share of the weights that a checkpoint holds; rough where most are frozen."""
+STORED_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+OPTIMIZER_BYTES = 12  # fp32 master weight and two Adam moments
+CHECKPOINTS_KEPT = 2
+BYTES_PER_TOKEN = 4  # of stored text
+BYTES_PER_ROW = 300  # keys, ids and numbers of a JSON row
+WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the plan. `basis` says whether the figure is measured, assumed or counted."""
+    """One line of the plan. `basis` says whether the figure is counted, measured or assumed."""
 
     what: str
     amount: str
     basis: str
+
+
+def plan_text(study: Study, results: Path) -> str:
+    """The plan as an aligned table.
+
+    Args:
+        study: the config.
+        results: the study's results folder; it need not exist.
+    """
+    lines = plan_lines(study, results)
+    scales = ", ".join(f"{scale:,}" for scale in study.ladder.values())
+    base = " and the base" if study.ladder.base else ""
+    head = (
+        f"Plan of study {study.study!r}: scales {scales}{base}; "
+        f"{len(study.arms)} arm(s); {len(study.seeds.replicates)} seed(s)"
+    )
+    wide = max(len(line.what) for line in lines)
+    amount = max(len(line.amount) for line in lines)
+    rows = [
+        textwrap.fill(
+            f"  {line.what:<{wide}}  {line.amount:>{amount}}  ({line.basis})",
+            max(WIDTH, wide + amount + 40),
+            subsequent_indent=" " * (wide + amount + 7),
+            break_on_hyphens=False,
+        )
+        for line in lines
+    ]
+    return "\n".join([head, *rows])
+
+
+def plan_lines(study: Study, results: Path) -> list[Line]:
+    """The lines of a study's plan; see `plan_text`."""
+    items, items_basis = eval_items(study, results)
+    answering = len(answering_runs(study))
+    snapshots = len(tuned_runs(study)) * len(study.intermediate_checkpoints.fractions)
+    responses = None if items is None else items * (answering + snapshots)
+    stages = jobs(study)
+    lines = [
+        Line(
+            "jobs",
+            f"{sum(stages.values()):,}",
+            "counted: " + ", ".join(f"{stage} {n:,}" for stage, n in stages.items()),
+        ),
+        Line("runs to fine-tune", f"{len(tuned_runs(study)):,}", "counted"),
+        Line("models that answer the eval set", f"{answering:,}", "counted"),
+    ]
+    if snapshots:
+        lines.append(Line("intermediate checkpoints that answer it", f"{snapshots:,}", "counted"))
+    lines += _training_lines(study, results)
+    if responses is None:
+        lines.append(Line("eval items", "?", items_basis))
+    else:
+        lines.append(Line("eval items", f"{items:,}", items_basis))
+        lines.append(Line("responses", f"{responses:,}", items_basis))
+        lines.append(_generation_line(study, responses))
+        lines += _judge_lines(study, responses, items_basis)
+    return lines + _disk_lines(study, results, responses)
+
+
+def jobs(study: Study) -> dict[str, int]:
+    """Jobs of each stage if nothing is done yet, in the order of the pipeline."""
+    pools = {arm.pool for arm in study.arms.values()}
+    tuned, answering, judges = len(tuned_runs(study)), len(answering_runs(study)), len(study.judges)
+    percents = len(study.intermediate_checkpoints.fractions)
+    validated = int(study.validation.records > 0)
+    counted = {
+        "evalset": 1,
+        "pool": len(pools),
+        "validation_set": len(pools) * validated,
+        "subset": len(pools) * len(study.ladder.values()) * len(study.seeds.replicates),
+        "base": len({arm.base for arm in study.arms.values()}),
+        "finetune": tuned,
+        "generate": answering,
+        "judge": answering * judges,
+        "generate_intermediate": tuned * percents,
+        "judge_intermediate": tuned * percents * judges,
+        "runs": 1,
+        "scores": 1,
+        "intermediate_scores": int(percents > 0),
+        "validation_loss": validated,
+        "curves": 1,
+        "costs": 1,
+        "figures": 1,
+        "report": 1,
+    }
+    return {stage: number for stage, number in counted.items() if number}
 
 
 def base_parameters(base: TinyBase | PretrainedBase) -> float | None:
@@ -74,64 +177,54 @@ def eval_items(study: Study, results: Path) -> tuple[int | None, str]:
     if built.exists():
         return sum(1 for _ in read_jsonl(built)), "counted"
     if all(source.type == "synthetic" for source in study.evalset.sources):
-        categories = len(study.evalset.categories or range(12))
+        categories = len(study.evalset.categories or CATEGORIES)
         return sum(s.items_per_category for s in study.evalset.sources) * categories, "counted"
     if study.budget.eval_items is not None:
         return study.budget.eval_items, "assumed until stage evalset has run"
-    return None, "unknown until stage evalset has run; give `budget.eval_items`"
+    return None, "unknown until stage evalset has run; set budget.eval_items"
 
 
-def plan(study: Study, results: Path) -> list[Line]:
-    """The lines of a study's budget."""
-    tuned, runs = tuned_runs(study), all_runs(study)
-    lines = [
-        Line("runs to fine-tune", f"{len(tuned)}", "counted"),
-        Line("models that answer the eval set", f"{len(runs)}", "counted"),
-    ]
-    snapshots = len(tuned) * len(study.intermediate_checkpoints.fractions)
-    if snapshots:
-        lines.append(Line("snapshots along the runs that answer it too", f"{snapshots}", "counted"))
-    lines += _training_lines(study, tuned, results)
-    items, basis = eval_items(study, results)
-    if items is None:
-        return [*lines, Line("eval items", "?", basis)]
-    lines.append(Line("eval items", f"{items:,}", basis))
-    responses = items * (len(runs) + snapshots)
-    lines.append(Line("responses", f"{responses:,}", basis))
-    return lines + _judge_lines(study, responses, basis)
-
-
-def _training_lines(study: Study, tuned: list[Run], results: Path) -> list[Line]:
+def _training_lines(study: Study, results: Path) -> list[Line]:
     assumed = study.budget
     per_example = measured_tokens_per_example(results)
     basis = "measured on finished runs" if per_example else "assumed"
     per_example = per_example or assumed.tokens_per_example
     tokens = flops = 0.0
-    unknown = set()
-    for run in tuned:
+    for run in tuned_runs(study):
         arm = study.arms[run.arm]
         seen = tokens_seen(arm.recipe_at(run.scale), run.scale, per_example)
         tokens += seen
-        parameters = base_parameters(study.bases[arm.base])
-        if parameters is None:
-            unknown.add(arm.base)
-            continue
-        flops += (6 if arm.recipe.tuning.method == "full" else 4) * parameters * seen
+        parameters = base_parameters(study.bases[arm.base]) or 0.0
+        flops += FLOPS_PER_PARAMETER[arm.recipe.tuning.method] * parameters * seen
     lines = [
         Line("tokens per example", f"{per_example:,.0f}", basis),
         Line("tokens to train on", f"{tokens:,.0f}", basis),
     ]
+    unknown = _bases_of_unknown_size(study)
     if unknown:
-        names = ", ".join(sorted(unknown))
-        return [*lines, Line("training FLOPs", "?", f"give `parameters` of base {names}")]
-    hours = device_hours(flops, assumed.device_peak_tflops, assumed.mfu)
-    speed = f"assumed {assumed.device_peak_tflops:g} TFLOP/s peak at MFU {assumed.mfu:g}"
+        return [*lines, Line("training FLOPs", "?", f"set `parameters` of base {unknown}")]
     lines.append(Line("training FLOPs", f"{flops:.3g}", f"6 N or 4 N per token, tokens {basis}"))
-    lines.append(Line("device hours of training", f"{hours:,.1f}", speed))
+    speed = f"assumed {assumed.device_peak_tflops:g} TFLOP/s peak at MFU {assumed.mfu:g}"
+    hours = device_hours(flops, assumed.device_peak_tflops, assumed.mfu)
+    lines.append(Line("device hours of training", _hours(hours), f"{speed}; steps only"))
     if assumed.dollars_per_device_hour is not None:
         money = hours * assumed.dollars_per_device_hour
         lines.append(Line("dollars of training", f"{money:,.0f}", "from the two lines above"))
     return lines
+
+
+def _bases_of_unknown_size(study: Study) -> str:
+    used = {arm.base for arm in study.arms.values()}
+    return ", ".join(sorted(name for name in used if base_parameters(study.bases[name]) is None))
+
+
+def _generation_line(study: Study, responses: int) -> Line:
+    tokens = responses * _response_tokens(study)
+    return Line("tokens to generate", f"{tokens:,.0f}", "assumed length of a response")
+
+
+def _response_tokens(study: Study) -> float:
+    return min(study.budget.tokens_per_response, study.generate.max_new_tokens)
 
 
 def _judge_lines(study: Study, responses: int, basis: str) -> list[Line]:
@@ -155,24 +248,75 @@ def _judge_lines(study: Study, responses: int, basis: str) -> list[Line]:
     return lines
 
 
-def as_text(study: Study, lines: list[Line]) -> str:
-    """The plan as an aligned table."""
-    scales = ", ".join(f"{scale:,}" for scale in study.ladder.values())
-    base = " and the base" if study.ladder.base else ""
-    head = (
-        f"Plan of study {study.study!r}: scales {scales}{base}; "
-        f"{len(study.arms)} arm(s); {len(study.seeds.replicates)} seed(s)"
+def _disk_lines(study: Study, results: Path, responses: int | None) -> list[Line]:
+    """Space that the study fills: models and text for good, checkpoints while a run trains."""
+    lines = []
+    unknown = _bases_of_unknown_size(study)
+    if unknown:
+        lines.append(Line("disk: models", "?", f"set `parameters` of base {unknown}"))
+    else:
+        kept = 1 + len(study.intermediate_checkpoints.fractions)
+        models = kept * sum(_model_bytes(study, run) for run in tuned_runs(study))
+        basis = "counted: parameters x bytes of the precision x models kept"
+        lines.append(Line("disk: models", _size(models), basis))
+        training = max(_checkpoint_bytes(study, arm) for arm in study.arms)
+        basis = f"{CHECKPOINTS_KEPT} checkpoints of each run in training, removed at its end"
+        lines.append(Line("disk: checkpoints", _size(training), basis))
+    lines.append(Line("disk: pools", *_pool_size(study, results)))
+    if responses is not None:
+        repeats = sum(getattr(judge, "repeats", 1) for judge in study.judges.values())
+        text = _response_tokens(study) * BYTES_PER_TOKEN + BYTES_PER_ROW * (1 + repeats)
+        basis = "assumed length of a response"
+        lines.append(Line("disk: responses, judgements", _size(responses * text), basis))
+    return lines
+
+
+def _model_bytes(study: Study, run: Run) -> float:
+    arm = study.arms[run.arm]
+    return (base_parameters(study.bases[arm.base]) or 0.0) * STORED_BYTES[arm.recipe.precision]
+
+
+def _checkpoint_bytes(study: Study, name: str) -> float:
+    """Of all checkpoints that a run of an arm keeps while it trains."""
+    arm = study.arms[name]
+    trained = TRAINED_SHARE[arm.recipe.tuning.method] * (
+        base_parameters(study.bases[arm.base]) or 0.0
     )
-    wide = max(len(line.what) for line in lines)
-    amount = max(len(line.amount) for line in lines)
-    rows = [f"  {x.what:<{wide}}  {x.amount:>{amount}}  ({x.basis})" for x in lines]
-    return "\n".join([head, *rows])
+    return CHECKPOINTS_KEPT * trained * (STORED_BYTES[arm.recipe.precision] + OPTIMIZER_BYTES)
+
+
+def _pool_size(study: Study, results: Path) -> tuple[str, str]:
+    """Size of the pools as built, or at least that of the largest scale's records."""
+    pools = {arm.pool for arm in study.arms.values()}
+    folders = [results / "pools" / pool for pool in pools]
+    if all((folder / "audit.json").exists() for folder in folders):
+        return _size(sum(_folder_bytes(folders))), "measured"
+    records = max(study.ladder.values()) + study.validation.records
+    size = len(pools) * records * study.budget.tokens_per_example * BYTES_PER_TOKEN
+    return _size(size), "at least; assumed length of a record"
+
+
+def _folder_bytes(folders: Iterable[Path]) -> Iterable[int]:
+    for folder in folders:
+        yield from (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 1 else f"{hours:.2g}"
+
+
+def _size(count: float) -> str:
+    """Bytes as a text such as "1.2 GB"; decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB" if count < 1000 else f"{count:,.0f} TB"
 
 
 def budget(
     study_config: Annotated[str, typer.Option(help="The whole study as JSON.")],
     results: Annotated[Path, typer.Option(help="Results folder of the study.")],
 ) -> None:
-    """Print what a study will cost and which figures are only assumed."""
-    study = parse_section(Study, study_config, "--study-config")
-    print(as_text(study, plan(study, results)))
+    """Print what a study costs: jobs, device hours, money, disk, and which figures are assumed."""
+    print(plan_text(parse_section(Study, study_config, "--study-config"), results))

@@ -1,12 +1,14 @@
 """Stage costs: what one run of each arm and scale cost to tune, for score-against-cost figures.
 
-Reads every `train.json`; writes `tables/costs.csv`, one row per arm and scale (means over seeds):
-`arm, scale, seeds, cost, unit, tokens, training_flops, seconds`.
+Reads the table of runs and the `train.json` of every tuned run; writes `tables/costs.csv`, one row
+per arm and scale with means over seeds. `cost` is the whole run from start-up to export,
+`cost_training` its optimizer steps alone, both in `unit`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,99 +17,105 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json
+from instruct_scaling.config.runs import RunRow, read_runs
 
-COLUMNS = ("arm", "scale", "seeds", "cost", "unit", "tokens", "training_flops", "seconds")
+PHASES = (
+    "startup",
+    "tokenizing",
+    "training",
+    "validation",
+    "checkpoints",
+    "intermediate_checkpoints",
+    "export",
+)
+SECONDS = [f"seconds_{phase}" for phase in (*PHASES, "total")]
+FIGURES: dict[str, str] = {
+    "steps": "steps",
+    "examples": "examples_seen",
+    "tokens": "tokens.total",
+    "tokens_per_second": "tokens_per_second",
+    "mfu": "mfu",
+    "training_flops": "training_flops",
+    "last_loss": "loss.last",
+    "peak_bytes": "peak_memory_bytes.sum",
+    "trainable": "parameters.trainable",
+    "device": "execution.device",
+    "ranks": "execution.ranks",
+    "gpu_hours": "gpu_hours",
+    "cpu_core_hours": "cpu_core_hours",
+    "seconds_training": "seconds.training",
+    "seconds_total": "seconds.total",
+    "provenance": "provenance",
+}
+"""Column -> position of the figure in train.json."""
+COLUMNS = ("arm", "scale", "seeds", "cost", "cost_training", "unit", "tokens", "training_flops")
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
-    """The figures of one run's train.json that the page shows; None where the run has none."""
+def training_figures(rows: Iterable[RunRow]) -> pd.DataFrame:
+    """One row per tuned run: `arm`, `scale`, `seed`, and the columns of `FIGURES` and `SECONDS`.
 
-    arm: str
-    scale: int
-    steps: int
-    examples: int
-    tokens: int
-    seconds: float
-    tokens_per_second: float
-    gpu_hours: float | None
-    core_hours: float | None
-    mfu: float | None
-    flops: float
-    last_loss: float
-    peak_bytes: int
-    trainable: int
-    device: str
-    ranks: int
-
-
-def training_of(document: dict[str, Any], path: str) -> Training:
-    """The figures of one train.json.
+    A figure that a run does not have (GPU hours on a CPU, MFU without a known peak) is empty; a
+    phase that it did not pass through took 0 s.
 
     Raises:
-        InputError: one of them is missing.
+        InputError: a train.json is missing or lacks a figure.
     """
+    found = [
+        {"arm": row.arm, "scale": row.scale, "seed": row.seed, **_read_figures(row.folder)}
+        for row in rows
+        if row.scale > 0
+    ]
+    table = pd.DataFrame(found, columns=list(dict.fromkeys(["arm", "scale", *FIGURES, *SECONDS])))
+    return table.astype(dict.fromkeys(["mfu", "gpu_hours", "cpu_core_hours"], float))
+
+
+def _read_figures(folder: Path) -> dict[str, Any]:
+    path = folder / "train.json"
+    document = read_json(path)
+    found = {column: _figure(document, position, path) for column, position in FIGURES.items()}
+    phases = {f"seconds_{phase}": document["seconds"].get(phase, 0.0) for phase in PHASES}
+    return phases | found
+
+
+def _figure(document: Any, position: str, path: Path) -> Any:
     try:
-        identity = document["provenance"]["identity"]
-        return Training(
-            arm=identity["arm"],
-            scale=identity["scale"],
-            steps=document["steps"],
-            examples=document["examples_seen"],
-            tokens=document["tokens"]["total"],
-            seconds=document["seconds"]["training"],
-            tokens_per_second=document["tokens_per_second"],
-            gpu_hours=document["gpu_hours"],
-            core_hours=document["cpu_core_hours"],
-            mfu=document["mfu"],
-            flops=document["training_flops"],
-            last_loss=document["loss"]["last"],
-            peak_bytes=document["peak_memory_bytes"]["sum"],
-            trainable=document["parameters"]["trainable"],
-            device=document["execution"]["device"],
-            ranks=document["execution"]["ranks"],
-        )
+        return reduce(lambda value, key: value[key], position.split("."), document)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"not the train.json of a run: {error} is missing",
+            f"not the train.json of a run: `{position}` is missing",
             where=path,
             fix="train the run again with this version",
         ) from error
 
 
-def costs_table(runs: list[Training]) -> pd.DataFrame:
+def costs_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean cost of a run by arm and scale, in one unit for all rows, so that arms can be compared.
 
     The unit is GPU hours if every run was tuned on GPUs, CPU core hours if none was, and training
-    FLOPs where some were.
+    FLOPs where some were: then `cost` and `cost_training` are the same.
+
+    Args:
+        runs: as `training_figures` returns it.
     """
-    on_gpu = {run.gpu_hours is not None for run in runs}
-    if on_gpu == {True}:
-        unit, costs = "GPU hours per run", [run.gpu_hours for run in runs]
-    elif on_gpu == {False}:
-        unit, costs = "CPU core hours per run", [run.core_hours for run in runs]
+    on_gpu = runs["gpu_hours"].notna()
+    steps = runs["seconds_training"] / runs["seconds_total"]
+    if on_gpu.all():
+        unit, cost = "GPU hours per run", runs["gpu_hours"]
+    elif not on_gpu.any():
+        unit, cost = "CPU core hours per run", runs["cpu_core_hours"]
     else:
-        unit, costs = "training FLOPs per run", [run.flops for run in runs]
-    table = pd.DataFrame(
-        {
-            "arm": [run.arm for run in runs],
-            "scale": [run.scale for run in runs],
-            "cost": costs,
-            "tokens": [run.tokens for run in runs],
-            "training_flops": [run.flops for run in runs],
-            "seconds": [run.seconds for run in runs],
-        }
-    )
+        unit, cost, steps = "training FLOPs per run", runs["training_flops"], 1.0
+    table = runs.assign(cost=cost, cost_training=cost * steps)
     grouped = table.groupby(["arm", "scale"], sort=True)
-    means = grouped.mean().assign(seeds=grouped.size(), unit=unit).reset_index()
-    return means[list(COLUMNS)]
+    means = grouped[["cost", "cost_training", "tokens", "training_flops", *SECONDS]].mean()
+    return means.assign(seeds=grouped.size(), unit=unit).reset_index()[[*COLUMNS, *SECONDS]]
 
 
 def costs(
-    train: Annotated[list[Path], typer.Argument(help="train.json of every run.")],
+    runs: Annotated[Path, typer.Option(help="The table of runs (runs.csv).")],
     out: Annotated[Path, typer.Option(help="Table to write (costs.csv).")],
 ) -> None:
     """Put what every run cost into one table."""
-    table = costs_table([training_of(read_json(path), str(path)) for path in train])
+    table = costs_table(training_figures(read_runs(runs)))
     with atomic_path(out) as temporary:
         table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

@@ -1,4 +1,9 @@
-"""Starting the ranks of a run on this machine, and ending them together."""
+"""Starting the ranks of a run, and ending them together.
+
+`local` starts them on this machine, `srun` over the nodes of a SLURM job. Other launchers
+(torchrun, deepspeed, mpirun) start the command themselves with `--launcher none`, which takes rank
+and address from the environment.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +17,27 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
 
-Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
+Launcher = Literal["local", "srun", "none"]
 
 PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
 PORTS = range(20_000, 32_000)
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
-PROGRAM = ("instruct_scaling", "finetune")
+PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
 
 def default_ranks() -> int:
     """One rank for each GPU; without GPUs two, on a single core one."""
-    import torch
+    if any(Path(device).exists() for device in GPU_DEVICES):  # torch takes seconds to import
+        import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
     return min(2, os.cpu_count() or 1)
 
 
@@ -38,14 +46,14 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
     Raises:
         InputError: the launcher is not installed.
-        SystemExit: a rank failed or was asked to stop; it has already said so.
+        SystemExit: a rank failed or was stopped; it has reported why.
     """
-    program = ["-m", *PROGRAM, *arguments, "--launcher", "none"]
+    command = [*PROGRAM, *arguments, "--launcher", "none"]
     if launcher == "local":
-        commands = [([sys.executable, *program], env) for env in rank_environments(ranks)]
+        commands = [(command, environment) for environment in rank_environments(ranks)]
     else:
-        meeting = slurm_environment() if launcher == "srun" else {}
-        commands = [(external_command(launcher, program, ranks), {**os.environ, **meeting})]
+        srun = ["srun", "--ntasks", str(ranks), *command]
+        commands = [(srun, {**os.environ, **slurm_environment()})]
     with _forwarded_signals() as processes:
         for command, environment in commands:
             try:
@@ -59,18 +67,17 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
         sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
-def external_command(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
-    """The command line of another launcher that starts `ranks` processes of `program`.
-
-    torchrun and deepspeed would all meet at one port, and so two runs could not share a machine.
-    """
-    port = str(free_port())
-    if launcher == "torchrun":
-        return ["torchrun", "--nproc-per-node", str(ranks), "--master-port", port, *program]
-    if launcher == "deepspeed":
-        options = ("--num_gpus", str(ranks), "--master_port", port, "--no_local_rank")
-        return ["deepspeed", *options, "--module", *program[1:]]
-    return ["srun", "--ntasks", str(ranks), sys.executable, *program]
+def without_launcher(arguments: Sequence[str]) -> list[str]:
+    """The arguments for the ranks, which start no others."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--launcher":
+            skip = True
+        elif not argument.startswith("--launcher="):
+            kept.append(argument)
+    return kept
 
 
 def slurm_environment() -> dict[str, str]:
@@ -125,20 +132,23 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise InputError("no port is free for the ranks to meet", fix="end what listens on so many")
+    raise InputError(
+        "no port is free for the ranks to meet",
+        fix="end the programs that listen on 20000 to 31999",
+    )
 
 
 @contextmanager
 def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
     """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
     processes: list[subprocess.Popen] = []
-    asked = False
+    again = False
 
     def forward(signum: int, frame: Any) -> None:
-        nonlocal asked
+        nonlocal again
         for process in processes:
-            process.kill() if asked else process.send_signal(signal.SIGTERM)
-        asked = True
+            process.kill() if again else process.send_signal(signal.SIGTERM)
+        again = True
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -159,7 +169,7 @@ def wait_for_all(processes: list[subprocess.Popen]) -> int:
         failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
         if failed and deadline is None:
             first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
-        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has said what is wrong
+        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has reported what is wrong
             deadline = 0.0
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:

@@ -1,4 +1,4 @@
-"""What was read, left out and kept on the way to the eval set."""
+"""How many entries of each source were read, left out and kept."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SourceCounts:
 
     @property
     def read(self) -> int:
-        """All entries, broken ones too."""
-        return len(self.source.items) + self.source.broken.count
+        """All entries, invalid ones too."""
+        return len(self.source.items) + self.source.invalid.count
 
     @property
     def kept(self) -> int:
@@ -35,7 +35,7 @@ def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
     """The audit as a JSON value.
 
     `steps` has the form of a pool's audit: a list of `{name, removed, kept, reasons: {reason:
-    {count, examples}}}`, where `read` removes broken entries, with their line and what is wrong.
+    {count, examples}}}`, where `read` removes invalid entries, with their line and what is wrong.
     `renamed_categories` lists the names in the files that are not the standard ones.
     """
     return {
@@ -48,7 +48,7 @@ def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
                 "source": count.source.name,
                 "sha256": count.source.sha256,
                 "read": count.read,
-                "broken": count.source.broken.count,
+                "invalid": count.source.invalid.count,
                 "other_categories": count.other_categories.total(),
                 "duplicates": count.duplicates,
                 "over_limit": count.over_limit,
@@ -72,20 +72,20 @@ def _steps(counts: list[SourceCounts]) -> list[dict[str, Any]]:
         "limit_per_category": {"over_limit": sum(count.over_limit for count in counts)},
     }
     left = sum(len(count.source.items) for count in counts)
-    broken = {
-        "count": sum(count.source.broken.count for count in counts),
+    invalid = {
+        "count": sum(count.source.invalid.count for count in counts),
         "examples": [
             {
                 "source": count.source.name,
-                count.source.broken.unit: entry.number,
+                count.source.invalid.unit: entry.number,
                 "reason": entry.reason,
             }
             for count in counts
-            for entry in count.source.broken.examples
+            for entry in count.source.invalid.examples
         ],
     }
     steps: list[dict[str, Any]] = [
-        {"name": "read", "removed": broken["count"], "kept": left, "reasons": {"broken": broken}}
+        {"name": "read", "removed": invalid["count"], "kept": left, "reasons": {"invalid": invalid}}
     ]
     for name, reasons in removed_by.items():
         removed = sum(reasons.values())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pooch
 from pydantic import ValidationError
+from requests.exceptions import RequestException
 
-from instruct_scaling.common.categories import CATEGORIES
-from instruct_scaling.common.category_names import CategoryNames
-from instruct_scaling.common.download import downloaded
+from instruct_scaling.common.categories import CATEGORIES, CategoryNames
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Constraints, EvalItem
+from instruct_scaling.common.records import Constraints, EvalItem, first_problem
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.evalset import EvalFile, EvalUrl, SyntheticEval
+from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
 
 
@@ -25,7 +27,7 @@ class SourceItems:
     name: str
     sha256: str | None
     items: list[EvalItem]
-    broken: InvalidRows
+    invalid: InvalidRows
     categories: CategoryNames
 
 
@@ -40,29 +42,65 @@ def read_source(
             writes items for these alone.
 
     Raises:
-        InputError: it is missing or has other content than its hash says, or an entry is broken
+        InputError: it is missing or has other content than its hash says, or an entry is invalid
             and the config does not say to skip it.
     """
     if isinstance(source, SyntheticEval):
         return _generated(source, declared)
     if isinstance(source, EvalUrl):
-        with downloaded(source.url, source.sha256) as path:
-            return _from_file(RowFile(path, source.url), source, declared)
+        path = download(source.url, source.sha256)
+        return _from_file(RowFile(path, source.url), source, declared)
     return _from_file(RowFile(source.path), source, declared)
 
 
+def download(url: str, sha256: str) -> Path:
+    """The file at an address, from the cache if it is there.
+
+    The cache is the folder in INSTRUCT_SCALING_CACHE, else the system's cache folder.
+
+    Args:
+        url: http or https.
+        sha256: SHA-256 of the content, in hex.
+
+    Raises:
+        InputError: it cannot be fetched after three attempts, or its content is another one.
+    """
+    files = pooch.create(
+        path=pooch.os_cache("instruct-scaling"),
+        env="INSTRUCT_SCALING_CACHE",
+        base_url="",
+        registry={sha256: f"sha256:{sha256}"},
+        urls={sha256: url},
+        retry_if_failed=2,
+    )
+    try:
+        return Path(files.fetch(sha256, downloader=pooch.HTTPDownloader(timeout=60)))
+    except RequestException as error:
+        raise InputError(
+            f"cannot be fetched: {error}",
+            where=url,
+            fix="check the network, or fetch it by hand and use a source of type `file`",
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"its content has changed: {error}",
+            where=url,
+            fix="use an address that names a commit, or update `sha256` if the change is meant",
+        ) from error
+
+
 def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
-    name = f"embedded, seed {source.seed}"
+    name = f"generator, seed {source.seed}"
     standard = tuple(name for name in CATEGORIES if not declared or name in declared)
     items: Iterable[EvalItem] = ()
     if standard:
         items = generate_items(source.items_per_category, source.seed, categories=standard)
-    broken = InvalidRows(name, "row", "stop")
-    return SourceItems(name, None, list(items), broken, CategoryNames({}, declared))
+    invalid = InvalidRows(name, "row", "stop")
+    return SourceItems(name, None, list(items), invalid, CategoryNames({}, declared))
 
 
-def _from_file(file: RowFile, source: EvalFile | EvalUrl, declared: tuple[str, ...]) -> SourceItems:
-    broken = InvalidRows(file.name, file.unit, source.on_error)
+def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> SourceItems:
+    invalid = InvalidRows(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
     categories = CategoryNames(source.category_names, declared)
     items = []
@@ -73,16 +111,16 @@ def _from_file(file: RowFile, source: EvalFile | EvalUrl, declared: tuple[str, .
                 continue
             except ValueError as error:
                 row = InvalidRow(row.number, str(error))
-        broken.add(row)
+        invalid.add(row)
     fields.check_all_found(file.name)
-    return SourceItems(file.name, sha256_file(file.path), items, broken, categories)
+    return SourceItems(file.name, sha256_file(file.path), items, invalid, categories)
 
 
 def _item(
     row: dict[str, Any],
     fields: FieldReader,
     categories: CategoryNames,
-    source: EvalFile | EvalUrl,
+    source: RowEval,
 ) -> EvalItem:
     category = fields.text(row, "category") or source.category
     if category is None:
@@ -104,6 +142,4 @@ def _checks(value: Any) -> dict[str, Any] | None:
     try:
         return Constraints.model_validate(value).model_dump(exclude_none=True) or None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ValueError(f"`checks`{f' ({key})' if key else ''}: {first['msg']}") from None
+        raise ValueError(f"`checks`: {first_problem(error)}") from None

@@ -7,19 +7,18 @@ from collections.abc import Iterable, Iterator
 
 from instruct_scaling.common.records import EvalItem, Record
 from instruct_scaling.config.pools import Decontaminate
-from instruct_scaling.data.pool.normalize import normalize
-from instruct_scaling.data.pool.steps import Removal
+from instruct_scaling.data.pool.steps import Removal, comparison_key
 
 
 class DecontaminateStep:
     """Removes records that repeat an eval prompt or, with `ngram`, share a long run with one.
 
     Compared are a record's instruction with its input against an item's prompt with its input,
-    both folded (no white space, no case, NFKC). Outputs are not compared: short ones ("yes")
-    coincide by nature. `same_prompt`: the folded texts are equal, whatever their length.
-    `shared_run`: `ngram_chars` consecutive folded characters occur in both, and in fewer than
-    `phrase_items` items, for a run that many items have is phrasing ("Translate the following
-    sentence into English:") and gives none of them away.
+    both as `comparison_key`. Outputs are not compared: short ones ("yes") coincide by nature.
+    `same_prompt`: the keys are equal, whatever their length. `shared_run`: `ngram_chars`
+    consecutive characters of the key occur in both, and in fewer than `phrase_items` items, for a
+    run that many items have is phrasing ("Translate the following sentence into English:") and
+    gives none of them away.
 
     Args:
         config: method, length of the run, when a run is phrasing.
@@ -29,18 +28,18 @@ class DecontaminateStep:
     name = "decontaminate"
 
     def __init__(self, config: Decontaminate, items: Iterable[EvalItem]) -> None:
-        folded = {item.id: normalize(item.full_prompt) for item in items}
+        keys = {item.id: comparison_key(item.full_prompt) for item in items}
         self._prompts: dict[str, str] = {}
-        for item_id, text in folded.items():
+        for item_id, text in keys.items():
             self._prompts.setdefault(text, item_id)
         self._runs: RunIndex | None = None
         self.reasons: tuple[str, ...] = ("same_prompt",)
         if config.method == "ngram":
-            self._runs = RunIndex(folded, config.ngram_chars, config.phrase_items)
+            self._runs = RunIndex(keys, config.ngram_chars, config.phrase_items)
             self.reasons = ("same_prompt", "shared_run")
 
     def __call__(self, record: Record) -> Removal | None:
-        text = normalize(record.prompt)
+        text = comparison_key(record.prompt)
         item = self._prompts.get(text)
         if item is not None:
             return Removal("same_prompt", item)
@@ -60,7 +59,7 @@ class RunIndex:
     where a block is found is every window looked up, so the result is exact.
 
     Args:
-        texts: id -> folded text.
+        texts: id -> text.
         n: length of the run in characters.
         phrase_items: a window that this many texts have is left out.
     """

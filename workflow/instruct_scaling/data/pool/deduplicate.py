@@ -9,8 +9,7 @@ from datasketch import MinHash, MinHashLSH
 
 from instruct_scaling.common.records import Record
 from instruct_scaling.config.pools import Deduplicate
-from instruct_scaling.data.pool.normalize import normalize
-from instruct_scaling.data.pool.steps import Removal
+from instruct_scaling.data.pool.steps import Removal, comparison_key
 
 MULTIPLIER = np.uint32(0x01000193)  # odd, so that a position's weight is never lost mod 2^32
 
@@ -19,9 +18,9 @@ class DeduplicateStep:
     """Keeps the first of equal records, and of near copies where the config asks for it.
 
     `identical` (instruction, input and output are the same, so the id is too) is removed by
-    every method: an id stands once in a pool. `same_prompt` compares instruction and input after
-    folding. `near_copy` compares the sets of character n-grams of folded instruction and input
-    by MinHash: candidates from locality-sensitive hashing whose estimated Jaccard similarity is
+    every method: an id stands once in a pool. `same_prompt` compares instruction and input by
+    their `comparison_key`. `near_copy` compares the sets of its character n-grams by MinHash:
+    candidates from locality-sensitive hashing whose estimated Jaccard similarity is
     at least the threshold (Broder 1997; `datasketch`).
 
     Memory: about 120 bytes a kept record; with `minhash` about 5 kB.
@@ -42,7 +41,7 @@ class DeduplicateStep:
     def __call__(self, record: Record) -> Removal | None:
         if self._method == "none":
             return self._first_time(bytes.fromhex(record.id), "identical")
-        text = normalize(record.prompt)
+        text = comparison_key(record.prompt)
         removal = self._first_time(_digest(text), "same_prompt")
         if removal or self._near is None:
             return removal
@@ -57,7 +56,7 @@ class DeduplicateStep:
 
 
 class NearCopies:
-    """An index of texts that finds an earlier one much like a new one."""
+    """An index of texts that finds an earlier one whose n-grams are much the same."""
 
     def __init__(self, config: Deduplicate) -> None:
         self._threshold = config.threshold
@@ -68,14 +67,14 @@ class NearCopies:
         )
         self._signatures: dict[str, np.ndarray] = {}
 
-    def find_or_add(self, record_id: str, folded: str) -> str | None:
+    def find_or_add(self, record_id: str, text: str) -> str | None:
         """Id of an earlier text at or above the threshold; if there is none, add this one.
 
         Of several the most similar, then the smallest id, so that the result depends on the
         texts and their order alone.
         """
         sketch = self._blank.copy()
-        sketch.update_batch(ngram_hashes(folded, self._ngram_chars))
+        sketch.update_batch(ngram_hashes(text, self._ngram_chars))
         candidates = [(self._similarity(key, sketch), key) for key in self._index.query(sketch)]
         near = [(-share, key) for share, key in candidates if share >= self._threshold]
         if near:

@@ -18,9 +18,8 @@ MAX_EXAMPLES = 5
 EXCERPT_CHARS = 80
 QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1}
 
-# Marks by which formats of other models part or end their texts; a tokenizer may read them as its
-# own special tokens.
-FOREIGN_MARKS = re.compile(r"<\|\w+\|>|</?s>|\[/?INST\]|<</?SYS>>|<pad>|<unk>")
+# Special tokens of other models' formats, as text; a tokenizer may read them as its own.
+SPECIAL_TOKENS = re.compile(r"<\|\w+\|>|</?s>|\[/?INST\]|<</?SYS>>|<pad>|<unk>")
 
 
 class Funnel:
@@ -35,7 +34,7 @@ class Funnel:
         self._examples: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._categories: Counter[str | None] = Counter()
         self._languages: Counter[str | None] = Counter()
-        self._marks: Counter[str] = Counter()
+        self._special_tokens: Counter[str] = Counter()
         self._prompt_chars = array("I")
         self._output_chars = array("I")
 
@@ -53,7 +52,7 @@ class Funnel:
             example = {
                 "id": record.id,
                 "source": self._sources[source].name,
-                self._sources[source].broken.unit: number,
+                self._sources[source].invalid.unit: number,
                 "instruction": record.instruction[:EXCERPT_CHARS],
             }
             if removal.because_of is not None:
@@ -65,7 +64,7 @@ class Funnel:
         self._kept[source] += 1
         self._categories[record.category] += 1
         self._languages[record.language] += 1
-        self._marks.update(set(FOREIGN_MARKS.findall(record.output)))
+        self._special_tokens.update(set(SPECIAL_TOKENS.findall(record.output)))
         self._prompt_chars.append(len(record.instruction) + len(record.input))
         self._output_chars.append(len(record.output))
 
@@ -83,10 +82,11 @@ class Funnel:
         """The audit's counts.
 
         `steps` is a list of `{name, removed, kept, reasons: {reason: {count, examples}}}` in
-        the order in which records meet them, the first being `read`, which removes broken
-        entries; `kept` is what is left after the step. `special_tokens` counts the kept records
-        whose output holds a mark of another model's format. `characters` holds quantiles of the
-        lengths of kept records.
+        the order in which records meet them, the first being `read`, which removes invalid
+        entries; `kept` is what is left after the step. `unpinned` of a source names its revision
+        and the commit behind it, where the config names no commit. `special_tokens` counts the
+        kept records whose output holds a special token of another model's format. `characters`
+        holds quantiles of the lengths of kept records.
         """
         return {
             "read": self._n_read(),
@@ -99,9 +99,10 @@ class Funnel:
                     "source": source.name,
                     "location": source.location,
                     "sha256": source.sha256,
-                    "read": usable + source.broken.count,
-                    "broken": source.broken.count,
-                    "endings_cut": source.endings_cut,
+                    **({"unpinned": source.unpinned} if source.unpinned else {}),
+                    "read": usable + source.invalid.count,
+                    "invalid": source.invalid.count,
+                    "suffixes_stripped": source.suffixes_stripped,
                     "kept": kept,
                 }
                 for source, usable, kept in zip(
@@ -111,7 +112,7 @@ class Funnel:
             "renamed_categories": [
                 row for source in self._sources for row in source.renamed_categories
             ],
-            "special_tokens": dict(self._marks.most_common()),
+            "special_tokens": dict(self._special_tokens.most_common()),
             "characters": {
                 "instruction_and_input": _quantiles(self._prompt_chars),
                 "output": _quantiles(self._output_chars),
@@ -119,24 +120,24 @@ class Funnel:
         }
 
     def _n_read(self) -> int:
-        return sum(self._usable) + sum(source.broken.count for source in self._sources)
+        return sum(self._usable) + sum(source.invalid.count for source in self._sources)
 
     def _step_counts(self) -> list[dict[str, Any]]:
         left = sum(self._usable)
-        broken = {
+        invalid = {
             "count": self._n_read() - left,
             "examples": [
-                {"source": source.name, source.broken.unit: entry.number, "reason": entry.reason}
+                {"source": source.name, source.invalid.unit: entry.number, "reason": entry.reason}
                 for source in self._sources
-                for entry in source.broken.examples
+                for entry in source.invalid.examples
             ],
         }
         rows: list[dict[str, Any]] = [
             {
                 "name": "read",
-                "removed": broken["count"],
+                "removed": invalid["count"],
                 "kept": left,
-                "reasons": {"broken": broken},
+                "reasons": {"invalid": invalid},
             }
         ]
         for step in self._steps:

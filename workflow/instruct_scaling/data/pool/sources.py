@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
-from instruct_scaling.common.rows import InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
-from instruct_scaling.data.pool.parse import RecordParser
+from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
+from instruct_scaling.config.pools import FileSource, HubSource, RowSource, SyntheticSource
 from instruct_scaling.data.synthetic import generate_records
+
+log = logging.getLogger(__name__)
 
 NumberedRecords = Iterator[tuple[int, Record]]
 
@@ -23,21 +25,23 @@ NumberedRecords = Iterator[tuple[int, Record]]
 class RecordSource:
     """One source of a pool, opened, to be read once.
 
-    `records` yields (number of the line or row, record), notes broken entries in `broken`, and
-    raises InputError at the first of them unless the config says to skip them.
+    `records` yields (number of the line or row, record), counts invalid entries in `invalid`, and
+    raises InputError at the first of them unless the config says to skip them. `unpinned` says
+    what the data was read by, where that may change.
     """
 
     name: str
     location: str
     sha256: str | None
-    broken: InvalidRows
+    invalid: InvalidRows
     records: NumberedRecords
     parser: RecordParser | None = None
+    unpinned: str | None = None
 
     @property
-    def endings_cut(self) -> int:
-        """Texts that lost one of the config's endings."""
-        return self.parser.endings_cut if self.parser else 0
+    def suffixes_stripped(self) -> int:
+        """Texts that lost one of `strip_suffixes`."""
+        return self.parser.suffixes_stripped if self.parser else 0
 
     @property
     def renamed_categories(self) -> list[dict[str, Any]]:
@@ -63,21 +67,37 @@ def open_source(
     """
     if isinstance(config, SyntheticSource):
         location = f"generator, seed {config.seed}"
-        broken = InvalidRows(location, "row", "stop")
-        return RecordSource("synthetic", location, None, broken, _generated(config, wanted))
+        invalid = InvalidRows(location, "row", "stop")
+        return RecordSource("synthetic", location, None, invalid, _generated(config, wanted))
     if isinstance(config, FileSource):
         file = RowFile(config.path)
         parser = RecordParser(config, known, Path(config.path).name)
-        broken = InvalidRows(config.path, file.unit, config.on_error)
-        records = _parsed(file, parser, broken, config.limit)
-        return RecordSource(
-            parser.name, config.path, sha256_file(config.path), broken, records, parser
-        )
-    location = f"{config.dataset}@{config.revision}, split {config.split}"
+        invalid = InvalidRows(config.path, file.unit, config.on_error)
+        records = _parsed(file, parser, invalid, config.limit)
+        sha256 = sha256_file(config.path)
+        return RecordSource(parser.name, config.path, sha256, invalid, records, parser)
+    return _open_hub(config, known)
+
+
+def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
+    sha256 = unpinned = None
+    if config.is_local:
+        name, revision = str(Path(config.dataset).expanduser()), None
+        location = f"{config.dataset}, split {config.split}"
+        sha256 = sha256_file(name)
+    else:
+        name, revision = config.dataset, config.revision
+        location = f"{name}@{revision}, split {config.split}"
+        if not config.is_pinned:
+            commit = _commit_of(config)
+            unpinned = f"revision {revision}, commit {commit or 'unknown'}"
+            log.warning("%s: the revision is not a commit (%s)", name, unpinned)
+            revision = commit or revision
     parser = RecordParser(config, known, config.dataset)
-    broken = InvalidRows(location, "row", config.on_error)
-    records = _parsed(_hub_rows(config), parser, broken, config.limit)
-    return RecordSource(parser.name, location, None, broken, records, parser)
+    invalid = InvalidRows(location, "row", config.on_error)
+    rows = _hub_rows(name, revision, config.split)
+    records = _parsed(rows, parser, invalid, config.limit)
+    return RecordSource(parser.name, location, sha256, invalid, records, parser, unpinned)
 
 
 def _generated(config: SyntheticSource, wanted: Sequence[str] | None) -> NumberedRecords:
@@ -89,7 +109,7 @@ def _generated(config: SyntheticSource, wanted: Sequence[str] | None) -> Numbere
 
 
 def _parsed(
-    rows: Iterable[Row | InvalidRow], parser: RecordParser, broken: InvalidRows, limit: int | None
+    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows, limit: int | None
 ) -> NumberedRecords:
     usable = 0
     for row in rows:
@@ -104,21 +124,81 @@ def _parsed(
                 usable += 1
                 yield row.number, record
                 continue
-        broken.add(row)
-    parser.fields.check_all_found(broken.where)
+        invalid.add(row)
+    parser.fields.check_all_found(invalid.where)
 
 
-def _hub_rows(config: HubSource) -> Iterator[Row]:
+def _hub_rows(name: str, revision: str | None, split: str) -> Iterator[Row]:
     # Imported here: it takes seconds, and most studies read no hub.
     from datasets import load_dataset
 
     try:
-        table = load_dataset(config.dataset, split=config.split, revision=config.revision)
+        table = load_dataset(name, split=split, revision=revision)
     except Exception as error:  # `datasets` lets the errors of four libraries through
         raise InputError(
             f"cannot load this data set: {str(error) or type(error).__name__}",
-            where=f"{config.dataset}@{config.revision}",
+            where=f"{name}@{revision}" if revision else name,
             fix="check name, revision and split, the network, and whether HF_HUB_OFFLINE is set",
         ) from error
     for number, value in enumerate(table, 1):
         yield Row(number, value)
+
+
+def _commit_of(config: HubSource) -> str | None:
+    """The commit that the revision stands for now, None where the hub does not answer."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(config.dataset, revision=config.revision, timeout=30).sha
+    except Exception:  # offline, or a hub of another kind: loading says what is wrong, if anything
+        return None
+
+
+class RecordParser:
+    """Makes a record of a row as the source's config says.
+
+    `categories` counts the categories that were renamed, `fields` has the keys that were found,
+    and `suffixes_stripped` counts the texts that lost one of `strip_suffixes`.
+
+    Args:
+        config: the source's section.
+        known: categories that may occur besides the standard ones.
+        name: what the records give as their source.
+    """
+
+    def __init__(self, config: RowSource, known: tuple[str, ...], name: str) -> None:
+        self._config = config
+        self.name = name
+        self.fields = FieldReader(config.fields)
+        self.categories = CategoryNames(config.category_names, known)
+        self.suffixes_stripped = 0
+
+    def record(self, row: dict[str, Any]) -> Record:
+        """The record of one row.
+
+        Raises:
+            ValueError: instruction or output is missing or empty, a field is not text, or the
+                category is unknown.
+        """
+        category = self.fields.text(row, "category") or self._config.category
+        return Record.make(
+            self._required(row, "instruction"),
+            self._required(row, "output"),
+            input=self._strip_suffix(self.fields.text(row, "input") or ""),
+            category=self.categories.standard(category) if category else None,
+            language=self.fields.text(row, "language") or self._config.language,
+            source=self.name,
+        )
+
+    def _required(self, row: dict[str, Any], name: str) -> str:
+        text = self._strip_suffix(self.fields.required(row, name))
+        if not text.strip():
+            raise ValueError(f"entry without {name}: it holds nothing but one of `strip_suffixes`")
+        return text
+
+    def _strip_suffix(self, text: str) -> str:
+        for suffix in self._config.strip_suffixes:
+            if text.rstrip().endswith(suffix):
+                self.suffixes_stripped += 1
+                return text.rstrip().removesuffix(suffix)
+        return text

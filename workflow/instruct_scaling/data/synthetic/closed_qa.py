@@ -62,31 +62,31 @@ def three_places(rng: Random, language: Language) -> Draft:
 
 
 def owners(rng: Random, language: Language) -> Draft:
-    """Whose thing has which colour."""
+    """Whose thing has which color."""
     names = rng.sample(words.PEOPLE[language], 2)
-    colours = rng.sample(words.COLOURS, 2)
+    colors = rng.sample(words.COLORS, 2)
     thing = rng.choice(words.THINGS)
     said = [
         {
-            "en": f"{name} has a {colour.en} {thing.en}.",
-            "zh": f"{name}有{colour.zh}色的{thing.zh}。",
+            "en": f"{name} has a {color.en} {thing.en}.",
+            "zh": f"{name}有{color.zh}色的{thing.zh}。",
         }[language]
-        for name, colour in zip(names, colours, strict=True)
+        for name, color in zip(names, colors, strict=True)
     ]
     passage = (" " if language == "en" else "").join(said)
     chosen = rng.randrange(2)
-    name, colour = names[chosen], colours[chosen]
+    name, color = names[chosen], colors[chosen]
     if rng.random() < 0.5:
-        ask = {"en": f"Whose {thing.en} is {colour.en}?", "zh": f"谁的{thing.zh}是{colour.zh}色？"}
+        ask = {"en": f"Whose {thing.en} is {color.en}?", "zh": f"谁的{thing.zh}是{color.zh}色？"}
         answer = name
     else:
         ask = {
             "en": f"What colour is the {thing.en} of {name}?",
             "zh": f"{name}的{thing.zh}什么颜色？",
         }
-        answer = {"en": colour.en, "zh": f"{colour.zh}色"}[language]
+        answer = {"en": color.en, "zh": f"{color.zh}色"}[language]
     keys = tuple(
-        ("owns", name, colour.en, thing.en) for name, colour in zip(names, colours, strict=True)
+        ("owns", name, color.en, thing.en) for name, color in zip(names, colors, strict=True)
     )
     return Draft(ask[language], answer, keys, passage, _CHECKS)
 

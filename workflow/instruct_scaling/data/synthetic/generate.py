@@ -1,4 +1,4 @@
-"""The engine: categories and languages in turn, wordings in turn, each question once."""
+"""Records and eval items: categories and languages in turn, wordings in turn, no question twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from instruct_scaling.data.synthetic import (
 )
 from instruct_scaling.data.synthetic.draft import LANGUAGES, Draft, Language, Writer, is_eval
 
-SOURCE = "embedded"
+SOURCE = "synthetic"
 
 FAMILIES: Mapping[str, Mapping[str, Writer]] = {
     "math": arithmetic.FAMILIES,
@@ -45,7 +45,7 @@ FAMILIES: Mapping[str, Mapping[str, Writer]] = {
 _MAX_DRAWS = 2_000
 
 
-def _fold(prompt: str) -> str:
+def _without_layout(prompt: str) -> str:
     return "".join(prompt.split()).casefold()
 
 
@@ -65,7 +65,7 @@ def _drafts(
         for family, write in list(families.items()):
             for _ in range(_MAX_DRAWS):
                 draft = write(rng, language)
-                prompt = _fold(join_prompt(draft.instruction, draft.input))
+                prompt = _without_layout(join_prompt(draft.instruction, draft.input))
                 sides = {is_eval(category, key) for key in draft.keys}
                 if sides == {for_eval} and prompt not in seen:
                     seen.add(prompt)
@@ -81,16 +81,16 @@ def _check_request(categories: Sequence[str]) -> None:
         raise InputError(
             f"the built-in generator has no category {unknown[0]!r}"
             if unknown
-            else "the built-in generator was given no category",
+            else "the built-in generator needs a category",
             fix=f"choose from {', '.join(CATEGORIES)}",
         )
 
 
-def _used_up(category: str, language: str, asked: int, written: int) -> InputError:
+def _used_up(category: str, language: str, wanted: int, written: int) -> InputError:
     return InputError(
-        f"the built-in generator was asked for {asked} and has written {written}; it has no more "
-        f"different ones in category {category}, language {language}",
-        fix="ask for fewer",
+        f"the built-in generator cannot write {wanted}: after {written} it has no more different "
+        f"ones in category {category}, language {language}",
+        fix="lower the number",
     )
 
 
@@ -112,8 +112,8 @@ def generate_records(
         for language in LANGUAGES
     }
     for number in range(count):
-        turn, place = divmod(number, len(categories))
-        category, language = categories[place], LANGUAGES[turn % len(LANGUAGES)]
+        turn, index = divmod(number, len(categories))
+        category, language = categories[index], LANGUAGES[turn % len(LANGUAGES)]
         found = next(streams[category, language], None)
         if found is None:
             raise _used_up(category, language, count, number)

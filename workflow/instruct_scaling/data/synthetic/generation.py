@@ -61,25 +61,25 @@ def invitation(rng: Random, language: Language) -> Draft:
 
 
 def slogan(rng: Random, language: Language) -> Draft:
-    """An advertisement for a thing of one colour made in a city."""
-    thing, colour = rng.choice(words.THINGS), rng.choice(words.COLOURS)
+    """An advertisement for a thing of one color made in a city."""
+    thing, color = rng.choice(words.THINGS), rng.choice(words.COLORS)
     city, praise = rng.choice(words.CITIES), rng.choice(words.GOOD)
     asks = {
         "en": ("Advertise {c} {t} from {p}.", "Write an ad: {c} {t} from {p}."),
         "zh": ("为{p}的{c}色{t}写广告。", "写广告：{p}的{c}色{t}。"),
     }
     prompt = rng.choice(asks[language]).format(
-        c=say(colour, language),
+        c=say(color, language),
         t=thing.plural if language == "en" else thing.zh,
         p=say(city, language),
     )
     text = {
-        "en": f"Buy our {praise.en} {colour.en} {thing.plural} from {city.en} today!",
-        "zh": f"快来买{city.zh}的{colour.zh}色{thing.zh}，{praise.zh}！",
+        "en": f"Buy our {praise.en} {color.en} {thing.plural} from {city.en} today!",
+        "zh": f"快来买{city.zh}的{color.zh}色{thing.zh}，{praise.zh}！",
     }
     low, high = {"en": (25, 120), "zh": (10, 40)}[language]
-    must = [say(colour, language), say(thing, language), say(city, language)]
-    key = ("slogan", colour.en, thing.en, city.en)
+    must = [say(color, language), say(thing, language), say(city, language)]
+    key = ("slogan", color.en, thing.en, city.en)
     return _draft(prompt, text[language], must, low, high, *key)
 
 

@@ -1,7 +1,7 @@
 """Category open_qa: facts. The pool asks for every fact, but never in an eval item's words.
 
 The key is the pair of fact and wording: an eval item asks a fact in words in which no pool
-record asks it, so that both the fact and the wording must have been learnt, each from others.
+record asks it, so that both the fact and the wording must have been learned, each from others.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from instruct_scaling.data.synthetic.draft import Draft, Language
-from instruct_scaling.data.synthetic.facts import FACTS
-from instruct_scaling.data.synthetic.words import say
+from instruct_scaling.data.synthetic.words import FACTS, say
 
 _BY_RELATION = {
     relation: tuple(fact for fact in FACTS if fact.relation == relation)
@@ -119,7 +118,7 @@ def opposite(rng: Random, language: Language) -> Draft:
 
 
 def common_sense(rng: Random, language: Language) -> Draft:
-    """The colour of a thing or where somebody works."""
+    """The color of a thing or where somebody works."""
     return _write(rng, language, rng.choice(("colour", "workplace")))
 
 

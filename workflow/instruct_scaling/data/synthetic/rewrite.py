@@ -98,16 +98,16 @@ def passive(rng: Random, language: Language) -> Draft:
 def polite(rng: Random, language: Language) -> Draft:
     """An order turned into a request."""
     name, verb, thing = _parts(rng, language, words.VERBS)
-    colour = rng.choice(words.COLOURS)
+    color = rng.choice(words.COLORS)
     before = {
-        "en": f"{name}, {verb.base} the {colour.en} {thing.en}!",
-        "zh": f"{name}，{verb.zh}{colour.zh}{thing.zh}！",
+        "en": f"{name}, {verb.base} the {color.en} {thing.en}!",
+        "zh": f"{name}，{verb.zh}{color.zh}{thing.zh}！",
     }
     after = {
-        "en": f"{name}, could you please {verb.base} the {colour.en} {thing.en}?",
-        "zh": f"{name}，请您{verb.zh}{colour.zh}{thing.zh}，好吗？",
+        "en": f"{name}, could you please {verb.base} the {color.en} {thing.en}?",
+        "zh": f"{name}，请您{verb.zh}{color.zh}{thing.zh}，好吗？",
     }
-    key = ("polite", name, verb.base, colour.en)
+    key = ("polite", name, verb.base, color.en)
     return _draft(_POLITE, rng, language, before[language], after[language], *key)
 
 

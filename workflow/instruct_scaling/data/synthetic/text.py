@@ -1,7 +1,7 @@
 """Plain prose for the base model: the words and things of the records, none of their tasks.
 
 Every document keeps to a few people and things and comes back to them, because a model learns
-to copy from text that repeats itself. Facts of the relations in `facts.WIDELY_KNOWN` are told;
+to copy from text that repeats itself. Facts of the relations in `words.WIDELY_KNOWN` are stated;
 the others are not, so that only instruction records can teach them.
 """
 
@@ -12,9 +12,65 @@ from random import Random
 
 from instruct_scaling.data.synthetic import words
 from instruct_scaling.data.synthetic.draft import LANGUAGES, Language, a
-from instruct_scaling.data.synthetic.facts import COUNTRIES, FACTS, WIDELY_KNOWN
-from instruct_scaling.data.synthetic.phrases import LESSONS
-from instruct_scaling.data.synthetic.words import say
+from instruct_scaling.data.synthetic.words import COUNTRIES, FACTS, WIDELY_KNOWN, say
+
+# Sentences about learning and asking: the words of the instructions, without an instruction.
+LESSONS = {
+    "en": (
+        "Human: somebody who asks. Assistant: somebody who answers.",
+        "Who, what, where, when, which, how and whose ask; say, name and tell order.",
+        "Write, find, give, make, use, put, add and take begin an order.",
+        "What is it? Which is it? Where is it? How many legs does it have?",
+        "An assistant can write, read, count and translate English and Chinese.",
+        "A function returns a value: x plus one, x minus two, x times three, if not, else.",
+        "The sum, the length, the largest, the smallest, the first and the last item of a list.",
+        "A string in upper case or lower case can be reversed or repeated many times.",
+        "Numbers above ten and below twenty are even or odd; add them up, then multiply.",
+        "Two, three, four, five, six, seven, eight, nine items other than these.",
+        "A review is positive, negative or mixed in tone.",
+        "Make a polite request, use the passive, negate it, or put it in the past tense.",
+        "Every country has a capital and lies on a continent.",
+        "Some words have an opposite; some animals have legs; some things have a colour.",
+        "Extract a name, a number, an email, a price, a day, a job, a city and a place.",
+        "In one sentence, the main point of a text sums it up; summarize it, be brief.",
+        "Invite a friend, tell a short story, write an ad or advertise a gift, please.",
+        "Suggest ideas, think of fruits, vegetables, drinks, tools, sports and jobs.",
+        "Mammals, birds, insects, clothes, instruments and furniture are kinds of things.",
+        "How old is one in years, older or younger? Who buys, pays and gets the change?",
+        "Where does one work, which kind, what is typical of it, and whether it is so?",
+        "Notice: the office is closed now, or open from two; the guard left and is back.",
+        "Animal, food, tool or sport? A quick answer, please. Could you do it with me?",
+        "If I had all of them and got more, how many would I have now?",
+        "It was hot, cold or windy; it rained or snowed; it was early or late that day.",
+        "Fun with a friend: meet at five, call me, go home, come back, hope to see you.",
+        "Some people are taller than others; who is tallest, who is shortest?",
+    ),
+    "zh": (
+        "人提问，助手回答。",
+        "谁，什么，哪里，哪天，哪种，多少，如何，为什么，都是疑问；说、写、列是命令。",
+        "助手会写，会读，会计算，会翻译英文和中文，会变成别的。",
+        "函数返回一个值：加一，减二，乘三，等于多少，否则是别的。",
+        "列表的总和、长度、最大值、最小值、第一项和最后一项。",
+        "把字符转成大写或小写，倒过来，重复多次，后面加上别的。",
+        "大于十、小于二十的数是偶数或奇数，求和，求积，再计算个数（还有奇偶性）。",
+        "一、两、三、四、五、六、七、八、九只，比这些还多。",
+        "评价的语气是正面、负面或褒贬不一；陈述、命令和疑问不同，可以归类。",
+        "否定句、疑问句、“被”字句、被动语态和礼貌客气的请求都可以改写成下句。",
+        "每个国家有首都，属于一个大洲，也有叫得出的城市，一座又一座。",
+        "有的词有反义词，有的词相反，有的动物有几条腿，有的东西有颜色。",
+        "信里有人名、职业、号码、邮箱、价格、日期、地点、物品和城市，把它提取、找出、写出。",
+        "用一句话概括大意，总结要点，含义不变。",
+        "写信邀请亲爱的朋友，讲个短故事，写广告，造句，送礼物，主角是谁都好。",
+        "推荐并列出动物、食物、水果、蔬菜、饮料、工具、运动、衣物、乐器、家具和职业。",
+        "谁的年纪大？几年后多少岁？一共多少？付多少，找回多少？又分到多少，现有多少？",
+        "在哪里工作？属于哪一类？什么颜色？请问，请简短回答，从中想出除此以外的。",
+        "通知：今天起关门，或者两点开门；昨天保安走了，现在回来了。",
+        "答案：这是对的。我要你快来，您好吗？希望见到你，会很有趣吧！",
+        "天很热，天晚了，刮着风，下雪了，下雨了；以前也当过老师。",
+        "从前有人遇见它，它就跑了。",
+        "有人出发，几天后回来；周几？谁比谁高，谁最矮？",
+    ),
+}
 
 _KNOWN = {
     relation: tuple(fact for fact in FACTS if fact.relation == relation)
@@ -46,19 +102,19 @@ def _life(rng: Random, language: Language) -> list[str]:
     job, city = rng.choice(words.JOBS), rng.choice(words.CITIES)
     place, day = rng.choice(words.PLACES), rng.choice(words.DAYS)
     thing, verb = rng.choice(words.THINGS), rng.choice(words.VERBS)
-    colour, drink = rng.choice(words.COLOURS), rng.choice(words.DRINKS)
+    color, drink = rng.choice(words.COLORS), rng.choice(words.DRINKS)
     if language == "en":
         return [
             f"{name} is {a(job.en)} and lives in {city.en}.",
             f"On {day.en} {name} went to the {place.en}.",
-            f"At the {place.en} {name} {verb.past} a {colour.en} {thing.en}.",
+            f"At the {place.en} {name} {verb.past} a {color.en} {thing.en}.",
             f"The {thing.en} was {verb.participle} by {name} the {job.en} on {day.en}.",
             f"Then {name} drank {drink.en} and went home to {city.en}.",
         ]
     return [
         f"{name}是{job.zh}，住在{city.zh}。",
         f"{day.zh}{name}去了{place.zh}。",
-        f"{name}在{place.zh}{verb.zh}了{colour.zh}色的{thing.zh}。",
+        f"{name}在{place.zh}{verb.zh}了{color.zh}色的{thing.zh}。",
         f"{day.zh}，{job.zh}{name}的{thing.zh}很{rng.choice(words.SIZES).zh}。",
         f"后来{name}喝了{drink.zh}，回到{city.zh}。",
     ]
@@ -92,20 +148,20 @@ def _talk(rng: Random, language: Language) -> list[str]:
 def _nature(rng: Random, language: Language) -> list[str]:
     """Widely known facts."""
     animals = rng.sample(_KNOWN["class"], 2)
-    coloured, worker = rng.choice(_KNOWN["colour"]), rng.choice(_KNOWN["workplace"])
+    colored, worker = rng.choice(_KNOWN["colour"]), rng.choice(_KNOWN["workplace"])
     country = rng.choice(COUNTRIES)[0]
     if language == "en":
-        told = [f"{a(f.subject.en).capitalize()} is {a(f.value.en)}." for f in animals]
+        stated = [f"{a(f.subject.en).capitalize()} is {a(f.value.en)}." for f in animals]
         return [
-            *told,
-            f"In {country.en} {coloured.subject.en} is {coloured.value.en}.",
+            *stated,
+            f"In {country.en} {colored.subject.en} is {colored.value.en}.",
             f"{a(worker.subject.en).capitalize()} works in the {worker.value.en}.",
             f"Many people in {country.en} like the {animals[0].subject.en}.",
         ]
-    told = [f"{f.subject.zh}是一种{f.value.zh}。" for f in animals]
+    stated = [f"{f.subject.zh}是一种{f.value.zh}。" for f in animals]
     return [
-        *told,
-        f"在{country.zh}，{coloured.subject.zh}是{coloured.value.zh}的。",
+        *stated,
+        f"在{country.zh}，{colored.subject.zh}是{colored.value.zh}的。",
         f"{worker.subject.zh}在{worker.value.zh}工作。",
         f"{country.zh}很多人喜欢{animals[0].subject.zh}。",
     ]
@@ -142,9 +198,9 @@ def _glossary(rng: Random, language: Language) -> list[str]:
 
 
 def _counting(rng: Random, language: Language) -> list[str]:
-    """Numbers in order, and small programs told in prose."""
+    """Numbers in order, and small programs in prose."""
     start, step = rng.randint(0, 90), rng.choice((1, 1, 2, 5, 10))
-    run = ", ".join(str(start + step * place) for place in range(6))
+    run = ", ".join(str(start + step * index) for index in range(6))
     c, name = rng.randint(2, 60), rng.choice("xvs")
     op, en, zh = rng.choice((("+", "adds", "加"), ("-", "takes away", "减"), ("*", "times", "乘")))
     if language == "en":

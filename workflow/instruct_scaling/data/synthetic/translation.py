@@ -1,4 +1,4 @@
-"""Category translation: phrases and sentences between English and Chinese, both ways."""
+"""Category translation: phrases and sentences between English and Chinese, in both directions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _draft(rng: Random, language: Language, en: str, zh: str, *key: object) -> D
 
 
 def phrase(rng: Random, language: Language) -> Draft:
-    """A coloured thing."""
-    thing, colour = rng.choice(words.THINGS), rng.choice(words.COLOURS)
+    """A colored thing."""
+    thing, color = rng.choice(words.THINGS), rng.choice(words.COLORS)
     size = rng.choice(words.SIZES)
-    en = f"a {size.en} {colour.en} {thing.en}"
+    en = f"a {size.en} {color.en} {thing.en}"
     if size.en == "old":
-        en = f"an {size.en} {colour.en} {thing.en}"
-    zh = f"一{thing.measure}{size.zh}{colour.zh}{thing.zh}"
-    return _draft(rng, language, en, zh, "phrase", size.en, colour.en, thing.en)
+        en = f"an {size.en} {color.en} {thing.en}"
+    zh = f"一{thing.measure}{size.zh}{color.zh}{thing.zh}"
+    return _draft(rng, language, en, zh, "phrase", size.en, color.en, thing.en)
 
 
 def counted(rng: Random, language: Language) -> Draft:

@@ -11,8 +11,7 @@ import pandas as pd
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json
-from instruct_scaling.reporting.report.context import Figure, Omitted
-from instruct_scaling.reporting.report.csv_tables import frame_table
+from instruct_scaling.reporting.report.tables import Row
 
 INDEX = "index.json"
 MOST_CSV_BYTES = 200_000
@@ -20,14 +19,17 @@ MOST_CSV_BYTES = 200_000
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def read_figures(folder: Path) -> tuple[list[Figure], list[Omitted]]:
-    """The figures that `index.json` lists, in its order, and those that are not shown, with why.
+def read_figures(folder: Path) -> tuple[list[Row], list[tuple[str, str]]]:
+    """The figures that `index.json` lists, in its order, and (name, reason) of those not shown.
+
+    A figure has `name, title, caption, keys` (judge, arm), `png_base64, width, height`, and `data`
+    (a frame) with `csv_base64`, both None where there are none.
 
     Raises:
         InputError: a picture that the index lists is missing or is not a PNG image.
     """
     if not (folder / INDEX).exists():
-        return [], [Omitted("all figures", "the figures folder has no index.json")]
+        return [], [("all figures", "the figures folder has no index.json")]
     index = read_json(folder / INDEX)
     figures, omitted = [], []
     for entry in index.get("figures", []):
@@ -36,31 +38,31 @@ def read_figures(folder: Path) -> tuple[list[Figure], list[Omitted]]:
             figures.append(_figure(folder, entry, pictures[0]))
         else:
             reason = "drawn, but not as PNG; add png to figures.formats to see it on this page"
-            omitted.append(Omitted(entry["name"], reason))
-    omitted += [Omitted(entry["figure"], entry["reason"]) for entry in index.get("skipped", [])]
+            omitted.append((entry["name"], reason))
+    omitted += [(entry["figure"], entry["reason"]) for entry in index.get("skipped", [])]
     return figures, omitted
 
 
-def _figure(folder: Path, entry: dict[str, Any], picture: str) -> Figure:
+def _figure(folder: Path, entry: dict[str, Any], picture: str) -> Row:
     image = _read(folder / picture)
     width, height = png_size(image, folder / picture)
-    data = csv_base64 = None
+    figure = {
+        "name": entry["name"],
+        "title": entry.get("title", entry["name"]),
+        "caption": entry.get("caption", ""),
+        "keys": [f"{key} {entry[key]}" for key in ("judge", "arm") if entry.get(key)],
+        "png_base64": _base64(image),
+        "width": width,
+        "height": height,
+        "data": None,
+        "csv_base64": None,
+    }
     for name in entry["files"]:
         if name.endswith(".csv"):
             raw = _read(folder / name)
-            data = frame_table(pd.read_csv(folder / name))
-            csv_base64 = _base64(raw) if len(raw) <= MOST_CSV_BYTES else None
-    keys = [f"{key} {entry[key]}" for key in ("judge", "arm") if entry.get(key)]
-    return Figure(
-        name=entry["name"],
-        title=entry.get("title", entry["name"]) + (f" ({', '.join(keys)})" if keys else ""),
-        caption=entry.get("caption", ""),
-        png_base64=_base64(image),
-        width=width,
-        height=height,
-        data=data,
-        csv_base64=csv_base64,
-    )
+            figure["data"] = pd.read_csv(folder / name)
+            figure["csv_base64"] = _base64(raw) if len(raw) <= MOST_CSV_BYTES else None
+    return figure
 
 
 def png_size(image: bytes, path: Path) -> tuple[int, int]:
@@ -70,7 +72,7 @@ def png_size(image: bytes, path: Path) -> tuple[int, int]:
         InputError: not a PNG image.
     """
     if not image.startswith(_PNG_SIGNATURE) or len(image) < 24:
-        raise InputError("not a PNG image", where=path, fix="draw the figures again")
+        raise InputError("not a PNG image", where=path, fix="run the stage figures again")
     width, height = struct.unpack(">II", image[16:24])
     return width, height
 
@@ -82,7 +84,7 @@ def _read(path: Path) -> bytes:
         raise InputError(
             "listed in index.json, but there is no such file",
             where=path,
-            fix="draw the figures again",
+            fix="run the stage figures again",
         ) from error
 
 

@@ -1,126 +1,181 @@
-"""One pass over responses and judgements: totals for the tables, full rows for the samples."""
+"""What the runs used and cost: one pass over responses and judgements, sums for the templates."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+
+import pandas as pd
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import read_jsonl
-from instruct_scaling.common.records import Judgement, Response
+from instruct_scaling.common.records import EvalItem, Judgement, Response, read_responses, read_rows
+from instruct_scaling.config.runs import RunRow
+from instruct_scaling.reporting.costs import SECONDS
+from instruct_scaling.reporting.report.samples import Answers, sample_answers
+from instruct_scaling.reporting.report.tables import Row, in_order, rows
 
-Row = TypeVar("Row", Response, Judgement)
-
-
-@dataclass(slots=True)
-class Usage:
-    """Totals of one (arm, scale)."""
-
-    responses: int = 0
-    prompt_tokens: int = 0
-    tokens: int = 0
-    cut: int = 0
-    """Responses that reached the length limit."""
-    runs: set[int] = field(default_factory=set)
-    """Seeds seen."""
-
-
-@dataclass(slots=True)
-class JudgeUsage:
-    """Totals of one judge. Tokens and cost are None where no judgement states them."""
-
-    version: str = ""
-    repeats: set[int] = field(default_factory=set)
-    tokens: int | None = None
-    cost: float | None = None
+OK = "ok"
+_USAGE = ["arm", "scale", "seed", "responses", "prompt_tokens", "tokens", "cut"]
+_JUDGED = ["judge", "version", "repeat", "category", "status", "tokens", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseSurvey:
-    """Usage of every (arm, scale) and the responses to the sampled items."""
+class Survey:
+    """The responses and judgements of all runs, counted, and the answers to show.
 
-    usage: dict[tuple[str, int], Usage]
-    sampled: list[Response]
-
-
-@dataclass(frozen=True, slots=True)
-class JudgementSurvey:
-    """Judgements counted by (judge, category, status), and those of the sampled responses."""
-
-    counts: Counter[tuple[str, str, str]]
-    usage: dict[str, JudgeUsage]
-    sampled: dict[str, list[Judgement]]
-
-
-def survey_responses(paths: Iterable[Path], items: Collection[str]) -> ResponseSurvey:
-    """Total up all responses; keep those to `items` (ids) in full.
-
-    Raises:
-        InputError: a file is missing, or a row is not a response (with file and line).
+    `usage` has a row per folder of responses: `arm` (joined by commas where arms share it),
+    `scale`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the length limit).
+    `judgements` has a row per judgement: `judge`, `version`, `repeat`, `category`, `status`,
+    `tokens`, `cost`.
     """
-    usage: dict[tuple[str, int], Usage] = defaultdict(Usage)
-    sampled = []
-    for _, _, row in _rows(paths, Response):
-        total = usage[row.arm, row.scale]
-        total.responses += 1
-        total.prompt_tokens += row.prompt_tokens
-        total.tokens += row.tokens
-        total.cut += row.finish == "length"
-        total.runs.add(row.seed)
-        if row.item in items:
-            sampled.append(row)
-    return ResponseSurvey(dict(usage), sampled)
+
+    usage: pd.DataFrame
+    judgements: pd.DataFrame
+    answers: Answers
 
 
-def survey_judgements(
-    paths: Iterable[Path], category_of: dict[str, str], responses: Collection[str]
-) -> JudgementSurvey:
-    """Count all judgements; keep those of `responses` (ids) in full.
+def survey(
+    runs: Sequence[RunRow],
+    judges: Sequence[str],
+    items: Mapping[str, EvalItem],
+    shown: Iterable[str],
+) -> Survey:
+    """Read the responses and judgements of every run, each folder once.
 
     Args:
-        paths: `judgements/{judge}.jsonl` of all runs.
-        category_of: category of each eval item, by id.
+        runs: the table of runs.
+        judges: names of the study's judges.
+        items: the eval set, by id.
+        shown: ids of the items whose answers are kept, those of the first seed of a scale.
 
     Raises:
-        InputError: a file is missing, a row is not a judgement, or it judges an item that is not
-            in the eval set (with file and line).
+        InputError: a file is missing or is not what its stage writes, or belongs to another eval
+            set.
     """
-    counts: Counter[tuple[str, str, str]] = Counter()
-    usage: dict[str, JudgeUsage] = defaultdict(JudgeUsage)
-    sampled: dict[str, list[Judgement]] = defaultdict(list)
-    for path, line, row in _rows(paths, Judgement):
-        if row.item not in category_of:
+    first = _first_seeds(runs)
+    usage, judged = [], []
+    answers: Answers = {}
+    for folder, sharing in _by_folder(runs).items():
+        responses = read_responses(folder / "responses.jsonl", dict(items))
+        usage.append(_usage(sharing, responses))
+        judgements: list[Judgement] = []
+        for judge in judges:
+            judgements += _read_judgements(folder / "judgements" / f"{judge}.jsonl", items)
+        judged += [
+            (j.judge, j.judge_version, j.repeat, items[j.item].category, j.status, j.tokens, j.cost)
+            for j in judgements
+        ]
+        for run in sharing:
+            if run.seed == first[run.arm, run.scale]:
+                kept = [row for row in responses if row.item in shown]
+                sample_answers(answers, run, kept, judgements, judges)
+    return Survey(
+        pd.DataFrame(usage, columns=_USAGE), pd.DataFrame(judged, columns=_JUDGED), answers
+    )
+
+
+def _by_folder(runs: Sequence[RunRow]) -> dict[Path, list[RunRow]]:
+    folders: dict[Path, list[RunRow]] = {}
+    for run in runs:
+        folders.setdefault(run.folder, []).append(run)
+    return folders
+
+
+def _first_seeds(runs: Sequence[RunRow]) -> dict[tuple[str, int], int]:
+    first: dict[tuple[str, int], int] = {}
+    for run in runs:
+        key = (run.arm, run.scale)
+        first[key] = min(run.seed, first.get(key, run.seed))
+    return first
+
+
+def _usage(sharing: Sequence[RunRow], responses: Sequence[Response]) -> tuple:
+    return (
+        ", ".join(run.arm for run in sharing),
+        sharing[0].scale,
+        sharing[0].seed,
+        len(responses),
+        sum(row.prompt_tokens for row in responses),
+        sum(row.tokens for row in responses),
+        sum(row.finish == "length" for row in responses),
+    )
+
+
+def _read_judgements(path: Path, items: Mapping[str, EvalItem]) -> list[Judgement]:
+    judgements = read_rows(path, Judgement)
+    for row in judgements:
+        if row.item not in items:
             raise InputError(
-                f"a judgement by {row.judge!r} is about item {row.item!r}, which is not in the "
-                "eval set",
+                f"a judgement of item {row.item!r}, which is not in the eval set",
                 where=path,
-                line=line,
-                fix="make the judgements again: they belong to another eval set",
+                fix="remove the file and judge again: it belongs to another eval set",
             )
-        counts[row.judge, category_of[row.item], row.status] += 1
-        total = usage[row.judge]
-        total.version = row.judge_version
-        total.repeats.add(row.repeat)
-        if row.tokens is not None:
-            total.tokens = (total.tokens or 0) + row.tokens
-        if row.cost is not None:
-            total.cost = (total.cost or 0.0) + row.cost
-        if row.response in responses:
-            sampled[row.response].append(row)
-    return JudgementSurvey(counts, dict(usage), dict(sampled))
+    return judgements
 
 
-def _rows(paths: Iterable[Path], kind: type[Row]) -> Iterator[tuple[Path, int, Row]]:
-    known = {part.name for part in fields(kind)}
-    for path in paths:
-        for line, value in read_jsonl(path):
-            try:
-                row = kind(**{key: part for key, part in value.items() if key in known})
-            except (TypeError, AttributeError) as error:
-                raise InputError(
-                    f"not a row of kind {kind.__name__}: {error}", where=path, line=line
-                ) from error
-            yield path, line, row
+def response_totals(usage: pd.DataFrame) -> list[Row]:
+    """Sums over the runs of each arm and scale, in the order of the table of runs by scale."""
+    sums = usage.assign(runs=1).groupby(["arm", "scale"], sort=False).sum(numeric_only=True)
+    return _by_arm(sums.reset_index())
+
+
+def training_totals(training: pd.DataFrame) -> list[Row]:
+    """Figures of each arm and scale: means over its runs, but `hours` and `hours_training` are
+    sums and `peak_bytes` is the largest. Hours are GPU hours, of CPU cores where there is no GPU.
+
+    Args:
+        training: as `training_figures` returns it.
+    """
+    hours = training["gpu_hours"].fillna(training["cpu_core_hours"])
+    steps = training["seconds_training"] / training["seconds_total"]
+    table = training.assign(hours=hours, hours_training=hours * steps)
+    means = ["steps", "examples", "tokens", "tokens_per_second", "mfu", "last_loss", *SECONDS]
+    grouped = table.groupby(["arm", "scale"], sort=False)
+    totals = grouped[means].mean().assign(runs=grouped.size(), peak_bytes=grouped.peak_bytes.max())
+    return _by_arm(totals.join(grouped[["hours", "hours_training"]].sum()).reset_index())
+
+
+def _by_arm(table: pd.DataFrame) -> list[Row]:
+    """Rows by arm in order of appearance, then by scale."""
+    arms = {arm: position for position, arm in enumerate(table["arm"].unique())}
+    key = table["arm"].map(arms)
+    return rows(table.assign(_arm=key).sort_values(["_arm", "scale"]).drop(columns="_arm"))
+
+
+def judgement_counts(judgements: pd.DataFrame, by: Sequence[str]) -> list[Row]:
+    """Judgements of each group, how many are `missing`, and why.
+
+    Args:
+        judgements: as in `Survey`.
+        by: columns that make a group.
+
+    Returns:
+        For each group: the columns of `by`, `version`, `repeats`, `judgements`, `missing`,
+        `reasons` (status -> number, most frequent first), and the sums of `tokens` and `cost`,
+        None where no judgement states them.
+    """
+    found = []
+    for key, part in judgements.groupby(list(by), sort=False):
+        missing = part.loc[part["status"] != OK, "status"]
+        counts = {
+            "version": part["version"].iloc[-1],
+            "repeats": part["repeat"].nunique(),
+            "judgements": len(part),
+            "missing": len(missing),
+            "reasons": missing.value_counts().to_dict(),
+            "tokens": part["tokens"].sum(min_count=1),
+            "cost": part["cost"].sum(min_count=1),
+        }
+        found.append(dict(zip(by, key, strict=True)) | counts)
+    return rows(pd.DataFrame(found)) if found else []
+
+
+def missing_by_category(judgements: pd.DataFrame, order: Sequence[str]) -> list[Row]:
+    """The categories of each judge that have missing judgements, as `judgement_counts`."""
+    return [
+        row
+        for _, part in judgements.groupby("judge", sort=False)
+        for row in judgement_counts(in_order(part, order), ["judge", "category"])
+        if row["missing"]
+    ]

@@ -1,0 +1,146 @@
+"""What no single section of a study can know: references between sections, files, sizes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from instruct_scaling.common.categories import CATEGORIES, canonical_category
+from instruct_scaling.config.bases import PretrainedBase
+from instruct_scaling.config.evaluation import EvalFile
+from instruct_scaling.config.judges import MetricJudge
+from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
+from instruct_scaling.config.study import Study
+
+Location = tuple[str | int, ...]
+Problem = tuple[Location, str]
+
+
+def inconsistencies(study: Study) -> list[Problem]:
+    """Every mistake with the location of the key to change."""
+    return [
+        *_unknown_names(study),
+        *_category_problems(study),
+        *_missing_files(study),
+        *_unpinned_sources(study),
+        *_too_small_pools(study),
+        *_repeated_seeds(study),
+    ]
+
+
+def nearest(name: str, known: Iterable[object]) -> str:
+    """The end of a message about an unknown name: the nearest known one, else all of them."""
+    names = [str(one) for one in known]
+    close = difflib.get_close_matches(str(name), names, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there is: {', '.join(names)}"
+
+
+def _unknown_names(study: Study) -> Iterator[Problem]:
+    for name, arm in study.arms.items():
+        for key, known in (("base", study.bases), ("pool", study.pools)):
+            value = getattr(arm, key)
+            if value not in known:
+                yield ("arms", name, key), f"no such {key}: {value!r}{nearest(value, known)}"
+        if "{prompt}" not in arm.template:
+            yield ("arms", name, "template"), "the template must contain {prompt}"
+
+
+def _category_problems(study: Study) -> Iterator[Problem]:
+    own = study.evalset.categories
+    known = CATEGORIES if own is None else tuple(own)
+    for index, name in enumerate(own or ()):
+        location = ("evalset", "categories", index)
+        standard = canonical_category(name)
+        close = difflib.get_close_matches(name, CATEGORIES, 1, cutoff=0.8)
+        if standard not in (None, name):
+            yield location, f"write {name!r} as {standard!r}"
+        elif standard is None and close:
+            yield location, f"unknown category {name!r}; did you mean {close[0]!r}?"
+    for name, judge in study.judges.items():
+        for key in judge.scorers if isinstance(judge, MetricJudge) else ():
+            if key not in known:
+                message = f"unknown category {key!r}{nearest(key, known)}"
+                yield ("judges", name, "scorers"), message
+    for name, pool in study.pools.items():
+        wanted = [*(pool.filters.categories or [])]
+        wanted += [source.category for source in pool.sources if getattr(source, "category", None)]
+        for key in wanted:
+            if canonical_category(key, known) is None:
+                message = f"unknown category {key!r}{nearest(key, (*CATEGORIES, *known))}"
+                yield ("pools", name), message
+
+
+def _missing_files(study: Study) -> Iterator[Problem]:
+    for name, pool in study.pools.items():
+        for index, source in enumerate(pool.sources):
+            location = ("pools", name, "sources", index)
+            if isinstance(source, FileSource) and not Path(source.path).is_file():
+                yield (*location, "path"), f"no such file: {source.path}"
+            local = isinstance(source, HubSource) and source.is_local
+            if local and not Path(source.dataset).expanduser().is_dir():
+                yield (*location, "dataset"), f"no such folder: {source.dataset}"
+    for index, source in enumerate(study.evalset.sources):
+        if isinstance(source, EvalFile) and not Path(source.path).is_file():
+            yield ("evalset", "sources", index, "path"), f"no such file: {source.path}"
+    for name, base in study.bases.items():
+        local = isinstance(base, PretrainedBase) and base.is_local
+        if local and not Path(base.model).expanduser().joinpath("config.json").is_file():
+            message = f"no model here (config.json is missing): {base.model}"
+            yield ("bases", name, "model"), message
+
+
+def _unpinned_sources(study: Study) -> Iterator[Problem]:
+    for name, pool in study.pools.items():
+        for index, source in enumerate(pool.sources):
+            location = ("pools", name, "sources", index)
+            if not isinstance(source, HubSource) or source.is_local:
+                continue
+            if source.revision is None:
+                yield location, "a hub id needs a `revision`: a commit of 40 hex digits"
+            elif not source.is_pinned and source.unpinned is None:
+                yield (
+                    (*location, "revision"),
+                    f"{source.revision!r} is not a commit (40 hex digits) and may stand for other "
+                    "data tomorrow; give the commit, or say in `unpinned` why there is none",
+                )
+            elif source.is_pinned and source.unpinned is not None:
+                yield (
+                    (*location, "unpinned"),
+                    "the revision is a commit; remove `unpinned`",
+                )
+
+
+def _too_small_pools(study: Study) -> Iterator[Problem]:
+    """Pools whose size is known before they are built."""
+    largest = study.ladder.values()[-1]
+    reserved = study.validation.records
+    for name in sorted({arm.pool for arm in study.arms.values()} & set(study.pools)):
+        sizes = [
+            source.records if isinstance(source, SyntheticSource) else None
+            for source in study.pools[name].sources
+        ]
+        if None in sizes:
+            continue
+        size = sum(sizes)
+        if reserved > size // 2:
+            yield (
+                ("validation", "records"),
+                f"{reserved} records are more than half of pool {name!r}, which has {size}; "
+                "validation records are at most half of each category",
+            )
+        elif largest + reserved > size:
+            less = f", {reserved} of them for validation" if reserved else ""
+            lower = " or `validation.records`" if reserved else ""
+            yield (
+                ("ladder",),
+                f"scale {largest} is larger than pool {name!r}, which has {size} records{less}; "
+                f"lower the ladder{lower}, or raise `pools.{name}.sources`",
+            )
+
+
+def _repeated_seeds(study: Study) -> Iterator[Problem]:
+    for key in ("replicates", "vary"):
+        values = getattr(study.seeds, key)
+        if len(set(values)) < len(values):
+            yield ("seeds", key), "a value occurs twice"
