@@ -13,6 +13,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "finetune": 4,
     "generate": 3,
     "judge": 2,
+    "runs": 1,
     "scores": 2,
     "costs": 2,
     "validation_loss": 1,

@@ -1,10 +1,17 @@
+# The base models: built here, linked from a local folder, or fetched from the hub.
+
+
 rule base:
+    input:
+        files=lambda w: local(base_files(STUDY, w.base)),
     output:
         base=directory(f"{RESULTS}/bases/{{base}}"),
     log:
         f"{RESULTS}/logs/base/{{base}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base/{{base}}.tsv"
     conda:
-        "../../envs/train.yaml"
+        "../../envs/training.yaml"
     threads: 2
     resources:
         mem_mb=8000,
