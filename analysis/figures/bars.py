@@ -60,6 +60,7 @@ def draw(frame: pd.DataFrame, page: Page) -> Figure:
     _bars(axes, frame, categories, scales, whiskers)
     limits = PAPER_LIMITS if _from_paper(frame) else _limits(frame, whiskers)
     axes.set_box_aspect(BOX_ASPECT)
+    axes.set_anchor("N")  # spare height goes below, where the labels are
     axes.set(xlim=(-0.5, len(categories) - 0.5), ylim=limits)
     axes.set_xticks(range(len(categories)), labels, **turn)
     axes.yaxis.set_major_locator(MultipleLocator(0.1))

@@ -25,7 +25,7 @@ from analysis.figures import (
     validation_loss,
     variance,
 )
-from analysis.figures.kind import TEXTS, Kind, NothingToDraw, Sources
+from analysis.figures.kind import Kind, NothingToDraw, Sources, read_csv
 from analysis.figures.layout import Page, freeze, save
 from analysis.options import FigureOptions
 
@@ -149,7 +149,7 @@ def _write(
 
 def read_rows(csv: Path) -> pd.DataFrame:
     """The rows a figure is drawn from, with names kept as text."""
-    return pd.read_csv(csv, dtype=TEXTS).fillna({"study": "", "arm": ""})
+    return read_csv(csv).fillna({"study": "", "arm": ""})
 
 
 def picture(kind: Kind, rows: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:

@@ -22,6 +22,11 @@ TEXTS = {
 }
 
 
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table with names kept as text and only empty cells as missing."""
+    return pd.read_csv(path, dtype=TEXTS, keep_default_na=False, na_values=[""])
+
+
 class NothingToDraw(Exception):
     """A figure has no data in this study; the message says why, for `index.json`."""
 
@@ -46,7 +51,7 @@ class Sources:
         if name in self.without or not path.exists():
             raise NothingToDraw(f"the study has no {path.name}")
         try:
-            frame = pd.read_csv(path, dtype=TEXTS)
+            frame = read_csv(path)
         except (pd.errors.ParserError, UnicodeDecodeError) as error:
             raise InputError(f"not a CSV table: {error}", where=path) from error
         except pd.errors.EmptyDataError as error:

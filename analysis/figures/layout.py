@@ -135,6 +135,7 @@ class Grid:
         for position, panel in enumerate(axes.flat):
             panel.tick_params(labelbottom=position + columns >= len(categories))
             panel.set_visible(position < len(categories))
+            panel.autoscale(False)  # slow on shared axes; the limits are set for all panels
 
     def note(self, category: str, text: str, shift: float = 0, **look: Any) -> None:
         """Small text in the line below a panel's name, `shift` points from its left end."""
@@ -160,9 +161,10 @@ class Grid:
             reach: values that must be inside the axis beside the ticks.
         """
         first = next(iter(self.panels.values()))
-        first.set_xscale("log")
         if not ticks:
+            first.set_xticks([])
             return
+        first.set_xscale("log")
         start, end = min([*ticks, *reach]), max([*ticks, *reach])
         span = max(end / start, 4)
         first.set_xlim(start / span**0.08, end * span**0.08)
@@ -231,14 +233,12 @@ def freeze(figure: Figure) -> None:
     The layout solver's results differ in the eighth digit with the order of objects in memory,
     which would otherwise reach the bytes of the files.
     """
-    figure.draw_without_rendering()
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    parts = [part for part in figure.findobj(SubFigure) if part is not figure]
+    parts = figure.findobj(SubFigure)
     for part in parts:
         part.bbox_relative.set_points(part.bbox_relative.get_points().round(3))
-        for text in part.texts:
-            text.set_position(np.round(text.get_position(), 3))
-    for text in figure.texts:
+    for text in (text for part in (figure, *parts) for text in part.texts):
         text.set_position(np.round(text.get_position(), 3))
     for axes in figure.findobj(Axes):
         axes.set_position(np.round(axes.get_position(original=True).bounds, 3).tolist())
