@@ -112,9 +112,6 @@ def _end(pipe: Connection) -> int:
 
 def _serve(make: Callable[..., Steps], arguments: tuple[Any, ...], pipe: Connection) -> None:
     """Do one step for each message; answer (units, seconds), at the end peak memory in bytes."""
-    import torch
-
-    torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - progress bars of the libraries
     steps = make(*arguments)

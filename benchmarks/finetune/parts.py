@@ -46,7 +46,6 @@ def head_passes(variant: str, tokens: int) -> Callable[[], None]:
 
     from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows
 
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     hidden = torch.randn(tokens, 64, requires_grad=True)
     weight = torch.randn(250_880, 64, requires_grad=True)
@@ -140,7 +139,6 @@ def clocked(name: str, case: Case, folder: Path) -> Callable[[], dict[str, float
 
     from instruct_scaling.models.packed.bloom import PackedBloomForCausalLM
 
-    torch.set_num_threads(1)
     clock: Counter[str] = Counter()
     for owner, method, part in (
         (BloomForCausalLM, "forward", "passes"),
