@@ -49,7 +49,7 @@ class CurveOptions(Options):
     extrapolate: float = Field(4.0, ge=1, le=10)
     """Curves are drawn up to this multiple of the largest scale, never beyond ten times."""
     targets: list[Share] = []
-    """Scores for which the data needed is asked. Empty: .02 and .05 above the last scale."""
+    """Scores to estimate the needed records of. Empty: .02 and .05 above the last scale."""
     sizes: dict[str, float] = {}
     """Base model size (parameters) of each arm, for a joint law in data and size."""
     power: float = Field(0.8, gt=0.5, lt=1)
@@ -59,9 +59,14 @@ class CurveOptions(Options):
     plan_seeds: list[int] = [1, 2, 3, 5, 8]
     """Seeds that the plan table goes through."""
 
+    @property
+    def level(self) -> float:
+        """Level of a one-sided test."""
+        return (1 - self.interval) / 2
+
 
 class FigureOptions(Options):
-    """What the figures show; changing it redraws and computes nothing anew."""
+    """What the figures show; changing it redraws and computes nothing again."""
 
     formats: list[Literal["pdf", "png", "svg"]] = Field(["pdf", "png"], min_length=1)
     """File formats of every figure."""

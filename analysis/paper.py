@@ -1,7 +1,7 @@
 """The published curve (arXiv 2303.14742, Figure 1) judged by this analysis.
 
 No per-item scores are public. The noise of items is therefore assumed: p(1 - p) where the judge
-was asked for 0 or 1, a stated standard deviation elsewhere, and one correlation of an item's
+gives 0 or 1, a stated standard deviation elsewhere, and one correlation of an item's
 scores between scales. There was one training run per scale, so run noise is unmeasured; a stated
 value shows what it would do.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.inference.covariance import Covariance
-from analysis.inference.evidence import Evidence, estimate_contrasts
-from analysis.inference.sample import Sample, average
-from analysis.inference.verdicts import UNDETERMINED, correct, decide
+from analysis.inference.contrasts import Evidence, estimate_contrasts
+from analysis.inference.covariance import Covariance, Sample, average
+from analysis.inference.multiplicity import correct
+from analysis.inference.verdicts import UNDETERMINED, decide, ladder_direction
 from analysis.options import CurveOptions
 from analysis.power.design import components_of, required_sample_size
 from analysis.tables import OVERALL
@@ -113,18 +113,17 @@ def _sample(means: np.ndarray, n: int, binary: bool, assumptions: Assumptions) -
 def _row(
     name: str,
     evidence: Evidence,
-    p_holm: dict[str, float],
+    p_values: dict[str, float],
     noise: Covariance,
     scales: np.ndarray,
     options: CurveOptions,
 ) -> dict[str, object]:
-    level = (1 - options.interval) / 2
     low, high = evidence.tail.interval(options.interval)
-    verdict = decide(evidence, p_holm, options)
+    verdict = decide(evidence, p_values, options)
     row: dict[str, object] = {
         "category": name,
         "verdict": verdict,
-        "ladder": next((w for w in ("improved", "declined") if p_holm[w] < level), "not shown"),
+        "ladder": ladder_direction(p_values, options),
         "tail_slope": evidence.tail.value,
         "tail_low": low,
         "tail_high": high,
@@ -133,7 +132,9 @@ def _row(
     if verdict == UNDETERMINED and options.run_sd is not None:
         # A new study would measure its run noise, not borrow it.
         parts = replace(components_of(noise, scales), run_known=False)
-        needed = required_sample_size(parts, len(scales), options.tail_margin, level, options.power)
+        needed = required_sample_size(
+            parts, len(scales), options.tail_margin, options.level, options.power
+        )
         row["items_needed"], row["seeds_needed"] = needed or (np.nan, np.nan)
     return row
 
@@ -149,7 +150,7 @@ def _span(counts: list[int]) -> str:
 
 
 def _needs(verdicts: pd.DataFrame) -> str:
-    """Items per category and seeds that settle the undetermined categories, in words."""
+    """Required items per category and seeds of the undetermined categories, in words."""
     rows = verdicts[verdicts["category"] != OVERALL].dropna(subset="items_needed")
     return "; ".join(
         f"{items:,.0f} items and {seeds:.0f} seeds ({', '.join(part['category'])})"
@@ -193,7 +194,7 @@ def paper_text(run_sd: float = 0.01) -> str:
             f"{_span(counts)} over SDs of .2 to .3 and correlations of .3 to .7; "
             f"{_span(with_runs)} with a run SD of {run_sd:g}.",
             "Training noise is unmeasured in the source and can only widen the intervals.",
-            f"What a study that measures a run SD of {run_sd:g} would need to settle the tail: "
-            f"{_needs(second)}.",
+            f"Required sample size to decide the tail in a study that measures a run SD of "
+            f"{run_sd:g}: {_needs(second)}.",
         ]
     )

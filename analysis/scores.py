@@ -55,8 +55,8 @@ def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFram
     Raises:
         InputError: a column is missing; the table is empty; a score is not a number in
             [0, 1]; a score is empty without a reason in `status`; two rows are the same
-            judgement; an item is in two categories or two clusters; a run was asked other items
-            than the rest; a scale is not a whole number from 0 on.
+            judgement; an item is in two categories or two clusters; a run has other items than
+            the rest; a scale is not a whole number from 0 on.
     """
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
@@ -95,7 +95,7 @@ def _check_texts(table: pd.DataFrame, where: str) -> None:
         table[name] = table[name].astype(str)
     if (table["category"] == OVERALL).any():
         raise InputError(
-            f'a category is named "{OVERALL}", which stands for the mean of all',
+            f'a category is named "{OVERALL}", which is the name of the mean of all',
             where=where,
             fix="rename the category",
         )
@@ -172,20 +172,20 @@ def _check_items(table: pd.DataFrame, where: str) -> None:
                 fix="an item belongs to one category and one cluster; give the others other names",
             )
     for judge, rows in table.groupby("judge", sort=True):
-        asked = rows[[*_RUN, "item"]].drop_duplicates()
-        per_run = asked.groupby(_RUN).size()
-        if (per_run < asked["item"].nunique()).any():
+        answered = rows[[*_RUN, "item"]].drop_duplicates()
+        per_run = answered.groupby(_RUN).size()
+        if (per_run < answered["item"].nunique()).any():
             raise InputError(
-                _odd_run(asked, judge),
+                _odd_run(answered, judge),
                 where=where,
                 fix="every run answers the same items; a failed judgement keeps its row, with an "
                 "empty score and a status",
             )
 
 
-def _odd_run(asked: pd.DataFrame, judge: str) -> str:
+def _odd_run(answered: pd.DataFrame, judge: str) -> str:
     """Names a run whose items differ from those that most runs of the judge have."""
-    items = asked.groupby(_RUN)["item"].agg(frozenset)
+    items = answered.groupby(_RUN)["item"].agg(frozenset)
     usual = max(items.unique(), key=lambda each: ((items == each).sum(), len(each)))
     odd = items[items != usual]
     (arm, scale, seed), own = odd.index[0], odd.iloc[0]

@@ -67,7 +67,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "p_value": "p value of the verdict's claim; of a rising tail when undetermined",
         "p_holm": "the same after Holm's correction over the claims that `corrected` names",
         "detectable": "smallest tail slope that this design finds with the wanted power",
-        "items_needed": "items per category that would settle the tail against the margin",
+        "items_needed": "items per category that would show a level tail to lie within the margin",
         "seeds_needed": "seeds that go with items_needed",
         "noise": "which noise the intervals hold",
         "note": "what to know about this row",
@@ -247,35 +247,3 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path) -> None:
             table.to_csv(stream, index=False, float_format="%.10g", lineterminator="\n")
         Path(temporary).chmod(0o644)
         Path(temporary).replace(out / f"{name}.csv")
-
-
-def read_table(name: str, folder: Path) -> pd.DataFrame:
-    """Read `folder/NAME.csv` back with its texts as texts.
-
-    Raises:
-        FileNotFoundError: the table was not written.
-    """
-    table = pd.read_csv(folder / f"{name}.csv")
-    texts = {
-        "judge",
-        "arm",
-        "arm_a",
-        "arm_b",
-        "arms",
-        "category",
-        "note",
-        "noise",
-        "reason",
-        "other",
-        "families",
-        "family",
-        "parameters",
-        "status",
-        "component",
-        "verdict",
-        "ladder",
-        "corrected",
-    }
-    for column in texts & set(table.columns):
-        table[column] = table[column].astype("object").where(table[column].notna(), "").astype(str)
-    return table

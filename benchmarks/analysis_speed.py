@@ -1,7 +1,7 @@
 """Time and memory of the whole analysis against a plain loop of scipy.stats.bootstrap.
 
 `python -m benchmarks.analysis_speed [--quick]` makes a score table of 12 categories x 8 scales x
-5 seeds x 200 items x 3 repeats, and measures two ways of getting from that file to intervals:
+5 seeds x 200 items x 3 repeats, and compares two programs that compute intervals from it:
 
 analysis   every table of `instruct-scaling curves`, 2,000 joint bootstrap replicates
 loop       per category: scipy.stats.bootstrap over items of the mean at each scale and of the
@@ -27,9 +27,9 @@ import pandas as pd
 import scipy
 from scipy import stats
 
-from analysis.curves import analyze
-from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.contrasts import tail_weights
 from analysis.options import CurveOptions
+from analysis.pipeline import analyze
 from analysis.scores import read_scores
 from analysis.tables import write_tables
 from benchmarks.simulated_study import Design, simulate, truth
@@ -80,9 +80,7 @@ def plain_loop(path: Path) -> None:
     table = pd.read_parquet(path)
     for _, rows in table.groupby("category"):
         means = rows.pivot_table(index="item", columns="scale", values="score")
-        weights = slope_weights(
-            means.columns.to_numpy(float), tail_scales(means.columns.to_numpy(float))
-        )
+        weights = tail_weights(means.columns.to_numpy(float))
         samples = [means[scale].to_numpy() for scale in means.columns]
         for sample in [*samples, means.to_numpy() @ weights]:
             stats.bootstrap(

@@ -1,4 +1,4 @@
-"""Does the analysis keep its promises? Simulated studies with a known truth.
+"""Coverage and error rates of the analysis on simulated studies with a known truth.
 
 `python -m benchmarks.calibration [--quick]` prints coverage of the tail slope, wrong claims, right
 labels and coverage of the extrapolation, and writes benchmarks/results/calibration.json.
@@ -21,11 +21,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from analysis.inference.contrasts import slope_weights, tail_scales
-from analysis.inference.covariance import Covariance
-from analysis.inference.evidence import Evidence, estimate_contrasts
-from analysis.inference.sample import from_scores
-from analysis.inference.verdicts import correct, decide
+from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_scales, tail_weights
+from analysis.inference.covariance import Covariance, Sample
+from analysis.inference.multiplicity import correct
+from analysis.inference.verdicts import decide
 from analysis.options import CurveOptions
 from analysis.scaling_laws.extrapolation import envelope, why_no_extrapolation
 from analysis.scaling_laws.fits import fit_curve
@@ -89,7 +88,7 @@ def wrong(verdict: str, means: np.ndarray, ladder: np.ndarray, options: CurveOpt
     no later mean is lower. Undetermined is never wrong.
     """
     tail = tail_scales(ladder)
-    slope = float(slope_weights(ladder, tail) @ means)
+    slope = float(tail_weights(ladder) @ means)
     inside = abs(slope) < options.tail_margin - 1e-9
     falls = (np.maximum.accumulate(means) - means).max() > 1e-9
     return {
@@ -109,7 +108,7 @@ def _evidence(
     run: np.ndarray | None = None,
 ) -> Evidence:
     scores = simulate(means, design, rng, run)
-    sample = from_scores(scores, np.arange(design.items))
+    sample = Sample.from_scores(scores, np.arange(design.items))
     return estimate_contrasts(Covariance(sample, options.run_sd), design.ladder, options)
 
 
@@ -117,7 +116,7 @@ def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, An
     """Coverage and verdicts of single-category studies of one design and truth."""
     rng, options = np.random.default_rng(seed), CurveOptions()
     means = truth(name, design.scales)
-    slope = float(slope_weights(design.ladder, tail_scales(design.ladder)) @ means)
+    slope = float(tail_weights(design.ladder) @ means)
     covered, verdicts = 0, Counter()
     for _ in range(studies):
         evidence = _evidence(means, design, rng, options)
@@ -178,7 +177,7 @@ def one_extrapolation(name: str, design: Design, studies: int, seed: int) -> dic
     target = truth_at(name, design.scales, design.scales - 1 + ahead)
     inside, width, refused = np.zeros(2), np.zeros(2), 0
     for study in range(studies):
-        sample = from_scores(simulate(means, design, rng), np.arange(design.items))
+        sample = Sample.from_scores(simulate(means, design, rng), np.arange(design.items))
         covariance = Covariance(sample)
         evidence = estimate_contrasts(covariance, design.ladder, options)
         verdict = decide(evidence, correct({"c": evidence}, options.corrected)["c"], options)
@@ -209,13 +208,13 @@ def designs(size: Size) -> Iterable[Design]:
                 yield Design(kind, items, seeds, scales)
 
 
-def run(size: Size, tell: bool = True) -> dict[str, list[dict[str, Any]]]:
+def run(size: Size, progress: bool = True) -> dict[str, list[dict[str, Any]]]:
     """Every cell; deterministic, each with a seed of its own."""
     seed = itertools.count(1)
     cells = []
     for design in designs(size):
         cells += [one_cell(name, design, size.studies, next(seed)) for name in TRUTHS]
-        if tell:
+        if progress:
             print(".", end="", flush=True)
     labels = [
         one_cell(name, design, size.studies, next(seed))

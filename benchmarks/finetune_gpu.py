@@ -45,13 +45,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from instruct_scaling.models.packed.attention import (  # noqa: E402
     BACKENDS,
+    Documents,
     alibi_slopes,
     attend,
     installed,
 )
-from instruct_scaling.models.packed.batch import PackedBatch, packed_batch  # noqa: E402
-from instruct_scaling.models.packed.documents import Documents  # noqa: E402
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
+from instruct_scaling.models.packed.packing import PackedBatch, packed_batch  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 from instruct_scaling.training.metrics import device_peak, training_flops  # noqa: E402
 

@@ -73,7 +73,7 @@ def simulate(
         run: (K, S) standard normal run effects, to share them between categories.
     """
     shape = (design.scales, design.seeds, design.items)
-    center, slope = _centres(tuple(means.tolist()), design.run_sd)
+    center, slope = _centers(tuple(means.tolist()), design.run_sd)
     if run is None:
         run = rng.standard_normal(shape[:2])
     latent = (
@@ -88,18 +88,18 @@ def simulate(
     return rng.beta(GRADED_PRECISION * p, GRADED_PRECISION * (1 - p))
 
 
-_CENTRES: dict[tuple[tuple[float, ...], float], tuple[np.ndarray, np.ndarray]] = {}
+_CENTERS: dict[tuple[tuple[float, ...], float], tuple[np.ndarray, np.ndarray]] = {}
 
 
-def _centres(means: tuple[float, ...], run_sd: float) -> tuple[np.ndarray, np.ndarray]:
+def _centers(means: tuple[float, ...], run_sd: float) -> tuple[np.ndarray, np.ndarray]:
     """Latent center of each mean, and d mean / d center there."""
-    if (means, run_sd) not in _CENTRES:
+    if (means, run_sd) not in _CENTERS:
         found = [_solve(mean, run_sd) for mean in means]
-        _CENTRES[means, run_sd] = (
+        _CENTERS[means, run_sd] = (
             np.array([center for center, _ in found]),
             np.array([slope for _, slope in found]),
         )
-    return _CENTRES[means, run_sd]
+    return _CENTERS[means, run_sd]
 
 
 def _solve(mean: float, run_sd: float) -> tuple[float, float]:

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.arm_curves import ArmCurves
-from analysis.inference.covariance import Covariance
+from analysis.inference.covariance import Covariance, Sample, average
+from analysis.inference.curves import ArmCurves
 from analysis.inference.intervals import share_interval
-from analysis.inference.sample import Sample, average, from_scores
 from analysis.inference.score_array import CategoryScores
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -17,46 +16,40 @@ from analysis.tables import OVERALL
 KINDS = ("wins", "ties", "losses", "negative_flips")
 
 
-def change_rows(panel: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
+def change_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
     """One row per category and pair of scales: neighbors, then first to last of all.
 
     The pairs of one category are treated like scales of one curve, so that run noise is pooled
     over them.
     """
-    with_base = len(panel.base) > 0
-    scales = np.concatenate([[0] if with_base else [], panel.cube.scales]).astype(int)
+    with_base = len(arm.base) > 0
+    scales = np.concatenate([[0] if with_base else [], arm.scales]).astype(int)
     steps = _steps(len(scales), with_base)
     if not steps:
         return []
     shares = {
         name: _shares(_with_base(scores, with_base), scores.clusters, steps, options.right_from)
-        for name, scores in panel.cube.categories.items()
+        for name, scores in arm.scores.categories.items()
     }
-    known = [s for s in shares.values() if np.isfinite(s["wins"].means).all()]
+    known = [samples for samples in shares.values() if samples["wins"].known]
     if known:
-        shares[OVERALL] = {kind: average([s[kind] for s in known]) for kind in KINDS}
-    rows = []
-    for name, samples in shares.items():
-        measured = {
-            kind: Covariance(sample, None) if sample.usable else None
-            for kind, sample in samples.items()
+        shares[OVERALL] = {kind: average([samples[kind] for samples in known]) for kind in KINDS}
+    return [
+        arm.key(name)
+        | {
+            "scale_from": int(scales[i]),
+            "scale_to": int(scales[j]),
+            "n_items": samples["wins"].n_items,
+            "n_seeds": len(arm.scores.seeds),
         }
-        for index, (i, j) in enumerate(steps):
-            row = {
-                "judge": panel.cube.judge,
-                "arm": panel.cube.arm,
-                "category": name,
-                "scale_from": int(scales[i]),
-                "scale_to": int(scales[j]),
-                "n_items": samples["wins"].n_items,
-                "n_seeds": len(panel.cube.seeds),
-            }
-            rows.append(row | _interval_columns(samples, measured, index, options))
-    return rows
+        | columns
+        for name, samples in shares.items()
+        for (i, j), columns in zip(steps, _intervals(samples, options.interval), strict=True)
+    ]
 
 
 def _steps(n: int, with_base: bool) -> list[tuple[int, int]]:
-    """Neighbouring scales, first to last tuned scale, and base to last, each once."""
+    """Neighboring scales, first to last tuned scale, and base to last, each once."""
     first = 1 if with_base else 0
     steps = [(i, i + 1) for i in range(n - 1)] + [(first, n - 1), (0, n - 1)]
     return [step for step in dict.fromkeys(steps) if step[0] < step[1]]
@@ -73,6 +66,7 @@ def _with_base(scores: CategoryScores, with_base: bool) -> np.ndarray:
 def _shares(
     values: np.ndarray, clusters: np.ndarray, steps: list[tuple[int, int]], right_from: float
 ) -> dict[str, Sample]:
+    """By kind of change, its share at each step: a sample with the steps as scales."""
     before = values[[i for i, _ in steps]]
     after = values[[j for _, j in steps]]
     known = np.isfinite(before) & np.isfinite(after)
@@ -83,27 +77,22 @@ def _shares(
         "negative_flips": (before >= right_from) & (after < right_from),
     }
     return {
-        kind: from_scores(np.where(known, event.astype(float), np.nan), clusters)
+        kind: Sample.from_scores(np.where(known, event.astype(float), np.nan), clusters)
         for kind, event in events.items()
     }
 
 
-def _interval_columns(
-    samples: dict[str, Sample],
-    measured: dict[str, Covariance | None],
-    index: int,
-    options: CurveOptions,
-) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
+def _intervals(samples: dict[str, Sample], coverage: float) -> list[dict[str, Any]]:
+    """Columns of the shares and their intervals, one entry per step."""
+    steps: list[dict[str, Any]] = [{} for _ in samples["wins"].means]
     for kind, sample in samples.items():
-        columns[kind] = float(sample.means[index].mean())
-        covariance = measured[kind]
-        if covariance is None:
-            columns["note"] = "no interval: one item, or a run without scores"
-            continue
-        low, high, _ = share_interval(
-            covariance.scale_mean(index), len(sample.strata), options.interval
-        )
-        columns[f"{kind}_low"], columns[f"{kind}_high"] = low, high
-        columns["noise"] = covariance.noise
-    return columns
+        covariance = Covariance(sample) if sample.usable else None
+        for index, columns in enumerate(steps):
+            columns[kind] = float(sample.means[index].mean())
+            if covariance is None:
+                columns["note"] = "no interval: one item, or a run without scores"
+                continue
+            estimate = covariance.scale_mean(index)
+            low, high, _ = share_interval(estimate, len(sample.strata), coverage)
+            columns |= {f"{kind}_low": low, f"{kind}_high": high, "noise": covariance.noise}
+    return steps

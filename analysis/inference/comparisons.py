@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from analysis.inference.arm_curves import join
-from analysis.inference.covariance import Covariance, Estimate
+from analysis.inference.covariance import Covariance, Sample, average, difference
+from analysis.inference.curves import join
 from analysis.inference.multiplicity import holm
-from analysis.inference.sample import Sample, average, difference, from_scores
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -24,6 +22,8 @@ class ArmPair:
     """Two arms of one judge on the scales, seeds and scores that they share.
 
     Attributes:
+        scales: (K,) shared scales.
+        seeds: (S,) shared seeds.
         samples: (first, second) sample by category, overall last; where one score of a pair is
             missing both are left out.
         missing: (K,) largest share of pairs left out, over categories.
@@ -37,9 +37,9 @@ class ArmPair:
     missing: np.ndarray
 
 
-def arm_pairs(cubes: Sequence[ScoreArray]) -> list[ArmPair]:
-    """All pairs of arms of the same judge, in the order of the cubes."""
-    return [_pair(a, b) for a, b in itertools.combinations(cubes, 2) if a.judge == b.judge]
+def arm_pairs(arms: Sequence[ScoreArray]) -> list[ArmPair]:
+    """All pairs of arms of the same judge, in the order given."""
+    return [_pair(a, b) for a, b in itertools.combinations(arms, 2) if a.judge == b.judge]
 
 
 def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
@@ -54,10 +54,10 @@ def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
             gone = np.isnan(first) | np.isnan(second)
             missing = np.maximum(missing, gone.mean((1, 2)))
             samples[name] = (
-                from_scores(np.where(gone, np.nan, first), scores.clusters),
-                from_scores(np.where(gone, np.nan, second), scores.clusters),
+                Sample.from_scores(np.where(gone, np.nan, first), scores.clusters),
+                Sample.from_scores(np.where(gone, np.nan, second), scores.clusters),
             )
-        known = [p for p in samples.values() if np.isfinite(p[0].means + p[1].means).all()]
+        known = [pair for pair in samples.values() if pair[0].known]  # then both are
         if known:
             samples[OVERALL] = (average([p[0] for p in known]), average([p[1] for p in known]))
     return ArmPair(a, b, scales, seeds, samples, missing)
@@ -70,10 +70,12 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
         return [key | {"note": "the two arms share no scale"}]
     if not len(pair.seeds):
         return [key | {"note": "the two arms share no seed, so runs cannot be paired"}]
-    rows, p_values = [], []
+    # Of two independent runs.
+    run_sd = None if options.run_sd is None else float(np.sqrt(2) * options.run_sd)
+    rows: list[dict[str, Any]] = []
     for name, (first, second) in pair.samples.items():
         sample = difference(first, second)
-        covariance = Covariance(sample, _sd_of_difference(options)) if sample.usable else None
+        covariance = Covariance(sample, run_sd) if sample.usable else None
         for k, scale in enumerate(pair.scales):
             row = key | {
                 "category": name,
@@ -82,43 +84,35 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
                 "n_items": sample.n_items,
                 "n_seeds": len(pair.seeds),
             }
-            p = 1.0
             if covariance is None:
                 row["note"] = "noise unknown: too few items, or no scores in a run"
             else:
-                estimate = covariance.scale_mean(k)
-                p = two_sided(estimate)
-                row["low"], row["high"] = estimate.interval(options.interval)
-                row["noise"] = covariance.noise
-                row["p_value"] = p
-                row["note"] = join(
-                    "" if estimate.se > 0 else "all differences are equal: no noise to measure",
-                    f"up to {pair.missing[k]:.0%} of the pairs lack a score"
-                    if pair.missing[k] > options.missing_limit
-                    else "",
-                )
+                row |= _test(covariance, k, float(pair.missing[k]), options)
             rows.append(row)
-            p_values.append(p)
-    _correct(rows, np.array(p_values))
+    _correct([row for row in rows if row["category"] != OVERALL])
+    _correct([row for row in rows if row["category"] == OVERALL])
     return rows
 
 
-def _sd_of_difference(options: CurveOptions) -> float | None:
-    """Run SD of a difference of two independent runs."""
-    return None if options.run_sd is None else float(np.sqrt(2) * options.run_sd)
+def _test(covariance: Covariance, k: int, missing: float, options: CurveOptions) -> dict[str, Any]:
+    """Interval and p value of the difference at the k-th scale."""
+    estimate = covariance.scale_mean(k)
+    low, high = estimate.interval(options.interval)
+    lacking = f"up to {missing:.0%} of the pairs lack a score"
+    return {
+        "low": low,
+        "high": high,
+        "p_value": estimate.p_different(),
+        "noise": covariance.noise,
+        "note": join(
+            "" if estimate.se > 0 else "all differences are equal: no noise to measure",
+            lacking if missing > options.missing_limit else "",
+        ),
+    }
 
 
-def two_sided(estimate: Estimate) -> float:
-    """Two-sided p value of no difference."""
-    if estimate.se == 0:
-        return 1.0 if estimate.value == 0 else 0.0
-    return float(2 * stats.t.sf(abs(estimate.value) / estimate.se, estimate.df))
-
-
-def _correct(rows: list[dict[str, Any]], p_values: np.ndarray) -> None:
-    """Holm over categories and scales; overall is a family of its own."""
-    overall = np.array([row["category"] == OVERALL for row in rows])
-    for family in (np.flatnonzero(~overall), np.flatnonzero(overall)):
-        for index, p in zip(family, holm(p_values[family]), strict=True):
-            if "p_value" in rows[index]:
-                rows[index]["p_holm"] = float(p)
+def _correct(family: list[dict[str, Any]]) -> None:
+    """Add `p_holm`; a row without a p value counts as a claim that is not made."""
+    for row, p in zip(family, holm([row.get("p_value", 1.0) for row in family]), strict=True):
+        if "p_value" in row:
+            row["p_holm"] = float(p)

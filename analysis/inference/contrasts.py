@@ -1,13 +1,26 @@
-"""Contrasts of the scale means that the verdicts stand on. Slopes are per doubling of the data."""
+"""What one curve shows before any correction: contrasts of its scale means, with their p values.
+
+Slopes are per doubling of the data.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.special import ndtri, stdtr, stdtrit
+from scipy.stats import qmc
+
+from analysis.inference.covariance import Covariance, Estimate
+from analysis.inference.intervals import sum_bound
+from analysis.options import CurveOptions
 
 _TAIL_PART = 4
 _TOLERANCE = 1.01  # ladders are rounded to whole records
+_DRAWS = 256
 
 
 def tail_scales(scales: np.ndarray) -> np.ndarray:
@@ -20,8 +33,13 @@ def tail_scales(scales: np.ndarray) -> np.ndarray:
 def slope_weights(scales: np.ndarray, use: np.ndarray) -> np.ndarray:
     """(K,) weights of the least squares slope over the scales in `use` (at least two)."""
     x = np.log2(scales.astype(float))
-    centerd = np.where(use, x - x[use].mean(), 0.0)
-    return centerd / (centerd @ centerd)
+    centered = np.where(use, x - x[use].mean(), 0.0)
+    return centered / (centered @ centered)
+
+
+def tail_weights(scales: np.ndarray) -> np.ndarray:
+    """(K,) weights of the tail slope."""
+    return slope_weights(scales, tail_scales(scales))
 
 
 def rise_weights(scales: np.ndarray) -> np.ndarray | None:
@@ -44,3 +62,177 @@ def drop_weights(n_scales: int, earlier: int, later: int) -> np.ndarray:
     weights = np.zeros(n_scales)
     weights[earlier], weights[later] = 1.0, -1.0
     return weights
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The clearest drop of a curve.
+
+    Attributes:
+        earlier, later: positions of the two scales.
+        bound: lower bound of the drop, simultaneous over all pairs of scales.
+        p_value: p value of no drop between any pair (Bonferroni over the pairs).
+    """
+
+    earlier: int
+    later: int
+    estimate: Estimate
+    bound: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Contrasts of one curve.
+
+    Attributes:
+        rise: None when the first scale belongs to the tail.
+        p_level: p value of a tail slope outside the margin.
+        p_flat: p value of a tail slope or a range of the means outside its margin.
+        last_step: mean at the last scale minus the one before.
+        constant_bound: how far the true mean of some scale may lie from scores that are all equal
+            there; 0 where none are.
+    """
+
+    tail: Estimate
+    rise: Estimate | None
+    ladder: Estimate
+    drop: Drop
+    p_level: float
+    p_flat: float
+    last_step: float
+    constant_bound: float = 0.0
+
+    def p_value(self, claim: str) -> float:
+        """Uncorrected p value of `flat`, `drop`, `rise`, `plateau`, `tail`, `improved` or
+        `declined` (the last two are the directions of the ladder's slope)."""
+        rise = 1.0 if self.rise is None else self.rise.p_above(0.0)
+        return {
+            "flat": self.p_flat,
+            "drop": self.drop.p_value,
+            "rise": rise,
+            "plateau": max(self.p_level, rise),
+            "tail": self.tail.p_above(0.0),
+            "improved": self.ladder.p_above(0.0),
+            "declined": 1.0 - self.ladder.p_above(0.0),
+        }[claim]
+
+
+def estimate_contrasts(
+    covariance: Covariance, scales: np.ndarray, options: CurveOptions
+) -> Evidence:
+    """All contrasts of a curve with at least two scales."""
+    n = len(scales)
+    rise = rise_weights(scales)
+    differences = [covariance.contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
+    tail = covariance.contrast(tail_weights(scales))
+    # Equal scores bring no noise, which is no proof that nothing changes: their exact bound must
+    # lie inside the margins too.
+    bounds = constant_score_bounds(covariance, options.interval)
+    level = np.abs(tail_weights(scales)) @ bounds < options.tail_margin
+    p_level = tail.p_within(options.tail_margin) if level else 1.0
+    flat = level and bounds.max() < options.range_margin
+    p_range = range_p_value(covariance, differences, options.range_margin) if flat else 1.0
+    return Evidence(
+        tail=tail,
+        rise=None if rise is None else covariance.contrast(rise),
+        ladder=covariance.contrast(slope_weights(scales, np.ones(n, bool))),
+        drop=_clearest_drop(differences, n, options.level),
+        p_level=p_level,
+        p_flat=max(p_level, p_range),
+        last_step=float(covariance.means[-1] - covariance.means[-2]),
+        constant_bound=float(bounds.max()),
+    )
+
+
+def _clearest_drop(differences: list[Estimate], n: int, level: float) -> Drop:
+    p_values = [d.p_above(0.0) for d in differences]
+    # Ties (all p values 1 or 0) go to the largest drop.
+    best = min(range(len(differences)), key=lambda i: (p_values[i], -differences[i].value))
+    chosen = differences[best]
+    quantile = float(stdtrit(chosen.df, 1 - level / len(differences)))
+    earlier, later = pairs(n)[best]
+    p_value = min(1.0, p_values[best] * len(differences))
+    return Drop(earlier, later, chosen, chosen.value - quantile * chosen.se, p_value)
+
+
+def constant_score_bounds(covariance: Covariance, coverage: float) -> np.ndarray:
+    """(K,) how far each true mean may lie from the measured one because of categories whose scores
+    are all equal at that scale: their joint exact bound over the number of categories."""
+    sample = covariance.sample
+    sizes = np.unique(sample.strata, return_counts=True)
+    bounds = []
+    for influence in sample.influence:  # (S, G) of one scale
+        constant = [
+            int(count)
+            for stratum, count in zip(*sizes, strict=True)
+            if not influence[:, sample.strata == stratum].any()
+        ]
+        bounds.append(sum_bound(constant, coverage) / len(sizes[0]) if constant else 0.0)
+    return np.array(bounds)
+
+
+def range_p_value(covariance: Covariance, differences: Sequence[Estimate], margin: float) -> float:
+    """p value of the null that the range of the true means is at or above the margin.
+
+    Testing that every pair's difference lies inside the margin is valid but wasteful with many
+    scales. Where two true means differ by exactly the margin, the observed range is small only if
+    their difference is underestimated and all other means fall between them as well. This test
+    counts the second part too, as the range test of Giani and Finner (J. Statistical Planning and
+    Inference 28, 1991) does for independent means. One bound serves all pairs, so it gains little
+    where differences of far scales are much noisier than of near ones.
+
+    For each pair of scales whose true means differ by the margin this bounds the chance of a
+    range as small as the observed one; the p value is the largest bound. The positions of the
+    other means are unknown. Given the pair's difference they scatter around a center, and by
+    Anderson's inequality (Proc. American Math. Society 6, 1955) no center makes them fall between
+    the two more often than the middle of the pair, so that center is taken.
+
+    Args:
+        differences: of all pairs of scale means, in the order of `pairs`.
+
+    Returns:
+        1 when the observed range is not below the margin: there is nothing to test then.
+    """
+    observed = float(np.ptp(covariance.means))
+    if observed >= margin:
+        return 1.0
+    total = covariance.total
+    return max(
+        _pair_p_value(total, drop_weights(len(total), *pair), difference, observed, margin)
+        for pair, difference in zip(pairs(len(total)), differences, strict=True)
+    )
+
+
+def _pair_p_value(
+    total: np.ndarray, weights: np.ndarray, difference: Estimate, observed: float, margin: float
+) -> float:
+    """Bound for one pair: its difference is t distributed around the margin."""
+    if difference.se == 0:
+        return 0.0
+    # The others lie between the two if their distance from the middle is at most
+    # range - |difference| / 2, so each draw of the others caps the difference.
+    cap = np.minimum(observed, 2 * (observed - _furthest(total, weights)))
+    below = stdtr(difference.df, (cap - margin) / difference.se)
+    return float(np.where(cap < 0, 0.0, below).mean())
+
+
+def _furthest(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Draws of the largest distance of the other means from the pair's middle, given the pair."""
+    others = np.flatnonzero(weights == 0)
+    if not len(others):
+        return np.zeros(1)
+    contrasts = np.eye(len(weights))[others] - np.abs(weights) / 2
+    shared = contrasts @ total @ weights
+    variance = float(weights @ total @ weights)
+    given = contrasts @ total @ contrasts.T - np.outer(shared, shared) / variance
+    values, vectors = np.linalg.eigh(given)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.abs(_normals(len(others)) @ root.T).max(1)
+
+
+@cache
+def _normals(dimensions: int) -> np.ndarray:
+    """(draws, dimensions) fixed, evenly spread standard normal draws."""
+    uniform = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(0)).random(_DRAWS)
+    return ndtri(np.clip(uniform, 1e-9, 1 - 1e-9))

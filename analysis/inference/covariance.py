@@ -1,4 +1,4 @@
-"""Covariance of scale means from items and runs, with degrees of freedom for its contrasts.
+"""Run means with the noise of items and runs, and estimates of contrasts of the scale means.
 
 Model of the mean over items at scale k and seed s: m_k + item noise (any covariance over scales)
 + seed effect u_s (nested subsets share it over scales) + run effect v_ks + item-by-run noise.
@@ -8,15 +8,100 @@ give the variances; degrees of freedom follow Satterthwaite (Biometrics Bulletin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from analysis.inference.sample import Sample
-
 UNMEASURED = "items only; training noise unmeasured"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Run means and the influence of each cluster of items on them.
+
+    The mean of a run is a ratio of sums over clusters; to first order it moves by the influence
+    of each cluster. Influences instead of one covariance matrix let unequal clusters, missing
+    scores, paired differences and the mean over categories use the same formulas.
+
+    Attributes:
+        means: (K, S) mean of each run over items.
+        influence: (K, S, G) what each cluster adds to each mean, times sqrt(g / (g - 1)) with g
+            the number of clusters of its stratum, so that sums of squares are unbiased variances.
+        strata: (G,) stratum (category) of each cluster; clusters are drawn within strata.
+        n_items: items that the means stand on.
+    """
+
+    means: np.ndarray
+    influence: np.ndarray
+    strata: np.ndarray
+    n_items: int
+
+    @classmethod
+    def from_scores(cls, values: np.ndarray, clusters: np.ndarray) -> Sample:
+        """The sample of one category.
+
+        Args:
+            values: (K, S, N) scores, NaN where missing.
+            clusters: (N,) cluster of each item, 0..G-1.
+
+        Returns:
+            A sample with one stratum. Means are NaN for runs without any score, influences NaN
+            when there is one cluster only: one cluster says nothing of the noise between clusters.
+        """
+        present = np.isfinite(values)
+        count = present.sum(-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(present, values, 0.0).sum(-1) / np.where(count, count, np.nan)
+            share = np.where(present, values - means[..., None], 0.0) / count[..., None]
+        g = int(clusters.max()) + 1
+        if g == len(clusters):
+            influence = np.zeros_like(share)
+            influence[..., clusters] = share
+        else:
+            members = np.zeros((len(clusters), g))
+            members[np.arange(len(clusters)), clusters] = 1.0
+            influence = share @ members
+        factor = np.sqrt(g / (g - 1)) if g > 1 else np.nan
+        return cls(means, influence * factor, np.zeros(g, int), values.shape[-1])
+
+    @property
+    def known(self) -> bool:
+        """Every mean is known."""
+        return bool(np.isfinite(self.means).all())
+
+    @property
+    def usable(self) -> bool:
+        """Every mean is known and every stratum has at least two clusters."""
+        return self.known and bool(np.isfinite(self.influence).all())
+
+
+def average(samples: Sequence[Sample]) -> Sample:
+    """The plain mean of categories: the same runs, other items in each category."""
+    weight = 1.0 / len(samples)
+    return Sample(
+        means=sum(s.means for s in samples) * weight,
+        influence=np.concatenate([s.influence for s in samples], axis=-1) * weight,
+        strata=np.concatenate([np.full(s.influence.shape[-1], i) for i, s in enumerate(samples)]),
+        n_items=sum(s.n_items for s in samples),
+    )
+
+
+def difference(a: Sample, b: Sample) -> Sample:
+    """a minus b, paired run by run and cluster by cluster (both must hold the same ones)."""
+    return Sample(a.means - b.means, a.influence - b.influence, a.strata, a.n_items)
+
+
+def stack(samples: Sequence[Sample]) -> Sample:
+    """Samples of the same items and seeds as further rows of one sample."""
+    return Sample(
+        np.concatenate([s.means for s in samples]),
+        np.concatenate([s.influence for s in samples]),
+        samples[0].strata,
+        samples[0].n_items,
+    )
 
 
 @dataclass(frozen=True)
@@ -62,6 +147,12 @@ class Estimate:
         if self.se == 0:
             return 0.0 if self.value > threshold else 1.0
         return float(stdtr(self.df, (threshold - self.value) / self.se))
+
+    def p_different(self) -> float:
+        """Two-sided p value of the null that the truth is 0."""
+        if self.se == 0:
+            return 0.0 if self.value else 1.0
+        return float(2 * stdtr(self.df, -abs(self.value) / self.se))
 
     def p_within(self, margin: float) -> float:
         """p value of the null that the truth is not inside plus or minus the margin.
@@ -147,6 +238,7 @@ class Covariance:
         """The contrast sum_k weights_k m_k."""
         weights = np.asarray(weights, float)
         item_parts = np.bincount(self._strata, (weights @ self._item_influence) ** 2)
+        # Parts of the weights along the mean over scales (where u_s counts) and across it.
         along = weights.sum() ** 2 / self.n_scales
         across = float(weights @ weights) - along
         seeds = self.n_seeds

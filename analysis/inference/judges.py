@@ -19,34 +19,57 @@ _RESPONSE = ["arm", "scale", "seed", "category", "cluster", "item"]
 _BINS = 10
 
 
-def judge_rows(
-    scores: pd.DataFrame, options: CurveOptions
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of judges.csv (each judge, then each pair) and of judge_bins.csv."""
-    names = sorted(scores["judge"].unique())
-    own = [
-        _own(str(judge), category, rows)
+def judge_rows(scores: pd.DataFrame, options: CurveOptions) -> list[dict[str, Any]]:
+    """Rows of judges.csv: each judge by itself, then each pair on the same responses."""
+    rows = [
+        _own(str(judge), category, part)
         for judge, judged in scores.groupby("judge", sort=True)
-        for category, rows in _by_category(judged)
+        for category, part in _by_category(judged)
     ]
+    for judge, other, both in _judged_by_both(scores):
+        if judge > other:
+            continue
+        if both.empty:
+            key = {"judge": judge, "other": other, "category": OVERALL, "n": 0}
+            rows.append(key | {"note": "no response judged by both"})
+        else:
+            rows += [
+                {"judge": judge, "other": other, "category": category} | _agreement(part, options)
+                for category, part in _by_category(both)
+            ]
+    return rows
+
+
+def judge_bin_rows(scores: pd.DataFrame, options: CurveOptions) -> list[dict[str, Any]]:
+    """Rows of judge_bins.csv: each judge against each other one as the standard."""
+    rows = []
+    for judge, other, both in _judged_by_both(scores):
+        index = np.minimum((both["judge"] * _BINS).astype(int), _BINS - 1)
+        for b, part in both.groupby(index.to_numpy(), sort=True):
+            key = {
+                "judge": judge,
+                "other": other,
+                "bin_low": b / _BINS,
+                "bin_high": (b + 1) / _BINS,
+            }
+            rows.append(key | _bin(part, options.interval))
+    return rows
+
+
+def _judged_by_both(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Each judge with each other one and the responses that both scored.
+
+    Columns `judge` and `other` hold the two scores, each the mean over repeats.
+    """
+    names = sorted(scores["judge"].unique())
+    if len(names) < 2:
+        return
     responses = scores.groupby(["judge", *_RESPONSE], observed=True)["score"].mean()
-    pairs, bins = [], []
     for judge, other in itertools.permutations(names, 2):
         both = pd.concat(
             {"judge": responses.loc[judge], "other": responses.loc[other]}, axis=1, join="inner"
         )
-        both = both.dropna().reset_index()
-        if both.empty:
-            if judge < other:
-                pairs.append(_pair_key(judge, other, OVERALL, 0, "no response judged by both"))
-            continue
-        bins += _bins(judge, other, both, options.interval)
-        if judge < other:
-            pairs += [
-                _pair(judge, other, category, rows, options)
-                for category, rows in _by_category(both)
-            ]
-    return own + pairs, bins
+        yield judge, other, both.dropna().reset_index()
 
 
 def _by_category(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -78,22 +101,15 @@ def _own(judge: str, category: str, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _pair_key(judge: str, other: str, category: str, n: int, note: str) -> dict[str, Any]:
-    return {"judge": judge, "other": other, "category": category, "n": n, "note": note}
-
-
-def _pair(
-    judge: str, other: str, category: str, rows: pd.DataFrame, options: CurveOptions
-) -> dict[str, Any]:
-    row = _pair_key(judge, other, category, len(rows), "")
+def _agreement(rows: pd.DataFrame, options: CurveOptions) -> dict[str, Any]:
+    """Columns of two judges on the same responses."""
     gap = rows["judge"] - rows["other"]
     per_cluster = gap.groupby(rows["cluster"]).mean().to_numpy()
-    row["mean_difference"] = float(per_cluster.mean())
+    row: dict[str, Any] = {"n": len(rows), "mean_difference": float(per_cluster.mean()), "note": ""}
     if len(per_cluster) > 1:
-        half = stats.t.ppf(0.5 + options.interval / 2, len(per_cluster) - 1)
-        half *= per_cluster.std(ddof=1) / np.sqrt(len(per_cluster))
-        row["low"] = row["mean_difference"] - float(half)
-        row["high"] = row["mean_difference"] + float(half)
+        se = float(per_cluster.std(ddof=1) / np.sqrt(len(per_cluster)))
+        estimate = Estimate(row["mean_difference"], se, len(per_cluster) - 1)
+        row["low"], row["high"] = estimate.interval(options.interval)
     right = rows[["judge", "other"]].to_numpy() >= options.right_from
     row["agreement"] = float((right[:, 0] == right[:, 1]).mean())
     row["kappa"] = _kappa(right, row["agreement"])
@@ -109,15 +125,6 @@ def _kappa(right: np.ndarray, agreement: float) -> float:
     shares = right.mean(0)
     chance = float(shares.prod() + (1 - shares).prod())
     return (agreement - chance) / (1 - chance) if chance < 1 else np.nan
-
-
-def _bins(judge: str, other: str, both: pd.DataFrame, coverage: float) -> list[dict[str, Any]]:
-    index = np.minimum((both["judge"] * _BINS).astype(int), _BINS - 1)
-    return [
-        {"judge": judge, "other": other, "bin_low": b / _BINS, "bin_high": (b + 1) / _BINS}
-        | _bin(rows, coverage)
-        for b, rows in both.groupby(index.to_numpy(), sort=True)
-    ]
 
 
 def _bin(rows: pd.DataFrame, coverage: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Correction of p values over a family of claims."""
+"""Holm's correction, and which claims of a study it takes together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+
+from analysis.inference.contrasts import Evidence
+from analysis.tables import OVERALL
+
+DIRECTIONAL = ("tail", "drop", "rise")
+CLAIMS = ("flat", "drop", "plateau", "tail")
+# Never are all four claims of a curve false: if nothing drops and the tail does not rise, the tail
+# is level, so there was a rise before it (a plateau) or there is no change at all (flat).
+MOST_FALSE = 3
 
 
 def holm(
@@ -31,3 +40,46 @@ def holm(
         adjusted[index] = highest
         left[groups[index] if groups else None] -= 1
     return adjusted
+
+
+def correct(evidence: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
+    """p values by category: of CLAIMS, and of the whole ladder's slope (improved, declined).
+
+    The categories are one family, overall is another; the ladder's slope, of which both
+    directions are tested at the one-sided level, has a correction of its own.
+
+    Args:
+        which: the claims that are corrected together, `directional` or `all`.
+    """
+    categories = {name: each for name, each in evidence.items() if name != OVERALL}
+    overall = {name: each for name, each in evidence.items() if name == OVERALL}
+    corrected: dict[str, dict[str, float]] = {}
+    for family in (categories, overall):
+        claims = _claims(family, which)
+        ladders = _holm_by_claim(family, ("improved", "declined"))
+        corrected |= {name: claims[name] | ladders[name] for name in family}
+    return corrected
+
+
+def _claims(family: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
+    if which == "all":
+        return _holm_by_claim(family, CLAIMS, MOST_FALSE)
+    return {
+        name: {
+            "flat": family[name].p_flat,
+            "drop": p["drop"],
+            "plateau": max(family[name].p_level, p["rise"]),
+            "tail": p["tail"],
+        }
+        for name, p in _holm_by_claim(family, DIRECTIONAL).items()
+    }
+
+
+def _holm_by_claim(
+    family: dict[str, Evidence], claims: Sequence[str], most_false: int | None = None
+) -> dict[str, dict[str, float]]:
+    keys = [(name, claim) for name in family for claim in claims]
+    p_values = [family[name].p_value(claim) for name, claim in keys]
+    adjusted = holm(p_values, [name for name, _ in keys], most_false)
+    by_key = dict(zip(keys, adjusted.tolist(), strict=True))
+    return {name: {claim: by_key[name, claim] for claim in claims} for name in family}

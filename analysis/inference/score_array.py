@@ -1,4 +1,4 @@
-"""A score table as arrays: runs crossed with items, one cube per (judge, arm)."""
+"""A score table as arrays: runs crossed with items, one array per judge, arm and category."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class CategoryScores:
     items: np.ndarray
     clusters: np.ndarray
 
+    @property
+    def in_every_run(self) -> bool:
+        """Every run has at least one score."""
+        return bool(np.isfinite(self.values).any(-1).all())
+
 
 @dataclass(frozen=True)
 class ScoreArray:
@@ -46,8 +51,8 @@ class ScoreArray:
     left_out: tuple[int, ...]
 
 
-def build_cubes(table: pd.DataFrame) -> list[ScoreArray]:
-    """Cubes of a checked score table (`scores.check_scores`), sorted by judge and arm.
+def build_score_arrays(table: pd.DataFrame) -> list[ScoreArray]:
+    """Arrays of a checked score table (`scores.check_scores`), sorted by judge and arm.
 
     Raises:
         InputError: an arm has no tuned scale, or no seed has all its scales.

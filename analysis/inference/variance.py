@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.inference.arm_curves import ArmCurves
 from analysis.inference.covariance import Covariance
+from analysis.inference.curves import ArmCurves, join
 from analysis.tables import OVERALL
 
 COMPONENTS = ("item", "run", "item_x_run", "judge")
@@ -37,43 +37,43 @@ def repeat_variances(scores: pd.DataFrame) -> dict[tuple[str, str, str], Repeats
     counted["df"] = counted["count"] - 1
     counted["squares"] = counted["df"] * counted["var"].fillna(0.0)
     pooled = counted.groupby(key).agg(
-        df=("df", "sum"), sum_squared_lengths=("squares", "sum"), number=("count", "mean")
+        df=("df", "sum"), squares=("squares", "sum"), number=("count", "mean")
     )
     return {
-        (str(judge), str(arm), str(category)): Repeats(
-            row.sum_squared_lengths / row.df if row.df else np.nan, float(row.number)
+        tuple(map(str, row.Index)): Repeats(
+            row.squares / row.df if row.df else np.nan, float(row.number)
         )
-        for (judge, arm, category), row in zip(
-            pooled.index, pooled.itertuples(index=False), strict=True
-        )
+        for row in pooled.itertuples()
     }
 
 
 def variance_rows(
-    panel: ArmCurves, repeats: dict[tuple[str, str, str], Repeats]
+    arm: ArmCurves, repeats: dict[tuple[str, str, str], Repeats]
 ) -> list[dict[str, Any]]:
     """Four rows per category (item, run, item_x_run, judge), and their means for overall."""
     parts: dict[str, tuple[dict[str, float], str]] = {}
-    for name, curve in panel.curves.items():
+    for name, curve in arm.curves.items():
         if name == OVERALL:
             continue
         if curve.covariance is None:
             parts[name] = (dict.fromkeys(COMPONENTS, np.nan), curve.note)
         else:
             of_judge = repeats.get(
-                (panel.cube.judge, panel.cube.arm, name), Repeats(np.nan, np.nan)
+                (arm.scores.judge, arm.scores.arm, name), Repeats(np.nan, np.nan)
             )
-            parts[name] = _split(curve.covariance, of_judge)
+            parts[name] = _components(curve.covariance, of_judge)
     table = pd.DataFrame([part for part, _ in parts.values()])
     notes = sorted({note for _, note in parts.values() if note})
-    parts[OVERALL] = (
-        {c: float(table[c].mean()) for c in COMPONENTS},
-        "; ".join(["mean of the categories' variances", *notes]),
-    )
-    return [row for name, part in parts.items() for row in _rows(panel, name, *part)]
+    mean = {component: float(table[component].mean()) for component in COMPONENTS}
+    parts[OVERALL] = (mean, join("mean of the categories' variances", *notes))
+    return [
+        arm.key(name) | row | {"note": note}
+        for name, (components, note) in parts.items()
+        for row in _shares(components)
+    ]
 
 
-def _split(covariance: Covariance, repeats: Repeats) -> tuple[dict[str, float], str]:
+def _components(covariance: Covariance, repeats: Repeats) -> tuple[dict[str, float], str]:
     """Components of the variance of one score (one repeat) inside a scale."""
     k, s = covariance.n_scales, covariance.n_seeds
     items = covariance.sample.n_items
@@ -101,17 +101,13 @@ def _split(covariance: Covariance, repeats: Repeats) -> tuple[dict[str, float], 
     }, note
 
 
-def _rows(panel: ArmCurves, name: str, parts: dict[str, float], note: str) -> list[dict[str, Any]]:
-    total = float(np.nansum(list(parts.values())))
+def _shares(components: dict[str, float]) -> list[dict[str, Any]]:
+    total = float(np.nansum(list(components.values())))
     return [
         {
-            "judge": panel.cube.judge,
-            "arm": panel.cube.arm,
-            "category": name,
-            "component": component,
-            "variance": parts[component],
-            "share": parts[component] / total if total > 0 else np.nan,
-            "note": note,
+            "component": name,
+            "variance": variance,
+            "share": variance / total if total > 0 else np.nan,
         }
-        for component in COMPONENTS
+        for name, variance in components.items()
     ]

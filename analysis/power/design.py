@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.contrasts import tail_weights
 from analysis.inference.covariance import Covariance
 
 _SEEDS = np.arange(1, 41)
@@ -43,7 +43,7 @@ class Precision:
 
 def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
     """Components of the tail slope, measured on a pilot; items are counted per category."""
-    weights = slope_weights(scales, tail_scales(scales))
+    weights = tail_weights(scales)
     across = float(weights @ weights)
     items = covariance.sample.n_items / covariance.n_strata
     total = float(weights @ covariance.items @ weights) * items
@@ -98,10 +98,10 @@ def required_sample_size(
 ) -> tuple[int, int] | None:
     """Items per category and seeds that would show a slope of 0 to lie within the margin.
 
-    Runs are dear and items cheap: of all designs, the one with the fewest seeds whose items are
-    at most twice what any number of seeds could bring them down to. At that precision a slope of
-    twice the margin is found as well. None when training noise is unmeasured, or when no design
-    of up to 100,000 items and 40 seeds is enough.
+    Runs are expensive and items cheap: of all designs, the one with the fewest seeds whose items
+    are at most twice what any number of seeds could bring them down to. At that precision a slope
+    of twice the margin is found as well. None when training noise is unmeasured, or when no
+    design of up to 100,000 items and 40 seeds is enough.
     """
     if not components.run_measured:
         return None

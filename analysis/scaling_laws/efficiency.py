@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from analysis.inference.arm_curves import join
 from analysis.inference.comparisons import ArmPair
-from analysis.inference.contrasts import slope_weights, tail_scales
-from analysis.inference.covariance import Covariance
-from analysis.inference.sample import stack
+from analysis.inference.contrasts import tail_weights
+from analysis.inference.covariance import Covariance, stack
+from analysis.inference.curves import join
+from analysis.inference.intervals import central_levels
 from analysis.options import CurveOptions
 from analysis.scaling_laws.fits import draw_means, shrunk
 
@@ -21,63 +21,46 @@ _LEVELS = (0.25, 0.5, 0.75)
 def efficiency_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]]:
     """Ratios at three scores inside the overlap of both curves, or one row with the reason.
 
-    Both curves are made rising (isotonic regression) and read backwards, linear in log n. A
-    draw in which a score lies outside a curve's range gives no ratio; more than a few of them
-    leave the interval open.
+    Both curves are made rising (isotonic regression) and inverted, linear in log n. A draw in
+    which a score lies outside a curve's range gives no ratio; more than a few of them leave the
+    interval open.
     """
     if len(pair.scales) < 2 or not len(pair.seeds):
         return []
-    return [row for name in pair.samples for row in _rows(pair, name, options)]
+    return [
+        {"judge": pair.first.judge, "category": name}
+        | {"arm_a": pair.first.arm, "arm_b": pair.second.arm}
+        | row
+        for name in pair.samples
+        for row in _ratios(pair, name, options)
+    ]
 
 
-def _rows(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, Any]]:
-    key = {
-        "judge": pair.first.judge,
-        "category": name,
-        "arm_a": pair.first.arm,
-        "arm_b": pair.second.arm,
-    }
-    first, second = pair.samples[name]
-    both = stack([first, second])
+def _ratios(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, Any]]:
+    both = stack(pair.samples[name])
     if not both.usable:
-        return [key | {"note": "no ratio: noise unknown (too few items, or no scores in a run)"}]
+        return [{"note": "no ratio: noise unknown (too few items, or no scores in a run)"}]
     k = len(pair.scales)
     covariance = Covariance(both, options.run_sd)
     x = np.log2(pair.scales.astype(float))
     a, b = rising(covariance.means[:k]), rising(covariance.means[k:])
     low, high = max(a[0], b[0]), min(a[-1], b[-1])
     if not low < high:
-        return [key | {"note": "no ratio: the score ranges of the two arms do not overlap"}]
-    draws = _draws(pair, name, covariance, options)
-    rows = []
-    for level in _LEVELS:
-        score = float(low + level * (high - low))
-        at_a, at_b = float(invert(a, x, score)), float(invert(b, x, score))
-        ratios = np.array(
-            [invert(d[1], x, score) - invert(d[0], x, score) for d in draws], dtype=float
-        )
-        rows.append(
-            key
-            | {
-                "score": score,
-                "scale_a": 2.0**at_a,
-                "scale_b": 2.0**at_b,
-                "ratio": 2.0 ** (at_b - at_a),
-            }
-            | _interval(ratios, options.interval, covariance.noise)
-        )
-    return rows
-
-
-def _draws(
-    pair: ArmPair, name: str, covariance: Covariance, options: CurveOptions
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    k = len(pair.scales)
-    slope = slope_weights(pair.scales, tail_scales(pair.scales))
+        return [{"note": "no ratio: the score ranges of the two arms do not overlap"}]
+    slope = tail_weights(pair.scales)
     df = covariance.contrast(np.concatenate([slope, -slope])).df
     text = f"{pair.first.judge}/{pair.first.arm}/{pair.second.arm}/{name}"
     means = draw_means(covariance.means, shrunk(covariance), df, options, text)
-    return [(rising(row[:k]), rising(row[k:])) for row in means]
+    draws = [(rising(row[:k]), rising(row[k:])) for row in means]
+    rows = []
+    for level in _LEVELS:
+        score = float(low + level * (high - low))
+        at_a, at_b = invert(a, x, score), invert(b, x, score)
+        log_ratios = np.array([invert(d_b, x, score) - invert(d_a, x, score) for d_a, d_b in draws])
+        point = {"score": score, "scale_a": 2.0**at_a, "scale_b": 2.0**at_b}
+        point["ratio"] = 2.0 ** (at_b - at_a)
+        rows.append(point | _interval(log_ratios, options.interval, covariance.noise))
+    return rows
 
 
 def rising(means: np.ndarray) -> np.ndarray:
@@ -98,13 +81,14 @@ def invert(means: np.ndarray, x: np.ndarray, score: float) -> float:
 def _interval(log_ratios: np.ndarray, coverage: float, noise: str) -> dict[str, Any]:
     known = log_ratios[~np.isnan(log_ratios)]  # both outside on the same side: no ratio
     lost = float(1 - np.isfinite(log_ratios).mean())
-    note = f"{lost:.0%} of the draws have the score outside a curve's range" if lost else ""
+    note = join(
+        noise, f"{lost:.0%} of the draws have the score outside a curve's range" if lost else ""
+    )
     if not len(known):
-        return {"note": join(noise, note)}
-    tails = [(1 - coverage) / 2, (1 + coverage) / 2]
-    low, high = np.quantile(known, tails, method="nearest")
+        return {"note": note}
+    low, high = np.quantile(known, central_levels(coverage), method="nearest")
     return {
         "low": 2.0**low if np.isfinite(low) else np.nan,
         "high": 2.0**high if np.isfinite(high) else np.nan,
-        "note": join(noise, note),
+        "note": note,
     }

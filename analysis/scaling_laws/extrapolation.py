@@ -1,4 +1,4 @@
-"""extrapolation.csv and needs.csv: what the kept families say beyond the ladder, or why nothing."""
+"""extrapolation.csv: what the kept families say inside and beyond the ladder, or why nothing."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.arm_curves import ArmCurves, join
+from analysis.inference.curves import ArmCurves, join
+from analysis.inference.intervals import central_levels
 from analysis.options import CurveOptions
 from analysis.scaling_laws.families import Family
 from analysis.scaling_laws.fits import CurveFit
 
-HORIZON = 10.0
-ASSUMPTION = "if nothing changes regime"
+HORIZON = 10.0  # multiple of the largest scale beyond which nothing is said
+_ASSUMPTION = "if nothing changes regime"
 _POINTS_INSIDE = 17
 _POINTS_PER_DOUBLING = 4
 
 
 def extrapolation_rows(
-    panel: ArmCurves, fits: dict[str, CurveFit], options: CurveOptions
+    arm: ArmCurves, fits: dict[str, CurveFit], options: CurveOptions
 ) -> list[dict[str, Any]]:
     """The fit inside the ladder, the extrapolation beyond it, and a refusal where it ends."""
+    largest = float(arm.scales[-1])
+    inside = np.geomspace(arm.scales[0] / largest, 1.0, _POINTS_INSIDE)
     rows = []
     for name, fit in fits.items():
-        key = {"judge": panel.cube.judge, "arm": panel.cube.arm, "category": name}
+        key = arm.key(name)
         if fit.refusal:
             rows.append(key | {"status": "refused", "reason": fit.refusal})
             continue
-        largest = float(panel.cube.scales[-1])
-        inside = np.geomspace(panel.cube.scales[0] / largest, 1.0, _POINTS_INSIDE)
-        rows += _envelope_rows(key, fit, inside, largest, "fit", "", options)
+        points = [(inside, "fit", "")]
         refusal = why_no_extrapolation(fit)
         if not refusal:
             beyond = _beyond(options.extrapolate)
-            rows += _envelope_rows(
-                key, fit, beyond, largest, "extrapolated", _assumption(panel, name), options
-            )
+            points.append((beyond, "extrapolated", assumption(arm, name)))
             refusal = f"beyond {options.extrapolate:g} times the largest scale"
+        for x, status, reason in points:
+            rows += [
+                key | {"scale": row["factor"] * largest, "status": status, "reason": reason} | row
+                for row in _envelope_rows(fit, x, options.interval)
+            ]
         rows.append(
             key
             | {"scale": HORIZON * largest, "factor": HORIZON}
@@ -55,6 +59,12 @@ def why_no_extrapolation(fit: CurveFit) -> str:
     return ""
 
 
+def assumption(arm: ArmCurves, name: str) -> str:
+    """What an extrapolated curve, whose noise is known, rests on."""
+    covariance = arm.curves[name].covariance
+    return join(_ASSUMPTION, "" if covariance.within.runs > 0 else covariance.noise)
+
+
 def envelope(
     fit: CurveFit, x: np.ndarray, coverage: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,9 +77,9 @@ def envelope(
 def _spread(
     refits: list[tuple[Family, np.ndarray]], x: np.ndarray, coverage: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    tails = [(1 - coverage) / 2, (1 + coverage) / 2]
     quantiles = [
-        np.quantile(family.predict(parameters, x), tails, axis=0) for family, parameters in refits
+        np.quantile(family.predict(parameters, x), central_levels(coverage), axis=0)
+        for family, parameters in refits
     ]
     return np.min([q[0] for q in quantiles], axis=0), np.max([q[1] for q in quantiles], axis=0)
 
@@ -79,102 +89,17 @@ def _beyond(factor: float) -> np.ndarray:
     return np.geomspace(1.0, factor, count + 1)[1:] if factor > 1 else np.array([])
 
 
-def _assumption(panel: ArmCurves, name: str) -> str:
-    covariance = panel.curves[name].covariance
-    measured = covariance is not None and covariance.within.runs > 0
-    return join(ASSUMPTION, "" if measured else covariance.noise)
-
-
-def _envelope_rows(
-    key: dict[str, Any],
-    fit: CurveFit,
-    x: np.ndarray,
-    largest: float,
-    status: str,
-    reason: str,
-    options: CurveOptions,
-) -> list[dict[str, Any]]:
+def _envelope_rows(fit: CurveFit, x: np.ndarray, coverage: float) -> list[dict[str, Any]]:
+    """The envelope at multiples x of the largest scale, with that of bootstrap refits."""
     if not len(x):
         return []
-    families = "; ".join(each.family.name for each in fit.kept)
+    resampled = [(each.family, each.resampled) for each in fit.kept if each.resampled is not None]
     check = np.full((2, len(x)), np.nan)
-    if all(each.resampled is not None for each in fit.kept):
-        refits = [(each.family, each.resampled) for each in fit.kept]
-        check = np.stack(_spread(refits, x, options.interval))
+    if len(resampled) == len(fit.kept):
+        check = np.stack(_spread(resampled, x, coverage))
+    columns = ("factor", "mean", "low", "high", "boot_low", "boot_high")
+    families = {"families": "; ".join(each.family.name for each in fit.kept)}
     return [
-        key
-        | {
-            "scale": float(at * largest),
-            "factor": float(at),
-            "mean": float(mean),
-            "low": float(low),
-            "high": float(high),
-            "boot_low": float(boot_low),
-            "boot_high": float(boot_high),
-            "families": families,
-            "status": status,
-            "reason": reason,
-        }
-        for at, mean, low, high, boot_low, boot_high in zip(
-            x, *envelope(fit, x, options.interval), *check, strict=True
-        )
+        dict(zip(columns, map(float, point), strict=True)) | families
+        for point in zip(x, *envelope(fit, x, coverage), *check, strict=True)
     ]
-
-
-def need_rows(
-    panel: ArmCurves, fits: dict[str, CurveFit], options: CurveOptions
-) -> list[dict[str, Any]]:
-    """Records needed for each target, per category."""
-    rows = []
-    for name, fit in fits.items():
-        curve = panel.curves[name]
-        last = float(curve.sample.means[-1].mean())
-        targets = options.targets or [round(last + gain, 4) for gain in (0.02, 0.05)]
-        largest = float(panel.cube.scales[-1])
-        for target in targets:
-            if not np.isfinite(target) or target > 1:
-                continue
-            rows.append(
-                {"judge": panel.cube.judge, "arm": panel.cube.arm, "category": name}
-                | {"target": target, "horizon": HORIZON * largest}
-                | _need(fit, target, largest, options, _assumption_or_empty(panel, name))
-            )
-    return rows
-
-
-def _assumption_or_empty(panel: ArmCurves, name: str) -> str:
-    return "" if panel.curves[name].covariance is None else _assumption(panel, name)
-
-
-def _need(
-    fit: CurveFit, target: float, largest: float, options: CurveOptions, assumption: str
-) -> dict[str, Any]:
-    refusal = why_no_extrapolation(fit)
-    if refusal:
-        return {"status": "refused", "reason": refusal}
-    reached = [each.family.inverse(each.draws, target) for each in fit.kept]
-    tails = [(1 - options.interval) / 2, (1 + options.interval) / 2]
-    # Order statistics, not interpolation: a draw that never reaches the target is infinite.
-    quantiles = [np.quantile(x, tails, method="nearest") for x in reached]
-    median = float(np.quantile(np.concatenate(reached), 0.5, method="nearest"))
-    within = float(min((x <= HORIZON).mean() for x in reached))
-    row = {
-        "low": _inside(min(q[0] for q in quantiles), largest),
-        "high": _inside(max(q[1] for q in quantiles), largest),
-        "scale": _inside(median, largest),
-        "p_never": float(max(np.isinf(x).mean() for x in reached)),
-        "p_within": within,
-        "status": "reached" if median <= 1 else "extrapolated",
-        "reason": assumption,
-    }
-    if median > HORIZON:
-        row |= {
-            "status": "refused",
-            "reason": f"not within {HORIZON:g} times the largest scale in most refits",
-        }
-    return row
-
-
-def _inside(x: float, largest: float) -> float:
-    """Records, or NaN beyond the horizon."""
-    return float(x * largest) if x <= HORIZON else np.nan

@@ -98,14 +98,14 @@ class LogitLinear:
 
     def inverse(self, parameters: np.ndarray, score: float) -> np.ndarray:
         """See Family."""
-        return _reach_line(parameters[:, 0], parameters[:, 1], score)
+        return _inverse_line(parameters[:, 0], parameters[:, 1], score)
 
 
 class BrokenLogit:
     """logit mu(x) = intercept + slope log2 x + bend max(0, log2 (x / break)).
 
     The break runs through the inner scales. A break costs two parameters and shows itself only
-    on long ladders, so ten scales are asked for.
+    on long ladders, so ten scales are required.
     """
 
     name = "broken logit-linear"
@@ -133,9 +133,9 @@ class BrokenLogit:
         return expit(intercept + slope * line + bend * np.maximum(0.0, line - np.log2(at)))
 
     def inverse(self, parameters: np.ndarray, score: float) -> np.ndarray:
-        """See Family (asked of the part beyond the break)."""
+        """See Family (of the part beyond the break)."""
         intercept, slope, bend, at = parameters.T
-        return _reach_line(intercept - bend * np.log2(at), slope + bend, score)
+        return _inverse_line(intercept - bend * np.log2(at), slope + bend, score)
 
 
 FAMILIES: dict[str, Family] = {f.name: f for f in (PowerLaw(), LogitLinear(), BrokenLogit())}
@@ -152,7 +152,7 @@ def fit_logit(design: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitt
     clipped = logit(np.clip(means, 0.01, 0.99))
     parameters = clipped @ np.linalg.pinv(design).T
     damping = np.full(len(means), 1e-3)
-    chi2, residual, jacobian = _linearise(design, means, whiten, parameters)
+    chi2, residual, jacobian = _linearize(design, means, whiten, parameters)
     identity = np.eye(design.shape[1])
     for _ in range(_STEPS):
         normal = np.einsum("bki,bkj->bij", jacobian, jacobian)
@@ -160,7 +160,7 @@ def fit_logit(design: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitt
         gradient = np.einsum("bki,bk->bi", jacobian, residual)
         damped = normal + (damping * scale)[:, None, None] * identity
         trial = parameters + np.linalg.solve(damped, gradient[..., None])[..., 0]
-        new_chi2, new_residual, new_jacobian = _linearise(design, means, whiten, trial)
+        new_chi2, new_residual, new_jacobian = _linearize(design, means, whiten, trial)
         better = new_chi2 < chi2
         parameters = np.where(better[:, None], trial, parameters)
         residual = np.where(better[:, None], new_residual, residual)
@@ -170,7 +170,7 @@ def fit_logit(design: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitt
     return Fitted(parameters, chi2)
 
 
-def _linearise(
+def _linearize(
     design: np.ndarray, means: np.ndarray, whiten: np.ndarray, parameters: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mu = expit(parameters @ design.T)
@@ -188,7 +188,7 @@ def _two_columns(
     return solution[:, 0], solution[:, 1]
 
 
-def _reach_line(intercept: np.ndarray, slope: np.ndarray, score: float) -> np.ndarray:
+def _inverse_line(intercept: np.ndarray, slope: np.ndarray, score: float) -> np.ndarray:
     target = logit(np.clip(score, _EDGE, 1 - _EDGE))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         x = np.exp2((target - intercept) / slope)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.inference.arm_curves import ArmCurves, Curve
-from analysis.inference.contrasts import slope_weights, tail_scales
+from analysis.inference.contrasts import tail_weights
 from analysis.inference.covariance import Covariance
+from analysis.inference.curves import ArmCurves
+from analysis.inference.verdicts import NON_MONOTONE
 from analysis.options import CurveOptions
 from analysis.scaling_laws.families import FAMILIES, Family
 
@@ -56,6 +57,54 @@ class CurveFit:
         return sum(fit.status != REFUSED for fit in self.fits)
 
 
+def fit_arm_curves(
+    arm: ArmCurves,
+    verdicts: list[dict[str, Any]],
+    replicates: dict[str, np.ndarray],
+    options: CurveOptions,
+) -> dict[str, CurveFit]:
+    """Fits of every curve of an arm, given its verdict's row and its bootstrap replicates.
+
+    A curve that lacks too many scores is treated as one whose noise is unknown.
+    """
+    fits = {}
+    for row in verdicts:
+        name = row["category"]
+        curve = arm.curves[name]
+        known = curve.missing.max() <= options.missing_limit
+        drawn = None
+        if name in replicates:
+            drawn = replicates[name][: options.fit_draws, -len(arm.scales) :]
+        fits[name] = fit_curve(
+            curve.covariance if known else None,
+            arm.scales,
+            row["verdict"],
+            options,
+            f"{arm.scores.judge}/{arm.scores.arm}/{name}",
+            drawn,
+        )
+    return fits
+
+
+def fit_rows(arm: ArmCurves, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
+    """One row per category and family."""
+    return [
+        arm.key(name)
+        | {
+            "family": fit.family.name,
+            "parameters": describe(fit.family.names, fit.parameters),
+            "n_scales": len(arm.scales),
+            "n_parameters": len(fit.family.names),
+            "chi2": fit.chi2,
+            "p_misfit": fit.p_misfit,
+            "status": fit.status,
+            "reason": fit.reason,
+        }
+        for name, curve_fit in fits.items()
+        for fit in curve_fit.fits
+    ]
+
+
 def fit_curve(
     covariance: Covariance | None,
     scales: np.ndarray,
@@ -75,7 +124,7 @@ def fit_curve(
     if refusal:
         refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
         return CurveFit(refused, refusal)
-    df = covariance.contrast(slope_weights(scales, tail_scales(scales))).df
+    df = covariance.contrast(tail_weights(scales)).df
     matrix = shrunk(covariance)
     whiten = np.linalg.inv(np.linalg.cholesky(matrix))
     draws = draw_means(covariance.means, matrix, df, options, seed_text)
@@ -97,7 +146,7 @@ def _refusal(covariance: Covariance | None, scales: np.ndarray, verdict: str) ->
         return "one scale only"
     if covariance is None or not covariance.total.any():
         return "the noise is not known"
-    if verdict == "non-monotone":
+    if verdict == NON_MONOTONE:
         return "the curve is not monotone"
     return ""
 
@@ -179,52 +228,6 @@ def jumps(family: Family, parameters: np.ndarray, x: np.ndarray) -> bool:
     """
     low, high = (float(family.inverse(parameters[None], score)[0]) for score in (0.1, 0.9))
     return bool(np.isfinite(high) and high / low < (x[1:] / x[:-1]).min())
-
-
-def fit_panel(
-    panel: ArmCurves,
-    verdicts: dict[str, str],
-    replicates: dict[str, np.ndarray],
-    options: CurveOptions,
-) -> dict[str, CurveFit]:
-    """Fits of every curve of a panel, given its verdict and its bootstrap replicates."""
-    n_scales = len(panel.cube.scales)
-    return {
-        name: fit_curve(
-            _noise(curve, options),
-            panel.cube.scales,
-            verdicts[name],
-            options,
-            f"{panel.cube.judge}/{panel.cube.arm}/{name}",
-            replicates[name][: options.fit_draws, -n_scales:] if name in replicates else None,
-        )
-        for name, curve in panel.curves.items()
-    }
-
-
-def _noise(curve: Curve, options: CurveOptions) -> Covariance | None:
-    return None if curve.missing.max() > options.missing_limit else curve.covariance
-
-
-def fit_rows(panel: ArmCurves, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
-    """One row per category and family."""
-    return [
-        {
-            "judge": panel.cube.judge,
-            "arm": panel.cube.arm,
-            "category": name,
-            "family": fit.family.name,
-            "parameters": describe(fit.family.names, fit.parameters),
-            "n_scales": len(panel.cube.scales),
-            "n_parameters": len(fit.family.names),
-            "chi2": fit.chi2,
-            "p_misfit": fit.p_misfit,
-            "status": fit.status,
-            "reason": fit.reason,
-        }
-        for name, curve_fit in fits.items()
-        for fit in curve_fit.fits
-    ]
 
 
 def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:

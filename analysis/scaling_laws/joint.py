@@ -11,9 +11,8 @@ import numpy as np
 from scipy import stats
 
 from analysis.errors import InputError
-from analysis.inference.contrasts import slope_weights, tail_scales
-from analysis.inference.covariance import Covariance
-from analysis.inference.sample import Sample, average, from_scores, stack
+from analysis.inference.contrasts import tail_weights
+from analysis.inference.covariance import Covariance, Sample, average, stack
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.scaling_laws.families import Fitted, fit_logit
@@ -29,61 +28,59 @@ _NAMES = {
 _LEAST_SIZES = {LOGIT: 2, POWER: 3}
 
 
-def joint_rows(cubes: Sequence[ScoreArray], options: CurveOptions) -> list[dict[str, Any]]:
+def joint_rows(arms: Sequence[ScoreArray], options: CurveOptions) -> list[dict[str, Any]]:
     """One row per judge, category and family; none when the options state no sizes.
 
     Raises:
         InputError: the options give a size to an arm that the table does not have.
     """
-    unknown = sorted(set(options.sizes) - {cube.arm for cube in cubes})
+    unknown = sorted(set(options.sizes) - {array.arm for array in arms})
     if unknown:
         raise InputError(
             f"sizes are given for arms that the table does not have: {', '.join(unknown)}",
             where="options.sizes",
         )
     rows: list[dict[str, Any]] = []
-    for judge, judged in itertools.groupby(cubes, key=lambda cube: cube.judge):
-        sized = [cube for cube in judged if cube.arm in options.sizes]
+    for judge, judged in itertools.groupby(arms, key=lambda array: array.judge):
+        sized = [array for array in judged if array.arm in options.sizes]
         if sized:
-            rows += _judge_rows(judge, sized, options)
+            key = {"judge": judge, "arms": "; ".join(array.arm for array in sized)}
+            rows += [key | row for row in _judge_rows(sized, options)]
     return rows
 
 
-def _judge_rows(judge: str, cubes: list[ScoreArray], options: CurveOptions) -> list[dict[str, Any]]:
-    seeds = reduce(np.intersect1d, [cube.seeds for cube in cubes])
-    data = np.concatenate([cube.scales / cube.scales[-1] for cube in cubes])
-    largest = np.concatenate([np.full(len(c.scales), c.scales[-1], float) for c in cubes])
-    data = data * largest / largest.max()
-    sizes = np.concatenate([np.full(len(c.scales), options.sizes[c.arm]) for c in cubes])
+def _judge_rows(arms: list[ScoreArray], options: CurveOptions) -> list[dict[str, Any]]:
+    seeds = reduce(np.intersect1d, [array.seeds for array in arms])
+    data = np.concatenate([array.scales for array in arms]).astype(float)
+    data = data / data.max()
+    sizes = np.concatenate([np.full(len(a.scales), options.sizes[a.arm]) for a in arms])
     sizes = sizes / sizes.max()
-    key = {"judge": judge, "arms": "; ".join(c.arm for c in cubes), "n_points": len(data)}
+    points = {"n_points": len(data)}
     if not len(seeds):
         refused = {"status": REFUSED, "reason": "the arms share no seed"}
-        return [key | refused | {"category": OVERALL, "family": LOGIT}]
-    slope = np.concatenate([_tail(cube.scales) for cube in cubes])
+        return [points | refused | {"category": OVERALL, "family": LOGIT}]
+    slope = np.concatenate([_tail_weights(array.scales) for array in arms])
     rows = []
-    for name, sample in _samples(cubes, seeds).items():
+    for name, sample in _samples(arms, seeds).items():
         for family in (LOGIT, POWER):
-            row = key | {"category": name, "family": family, "n_parameters": len(_NAMES[family])}
-            rows.append(row | _fit(family, sample, data, sizes, slope, options))
+            row = {"category": name, "family": family, "n_parameters": len(_NAMES[family])}
+            rows.append(points | row | _fit(family, sample, data, sizes, slope, options))
     return rows
 
 
-def _tail(scales: np.ndarray) -> np.ndarray:
-    if len(scales) < 2:
-        return np.zeros(len(scales))
-    return slope_weights(scales, tail_scales(scales))
+def _tail_weights(scales: np.ndarray) -> np.ndarray:
+    return tail_weights(scales) if len(scales) > 1 else np.zeros(1)
 
 
-def _samples(cubes: list[ScoreArray], seeds: np.ndarray) -> dict[str, Sample]:
+def _samples(arms: list[ScoreArray], seeds: np.ndarray) -> dict[str, Sample]:
     samples = {}
-    for name in cubes[0].categories:
+    for name in arms[0].categories:
         parts = [
-            from_scores(
-                cube.categories[name].values[:, np.searchsorted(cube.seeds, seeds)],
-                cube.categories[name].clusters,
+            Sample.from_scores(
+                array.categories[name].values[:, np.searchsorted(array.seeds, seeds)],
+                array.categories[name].clusters,
             )
-            for cube in cubes
+            for array in arms
         ]
         samples[name] = stack(parts)
     usable = [sample for sample in samples.values() if sample.usable]
@@ -112,7 +109,7 @@ def _fit(
         design = np.stack([np.ones_like(data), np.log2(data), np.log2(sizes)], axis=1)
         fitted = fit_logit(design, means, whiten)
     else:
-        fitted = _fit_power(data, sizes, means, whiten)
+        fitted = fit_power(data, sizes, means, whiten)
     free = len(data) - len(_NAMES[family])
     df = covariance.contrast(slope).df if slope.any() else np.inf
     p_misfit = float(stats.f.sf(fitted.chi2[0] / free, free, df))
@@ -138,9 +135,7 @@ def _refusal(family: str, sample: Sample, data: np.ndarray, sizes: np.ndarray) -
     return ""
 
 
-def _fit_power(
-    data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray
-) -> Fitted:
+def fit_power(data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitted:
     """mu = a - b n^-c - d m^-e with 0 <= a <= 1, linear in (a, b, d) on a grid of (c, e).
 
     The form is that of Hoffmann et al. (2022) for loss, turned upside down for a score.

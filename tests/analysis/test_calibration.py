@@ -1,4 +1,4 @@
-"""The benchmark's own parts: simulated truths are exact, and false claims are told from true."""
+"""The benchmark's own parts: simulated truths are exact, false and true claims are separated."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_truths_are_scores_and_go_on_beyond_the_ladder(name, scales):
         ("plateaued", "range of .04", False),
     ],
 )
-def test_false_claims_are_told_from_true_ones(verdict, name, false):
+def test_false_claims_are_separated_from_true_ones(verdict, name, false):
     assert wrong(verdict, truth(name, 5), LADDER, CurveOptions()) is false
 
 

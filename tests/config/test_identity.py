@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.evaluation import EvalSet, Generate, Validation
@@ -218,3 +219,16 @@ def test_a_section_survives_its_json(default_config):
         text = identity_json(one)
         assert parse_section(type(one), text, "--x") == one
         assert identity_json(parse_section(type(one), text, "--x")) == text
+
+
+def test_a_section_that_is_not_valid_is_refused_with_every_mistake():
+    with pytest.raises(InputError) as error:
+        parse_section(
+            Pool, '{"sources": [{"type": "file"}], "filters": {"languages": 3}}', "--pool"
+        )
+    assert error.value.where == "--pool"
+    first, second = error.value.what.split("; ")
+    assert first == "sources.0.file.path: Field required"
+    assert second.startswith("filters.languages: ")
+    with pytest.raises(InputError, match="--pool: the whole: "):
+        parse_section(Pool, "{", "--pool")

@@ -110,6 +110,33 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "unknown category 'maht'; did you mean 'math'?",
         ),
         ("study: small", "study: a/b", 1, "string should match pattern"),
+        ("{start: 100, factor: 2, count: 3}", "{scales: [0, 50]}", 15, "scales must be above 0"),
+        (
+            "{start: 100, factor: 2, count: 3}",
+            "{start: 100, scales: [100]}",
+            15,
+            "give either `scales` or `start`",
+        ),
+        ("study: small", "study: small\nseeds: {replicates: [1, 2, 1]}", 2, "occurs twice"),
+        ("study: small", "study: small\nseeds: {vary: [order, order]}", 2, "occurs twice"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    filters: {categories: [maht]}",
+            3,
+            "unknown category 'maht'; did you mean 'math'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: hub, dataset: ., category: poetry}",
+            3,
+            "unknown category 'poetry'; there is: math",
+        ),
+        (
+            "- {type: synthetic}",
+            "- {type: synthetic}\n  categories: [Math]",
+            19,
+            "write 'Math' as 'math'",
+        ),
         ("pool: own", "pool: own\n    template: Human", 12, "must contain {prompt}"),
     ],
 )
@@ -255,6 +282,36 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
         load_study(tmp_path / "study.yaml")
 
 
+@pytest.mark.parametrize(
+    ("ladder", "validation"),
+    [
+        ("{scales: [400]}", 100),  # all records of the pool
+        ("{scales: [250]}", 250),  # half of them for validation
+        ("{scales: [500]}", 0),
+    ],
+)
+def test_a_pool_that_is_just_large_enough_is_valid(tmp_path, ladder, validation):
+    text = TEXT.replace("{start: 100, factor: 2, count: 3}", ladder)
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace("records: 100}", f"records: {validation}}}"), "utf-8")
+    load_study(path)
+
+
+def test_pools_that_no_arm_uses_may_be_small(tmp_path):
+    path = tmp_path / "study.yaml"
+    more = "pools:\n  more: {sources: [{type: synthetic, records: 5}]}\n"
+    path.write_text(TEXT.replace("pools:\n", more), "utf-8")
+    load_study(path)
+
+
+def test_a_category_that_the_study_declares_may_stand_in_a_pool(tmp_path):
+    path = tmp_path / "study.yaml"
+    text = TEXT.replace("- {type: synthetic}", "- {type: synthetic}\n  categories: [math, haiku]")
+    text = text.replace("records: 500}", "records: 500}\n    filters: {categories: [haiku]}")
+    path.write_text(text, "utf-8")
+    load_study(path)
+
+
 def test_two_mistakes_are_two_lines(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(TEXT.replace("base: tiny", "base: a").replace("pool: own", "pool: b"), "utf-8")
@@ -330,6 +387,10 @@ def test_the_papers_study_is_the_papers(root):
 def test_a_geometric_ladder_multiplies_by_its_factor(start, factor, count):
     values = Ladder(start=start, factor=factor, count=count).values()
     assert values == [start * factor**step for step in range(count)]
+
+
+def test_scales_are_rounded_to_whole_records():
+    assert Ladder(start=10, factor=1.26, count=3).values() == [10, 13, 16]  # 12.6, 15.876
 
 
 @given(st.text(max_size=200))

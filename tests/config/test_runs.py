@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,47 @@ def test_the_base_answers_for_every_replicate_when_sampling(study):
     assert base_runs(Study(**study)) == [Run("full", 0, 1), Run("full", 0, 2)]
 
 
+@pytest.mark.parametrize(
+    ("change", "folder"),
+    [
+        ({"recipe": {"learning_rate": 1.0}}, "runs/full/n0/s1"),
+        ({"pool": "other"}, "runs/full/n0/s1"),
+        ({"recipe": {"precision": "fp32"}}, "runs/twin/n0/s1"),
+        ({"template": "{prompt}"}, "runs/twin/n0/s1"),
+        ({"base": "other"}, "runs/twin/n0/s1"),
+    ],
+)
+def test_arms_share_the_base_that_answers_alike(study, tmp_path, change, folder):
+    study["bases"]["other"] = study["bases"]["tiny"]
+    (study["pools"]["other"],) = study["pools"].values()
+    study["arms"]["twin"] = study["arms"]["full"] | change
+    parsed = Study(**study)
+    write_runs(tmp_path / "runs.csv", parsed)
+    rows = read_runs(tmp_path / "runs.csv")
+    assert [(row.arm, row.scale, row.seed) for row in rows] == [
+        (run.arm, run.scale, run.seed) for run in all_runs(parsed)
+    ]
+    (twin,) = (row for row in rows if row.arm == "twin" and row.scale == 0)
+    assert twin.folder == tmp_path / folder
+    assert len({row.folder for row in rows}) == len(answering_runs(parsed))
+    tuned = [row for row in rows if row.scale > 0]
+    assert len({row.folder for row in tuned}) == len(tuned) == 8
+
+
+def test_sampled_bases_answer_for_themselves(study):
+    study["arms"]["twin"] = study["arms"]["full"]
+    study["generate"] = {"temperature": 0.7}
+    for run in base_runs(Study(**study)):
+        assert answering_run(Study(**study), run) == run
+
+
+def test_a_table_that_names_a_run_twice_is_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("arm,scale,seed,folder\na,1,1,x\na,1,2,y\na,1,1,z\n", "utf-8")
+    with pytest.raises(InputError, match="arm a, scale 1, seed 1 is in the table 2 times"):
+        read_runs(path)
+
+
 def test_the_base_can_be_left_out(study):
     study["ladder"]["base"] = False
     assert all_runs(Study(**study)) == tuned_runs(Study(**study))
@@ -60,6 +102,27 @@ def test_learning_rate_and_batch_follow_their_law():
     assert (smaller.learning_rate, smaller.batch_size) == (1e-2, 1)
     of_tokens = law.apply(Recipe(batch_size=None, batch_tokens=100), 2000)
     assert (of_tokens.batch_size, of_tokens.batch_tokens) == (None, 200)
+
+
+def test_a_rate_has_six_digits_and_a_batch_is_rounded():
+    law = ByScale(reference=100, learning_rate_exponent=0.5, batch_exponent=1)
+    scaled = law.apply(Recipe(learning_rate=1e-3, batch_size=10), 126)
+    assert scaled.learning_rate == 0.0011225  # 0.00112249721603218
+    assert scaled.batch_size == 13  # 12.6
+
+
+def test_the_identity_of_a_run_names_what_it_was_made_from(study):
+    found = json.loads(run_identity(Study(**study), Run("full", 10, 2)))
+    assert found == {
+        "study": "laptop",
+        "arm": "full",
+        "scale": 10,
+        "seed": 2,
+        "base": "tiny",
+        "pool": "synthetic",
+        "template": Study(**study).arms["full"].template,
+        "recipe": {},
+    }
 
 
 def test_a_law_leaves_the_identity_of_its_reference_alone(study):

@@ -133,6 +133,41 @@ def test_a_limit_keeps_the_same_items_whatever_the_order_of_the_file(tmp_path):
     assert {one.id for one in kept[0]} == {one.id for one in kept[1]}
 
 
+def test_the_audit_adds_up_for_every_source(tmp_path):
+    first = [item(n) for n in range(5)] + [item(0), item(9, "code"), {"category": "math"}]
+    one = write_items(tmp_path / "a.jsonl", first)
+    two = write_items(tmp_path / "b.jsonl", [item(n) for n in range(3, 8)])
+    sources = ({"path": one, "limit_per_category": 2, "on_error": "skip"}, {"path": two})
+    items, audit = build_evalset(config(*sources, categories=["math"]))
+    counted = [
+        source["kept"]
+        + source["invalid"]
+        + source["other_categories"]
+        + source["duplicates"]
+        + source["over_limit"]
+        for source in audit["by_source"]
+    ]
+    assert counted == [source["read"] for source in audit["by_source"]] == [8, 5]
+    assert sum(source["kept"] for source in audit["by_source"]) == audit["kept"] == len(items)
+    assert audit["by_source"][0]["over_limit"] == 3
+    assert audit["steps"][-1]["kept"] == audit["kept"]
+
+
+def test_what_an_item_states_goes_before_what_the_source_states(tmp_path):
+    rows = [item(1, language="zh"), {**item(2), "category": None}]
+    path = write_items(tmp_path / "a.jsonl", rows)
+    items, _ = build_evalset(config({"path": path, "language": "en", "category": "cot"}))
+    found = {one.prompt: (one.category, one.language) for one in items}
+    assert found == {"question 1": ("math", "zh"), "question 2": ("cot", "en")}
+
+
+def test_empty_checks_are_none(tmp_path):
+    path = write_items(tmp_path / "a.jsonl", [item(1, checks={}), item(2, checks={"labels": None})])
+    items, audit = build_evalset(config({"path": path}))
+    assert [one.checks for one in items] == [None, None]
+    assert audit["by_category"]["math"]["with_checks"] == 0
+
+
 def test_an_empty_set_is_refused(tmp_path):
     path = write_items(tmp_path / "a.jsonl", [])
     with pytest.raises(InputError, match="empty"):

@@ -1,6 +1,7 @@
 """Hashes from before the code was moved: the same pool and seed give the same subsets for good.
 
-A failure here means that every finished study would be re-drawn. Do not adapt a hash.
+A failure here means that every finished study would draw other records. Do not adapt a hash; only
+the last test's may change, with the records of the built-in generator and the version of `pool`.
 """
 
 from __future__ import annotations

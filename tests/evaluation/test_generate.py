@@ -13,16 +13,26 @@ from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, read_jsonl, write_jsonl
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, content_id
 from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.evaluation import generate as stage
 
-PROMPTS = ["one", "two or three", "四", "a rather longer prompt than the others", "x", "last one"]
+# The model's answer is the rest of the alphabet up to j, by the last letter of the prompt.
+ITEMS = [
+    EvalItem.make("math", "a"),
+    EvalItem.make("math", "the second to last letter is h"),
+    EvalItem.make("math", "j"),
+    EvalItem.make("open_qa", "the input decides", input="g"),
+    EvalItem.make("open_qa", "e"),
+    EvalItem.make("open_qa", "i"),
+]
+ANSWERS = ["bcde", "ij", "", "hij", "fghi", "j"]
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    """A BLOOM with random weights and a byte-level tokenizer."""
+    """A BLOOM whose blocks add nothing, so that the next token depends on the current one alone,
+    with an output layer that leads from a letter to the next and from j to the end token."""
     folder = tmp_path_factory.mktemp("model")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {piece: index for index, piece in enumerate(["<pad>", "</s>", *alphabet])}
@@ -33,41 +43,80 @@ def model_folder(tmp_path_factory):
         tokenizer_object=bpe, pad_token="<pad>", eos_token="</s>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = BloomConfig(
-        vocab_size=len(vocabulary), hidden_size=32, n_layer=2, n_head=4, eos_token_id=1
-    )
-    BloomForCausalLM(config).save_pretrained(folder)
+    shape = {"vocab_size": len(vocabulary), "hidden_size": 64, "n_layer": 1, "n_head": 2}
+    model = BloomForCausalLM(BloomConfig(**shape, eos_token_id=1, tie_word_embeddings=False)).eval()
+    chain = [vocabulary[piece] for piece in [*"abcdefghij", "</s>"]]
+    with torch.no_grad():
+        for block in model.transformer.h:
+            block.self_attention.dense.weight.zero_()
+            block.mlp.dense_4h_to_h.weight.zero_()
+        states = model.transformer(torch.tensor([chain[:-1]])).last_hidden_state[0]
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[chain[1:]] = states
+    model.save_pretrained(folder)
     return folder
 
 
 @pytest.fixture
 def items_file(tmp_path):
     path = tmp_path / "items.jsonl"
-    write_jsonl(path, [EvalItem.make("math", prompt).to_row() for prompt in PROMPTS])
+    write_jsonl(path, [item.to_row() for item in ITEMS])
     return path
 
 
-def run(model_folder, items_file, out, **changes):
-    options = {"max_new_tokens": 8, "batch_size": 2} | changes
+def run(model_folder, items_file, out, precision="fp32", **changes):
+    options = {"max_new_tokens": 4, "batch_size": 2} | changes
     stage.generate(
         model=model_folder,
         items=items_file,
         arm="full",
         scale=100,
-        seed_label=1,
+        seed_label=3,
         generate=Generate(**options).model_dump_json(),
-        template="Q: {prompt}\nA: ",
+        template="Q: {prompt}",
+        precision=precision,
         generation_seed=7,
         out=out,
     )
     return [row for _, row in read_jsonl(out)]
 
 
+def texts(rows):
+    return [row["text"] for row in rows]
+
+
 def test_every_item_is_answered_once_in_its_order(model_folder, items_file, tmp_path):
     rows = run(model_folder, items_file, tmp_path / "responses.jsonl")
-    assert [row["item"] for row in rows] == [row["id"] for _, row in read_jsonl(items_file)]
-    assert all(0 < row["tokens"] <= 8 for row in rows)
-    assert all(row["finish"] == ("length" if row["tokens"] == 8 else "stop") for row in rows)
+    assert texts(rows) == ANSWERS
+    assert [row["finish"] for row in rows] == ["length", "stop", "stop", "stop", "length", "stop"]
+    assert [row["tokens"] for row in rows] == [4, 3, 1, 4, 4, 2]
+    assert [row["prompt_tokens"] for row in rows] == [
+        len(f"Q: {item.full_prompt}") for item in ITEMS
+    ]
+    for row, item in zip(rows, ITEMS, strict=True):
+        assert (row["item"], row["category"]) == (item.id, item.category)
+        assert (row["arm"], row["scale"], row["seed"]) == ("full", 100, 3)
+        assert row["id"] == content_id("full", "100", "3", item.id, row["text"])
+
+
+def test_what_follows_the_end_token_is_neither_counted_nor_read(model_folder):
+    _, tokenizer = stage.load_model(model_folder, "fp32")
+    letter, pad, end = tokenizer.convert_tokens_to_ids(["k", "<pad>", "</s>"])
+
+    class Stub:
+        device = torch.device("cpu")
+
+        def generate(self, input_ids, **_):
+            rows = [[letter, end, letter, letter], [letter] * 4, [end, pad, pad, pad]]
+            return torch.cat([input_ids, torch.tensor(rows)], 1)
+
+    prompts = ["x", "longer", "xy"]
+    answers = stage.generate_batch(Stub(), tokenizer, prompts, Generate(max_new_tokens=4), 0)
+    assert answers == [
+        stage.Answer("k", 1, 2, "stop"),
+        stage.Answer("kkkk", 6, 4, "length"),
+        stage.Answer("", 2, 1, "stop"),
+    ]
 
 
 def test_a_greedy_answer_does_not_depend_on_the_batch(model_folder, items_file, tmp_path):
@@ -76,38 +125,74 @@ def test_a_greedy_answer_does_not_depend_on_the_batch(model_folder, items_file, 
     assert one == all_
 
 
-def test_sampling_repeats_with_its_seed_and_differs_from_greedy(model_folder, items_file, tmp_path):
-    first = run(model_folder, items_file, tmp_path / "a.jsonl", temperature=1.0)
-    again = run(model_folder, items_file, tmp_path / "b.jsonl", temperature=1.0)
-    greedy = run(model_folder, items_file, tmp_path / "c.jsonl")
+def test_sampling_repeats_with_its_seed_and_narrows_to_greedy(model_folder, items_file, tmp_path):
+    first = run(model_folder, items_file, tmp_path / "a.jsonl", temperature=20.0)
+    again = run(model_folder, items_file, tmp_path / "b.jsonl", temperature=20.0)
     assert first == again
-    assert [row["text"] for row in first] != [row["text"] for row in greedy]
+    assert texts(first) != ANSWERS
+    nucleus = run(model_folder, items_file, tmp_path / "c.jsonl", temperature=20.0, top_p=1e-6)
+    assert texts(nucleus) == ANSWERS
 
 
-def test_a_stopped_run_goes_on_and_ends_the_same(model_folder, items_file, tmp_path, monkeypatch):
-    whole = run(model_folder, items_file, tmp_path / "whole.jsonl")
+def test_every_batch_has_a_seed_of_its_own(model_folder, items_file, tmp_path, monkeypatch):
+    generate, seeds = stage.generate_batch, []
+    monkeypatch.setattr(
+        stage, "generate_batch", lambda *rest: seeds.append(rest[-1]) or generate(*rest)
+    )
+    run(model_folder, items_file, tmp_path / "responses.jsonl")
+    assert seeds == [7, 8, 9]
+
+
+def stop_after(batches, monkeypatch):
+    """Interrupt the next run after so many batches; returns the function before the change."""
     generate, calls = stage.generate_batch, []
 
-    def stops_after_one_batch(*arguments):
-        if calls:
+    def stops(*arguments):
+        if len(calls) == batches:
             raise KeyboardInterrupt
         calls.append(1)
         return generate(*arguments)
 
+    monkeypatch.setattr(stage, "generate_batch", stops)
+    return generate
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_a_stopped_run_continues_and_ends_the_same(
+    model_folder, items_file, tmp_path, monkeypatch, kept
+):
+    """Stopped after a batch, within the next one, or within a line."""
+    whole = run(model_folder, items_file, tmp_path / "whole.jsonl", temperature=20.0)
     out = tmp_path / "stopped.jsonl"
-    monkeypatch.setattr(stage, "generate_batch", stops_after_one_batch)
+    generate = stop_after(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        run(model_folder, items_file, out)
+        run(model_folder, items_file, out, temperature=20.0)
     (partial,) = tmp_path.glob(".stopped.jsonl.*.partial")
-    partial.write_bytes(partial.read_bytes() + b'{"id": "torn')
+    lines = [line for line in partial.read_bytes().split(b"\n") if line]
+    assert len(lines) == 4
+    partial.write_bytes(b"\n".join(lines[:kept]) + b"\n" + lines[kept][:30])
 
     counted = []
     monkeypatch.setattr(
         stage, "generate_batch", lambda *rest: counted.append(len(rest[2])) or generate(*rest)
     )
-    assert run(model_folder, items_file, out) == whole
-    assert sum(counted) == len(PROMPTS) - 2
+    assert run(model_folder, items_file, out, temperature=20.0) == whole
+    assert counted == [2] * (3 - kept // 2)
     assert not partial.exists()
+
+
+def test_an_incomplete_line_does_not_spoil_the_next(
+    model_folder, items_file, tmp_path, monkeypatch
+):
+    for attempt in (1, 2):
+        stop_after(attempt, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            run(model_folder, items_file, tmp_path / "stopped.jsonl")
+        monkeypatch.undo()
+        (partial,) = tmp_path.glob(".stopped.jsonl.*.partial")
+        if attempt == 1:
+            partial.write_bytes(partial.read_bytes()[:30])
+    assert len(stage.read_partial(partial)) == 4
 
 
 def test_a_partial_file_of_other_settings_is_not_used(model_folder, items_file, tmp_path):
@@ -118,10 +203,37 @@ def test_a_partial_file_of_other_settings_is_not_used(model_folder, items_file, 
     assert stale.exists()
 
 
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("precision", "used"), [("fp32", "float32"), ("bf16", "bfloat16")])
+def test_a_model_answers_in_the_precision_asked_for(
+    model_folder, tmp_path, stored, precision, used
+):
+    """The base in its stored type and a tuned model in its recipe's would be no pair."""
+    folder = tmp_path / "model"
+    model, tokenizer = stage.load_model(model_folder, "fp32")
+    model.to(getattr(torch, stored)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    assert stage.load_model(folder, precision)[0].dtype == getattr(torch, used)
+
+
+def test_fp16_needs_a_gpu(model_folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="fp16 needs a GPU"):
+        stage.load_model(model_folder, "fp16")
+
+
 def test_provenance_names_model_items_and_settings(model_folder, items_file, tmp_path):
-    run(model_folder, items_file, tmp_path / "responses.jsonl")
+    run(model_folder, items_file, tmp_path / "responses.jsonl", "bf16")
     made_by = read_json(tmp_path / "responses.provenance.json")
-    assert made_by["identity"]["generation_seed"] == 7
+    assert made_by["identity"] == {
+        "arm": "full",
+        "scale": 100,
+        "seed": 3,
+        "generate": Generate(max_new_tokens=4, batch_size=2).model_dump(),
+        "template": "Q: {prompt}",
+        "precision": "bf16",
+        "generation_seed": 7,
+    }
     assert set(made_by["inputs"]) == {"model", "items"}
 
 
@@ -129,12 +241,6 @@ def test_an_empty_folder_is_an_input_error(items_file, tmp_path):
     (tmp_path / "model").mkdir()
     with pytest.raises(InputError, match="no model can be loaded"):
         run(tmp_path / "model", items_file, tmp_path / "responses.jsonl")
-
-
-def test_an_eval_set_without_items_is_an_input_error(model_folder, tmp_path):
-    (tmp_path / "items.jsonl").write_text("", "utf-8")
-    with pytest.raises(InputError, match="no rows"):
-        run(model_folder, tmp_path / "items.jsonl", tmp_path / "responses.jsonl")
 
 
 def test_line_separators_in_an_answer_do_not_tear_the_partial_file(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +17,13 @@ import pytest
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, write_jsonl
 from instruct_scaling.common.records import EvalItem, Judgement, Response, content_id
-from instruct_scaling.evaluation.scores import SCHEMA, expand, make_rows, read_answers
+from instruct_scaling.evaluation.scores import SCHEMA
 from instruct_scaling.evaluation.scores import scores as scores_stage
 
 ITEMS = [
     EvalItem.make("math", "1+1?", reference="2", cluster="sums"),
     EvalItem.make("open_qa", "Capital of France?", reference="Paris"),
 ]
-BY_ID = {item.id: item for item in ITEMS}
 RUNS = [("lora", 0, 1), ("full", 400, 1), ("full", 100, 2), ("full", 100, 1)]
 
 
@@ -54,6 +56,7 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.table = {run: "-".join(map(str, run)) for run in RUNS}
         self.responses = {run: responses_of(run) for run in RUNS}
         self.judgements = {
             (run, judge): judged(run, judge, repeats)
@@ -61,20 +64,32 @@ class Study:
             for judge, repeats in (("metric", 1), ("llm", 3))
         }
 
-    def run(self, out: str = "scores.parquet") -> Path:
+    def run(self, out: str = "scores.parquet", judges: tuple[str, ...] = ("metric", "llm")) -> Path:
         write_jsonl(self.folder / "items.jsonl", [item.to_row() for item in ITEMS])
-        options: dict[str, list[str]] = {"responses": [], "judgements": []}
         for run, rows in self.responses.items():
-            path = self.folder / f"{'-'.join(map(str, run))}.jsonl"
+            path = self.folder / "-".join(map(str, run)) / "responses.jsonl"
             write_jsonl(path, [row.to_row() for row in rows])
-            options["responses"].append(str(path))
         for (run, judge), judgements in self.judgements.items():
-            path = self.folder / f"{'-'.join(map(str, run))}-{judge}.jsonl"
+            path = self.folder / "-".join(map(str, run)) / "judgements" / f"{judge}.jsonl"
             write_jsonl(path, [row.to_row() for row in judgements])
-            options["judgements"].append(str(path))
         target = self.folder / out
-        scores_stage(study="demo", items=self.folder / "items.jsonl", out=target, **options)
+        scores_stage(
+            study="demo",
+            runs=write_runs(self.folder, self.table),
+            judge=list(judges),
+            items=self.folder / "items.jsonl",
+            out=target,
+        )
         return target
+
+
+def write_runs(folder: Path, table: dict[tuple[str, int, int], str]) -> Path:
+    path = folder / "runs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("arm", "scale", "seed", "folder"))
+        writer.writerows((*run, name) for run, name in table.items())
+    return path
 
 
 @pytest.fixture
@@ -84,23 +99,8 @@ def study(tmp_path) -> Study:
 
 def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     table = pq.read_table(study.run())
-    assert table.column_names == [
-        "study",
-        "arm",
-        "scale",
-        "seed",
-        "category",
-        "item",
-        "cluster",
-        "response",
-        "judge",
-        "judge_version",
-        "repeat",
-        "score",
-        "status",
-        "tokens",
-        "cost",
-    ]
+    columns = "study arm scale seed category item cluster response judge judge_version repeat"
+    assert table.column_names == [*columns.split(), "score", "status", "tokens", "cost"]
     assert table.schema.types == SCHEMA.types
     frame = table.to_pandas()
     assert len(frame) == 4 * 2 * (1 + 3)
@@ -110,14 +110,27 @@ def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     assert frame[frame["category"] == "open_qa"]["cluster"].isna().all()
 
 
-def test_the_order_does_not_depend_on_the_order_of_the_files(study):
+def test_every_row_is_its_judgement(study):
+    rows = study.judgements[RUNS[1], "llm"]
+    rows[1] = replace(rows[1], score=0.125, tokens=7, cost=0.5)
+    frame = pd.read_parquet(study.run())
+    for (run, judge), judgements in study.judgements.items():
+        for judgement in judgements:
+            one = frame[(frame["response"] == judgement.response) & (frame["judge"] == judge)]
+            (row,) = one[one["repeat"] == judgement.repeat].to_dict("records")
+            assert (row["arm"], row["scale"], row["seed"]) == run
+            assert (row["item"], row["score"]) == (judgement.item, judgement.score)
+            assert row["judge_version"] == f"{judge}-v1"
+    assert frame[["tokens", "cost"]].sum().tolist() == [7, 0.5]
+
+
+def test_the_order_does_not_depend_on_the_order_of_runs_judges_and_lines(study):
     first = study.run().read_bytes()
-    csv = (study.folder / "scores.csv").read_bytes()
-    study.responses = dict(reversed(study.responses.items()))
-    study.judgements = dict(reversed(study.judgements.items()))
+    table = (study.folder / "scores.csv").read_bytes()
+    study.table = dict(reversed(study.table.items()))
     study.judgements = {key: rows[::-1] for key, rows in study.judgements.items()}
-    assert study.run().read_bytes() == first
-    assert (study.folder / "scores.csv").read_bytes() == csv
+    assert study.run(judges=("llm", "metric", "llm")).read_bytes() == first
+    assert (study.folder / "scores.csv").read_bytes() == table
 
 
 def test_rows_are_ordered_by_judge_run_item_and_repeat(study):
@@ -127,6 +140,23 @@ def test_rows_are_ordered_by_judge_run_item_and_repeat(study):
     assert runs == [(judge, *run) for judge in ("llm", "metric") for run in sorted(RUNS)]
     assert list(frame["repeat"])[:6] == [1, 2, 3, 1, 2, 3]
     assert list(frame["item"])[:6] == [ITEMS[0].id] * 3 + [ITEMS[1].id] * 3
+
+
+def test_arms_that_share_the_answers_of_their_base_each_get_the_rows(study):
+    base = RUNS[0]
+    study.table["full", 0, 1] = study.table[base]
+    rows = study.judgements[base, "llm"]
+    rows[0] = replace(rows[0], score=None, status="unparsed", tokens=10, cost=0.5)
+    frame = pd.read_parquet(study.run())
+    assert len(frame) == 5 * 2 * (1 + 3)
+    of_arm = dict(list(frame[frame["scale"] == 0].groupby("arm")))
+    assert set(of_arm) == {"full", "lora"}
+    full, lora = (part.drop(columns="arm").reset_index(drop=True) for part in of_arm.values())
+    pd.testing.assert_frame_equal(full, lora)
+    llm = read_json(study.folder / "scores.json")["judges"]["llm"]
+    assert (llm["rows"], llm["scored"]) == (30, 28)
+    assert [run["arm"] for run in llm["missing_by_run"]] == ["full", "lora"]
+    assert (llm["tokens"], llm["dollars"]) == (10, 0.5)  # the request was made once
 
 
 def test_the_csv_holds_the_same_rows(study):
@@ -151,52 +181,41 @@ def test_missing_judgements_have_no_score_and_are_counted(study):
     assert set(frame[frame["score"].isna()]["status"]) == {"unparsed", "timeout"}
     summary = read_json(study.folder / "scores.json")
     assert summary["rows"] == 32
-    assert summary["judges"]["metric"]["missing_by_category"] == {}
-    llm = summary["judges"]["llm"]
+    metric, llm = (summary["judges"][name] for name in ("metric", "llm"))
+    assert metric == {
+        "judge_version": "metric-v1",
+        "rows": 8,
+        "scored": 8,
+        "status": {"ok": 8},
+        "missing_by_category": {},
+        "missing_by_run": [],
+        "tokens": 0,
+        "dollars": None,
+    }
     assert (llm["rows"], llm["scored"], llm["tokens"], llm["dollars"]) == (24, 22, 10, 0.5)
     assert llm["status"] == {"ok": 22, "timeout": 1, "unparsed": 1}
     assert llm["missing_by_category"] == {"math": {"unparsed": 1}, "open_qa": {"timeout": 1}}
     assert llm["missing_by_run"] == [{"arm": "full", "scale": 400, "seed": 1, "missing": 2}]
     assert summary["provenance"]["stage"] == "scores"
-    assert len(summary["provenance"]["inputs"]) == 1 + 4 + 8
+    assert len(summary["provenance"]["inputs"]) == 2 + 4 + 8
 
 
-def test_a_judge_without_prices_has_no_dollars(study):
-    study.run()
-    assert read_json(study.folder / "scores.json")["judges"]["llm"]["dollars"] is None
-
-
-def test_files_may_stand_in_a_list(tmp_path):
-    (tmp_path / "list").write_text("a.jsonl\n\nb c.jsonl\n")
-    assert expand([f"@{tmp_path / 'list'}", "d"]) == [Path("a.jsonl"), Path("b c.jsonl"), Path("d")]
-
-
-def test_a_list_must_be_there_and_name_a_file(tmp_path):
-    with pytest.raises(InputError, match="no list of files"):
-        expand([f"@{tmp_path / 'none'}"])
-    with pytest.raises(InputError, match="no files given"):
-        expand([])
-
-
-def test_thousands_of_files_fit_through_a_list(tmp_path):
+def test_two_thousand_runs_come_through_the_command_line(tmp_path):
     write_jsonl(tmp_path / "items.jsonl", [ITEMS[0].to_row()])
-    lists = {"r": [], "j": []}
-    for seed in range(300):
-        response = replace(responses_of(("full", 100, seed))[0])
-        judgement = judged(("full", 100, seed), "metric", 1)[0]
-        for kind, row in (("r", response), ("j", judgement)):
-            lists[kind].append(str(tmp_path / f"{kind}{seed}.jsonl"))
-            write_jsonl(lists[kind][-1], [row.to_row()])
-    for kind, paths in lists.items():
-        (tmp_path / kind).write_text("\n".join(paths))
-    scores_stage(
-        judgements=[f"@{tmp_path / 'j'}"],
-        responses=[f"@{tmp_path / 'r'}"],
-        study="s",
-        items=tmp_path / "items.jsonl",
-        out=tmp_path / "scores.parquet",
-    )
-    assert pq.read_metadata(tmp_path / "scores.parquet").num_rows == 300
+    table = {}
+    for seed in range(2000):
+        run = ("full", 100, seed)
+        table[run] = f"runs/full/n100/s{seed}"
+        folder = tmp_path / table[run] / "judgements"
+        folder.mkdir(parents=True)
+        response, judgement = responses_of(run)[0], judged(run, "metric", 1)[0]
+        (folder.parent / "responses.jsonl").write_text(json.dumps(response.to_row()))
+        (folder / "metric.jsonl").write_text(json.dumps(judgement.to_row()))
+    write_runs(tmp_path, table)
+    command = [sys.executable, "-m", "instruct_scaling", "scores", "--study", "s"]
+    command += ["--runs", "runs.csv", "--judge", "metric", "--items", "items.jsonl"]
+    subprocess.run([*command, "--out", "scores.parquet"], cwd=tmp_path, check=True)
+    assert pq.read_table(tmp_path / "scores.parquet")["seed"].to_pylist() == list(range(2000))
 
 
 def lose_an_answer(study: Study) -> None:
@@ -207,8 +226,9 @@ def mix_runs(study: Study) -> None:
     study.responses[RUNS[2]][0] = replace(study.responses[RUNS[2]][0], scale=999)
 
 
-def give_a_run_twice(study: Study) -> None:
-    study.responses["copy", 1, 1] = study.responses[RUNS[0]]
+def confuse_two_folders(study: Study) -> None:
+    study.table[RUNS[2]] = study.table[RUNS[3]]
+    del study.table[RUNS[3]]
 
 
 def judge_twice(study: Study) -> None:
@@ -244,6 +264,21 @@ def lose_a_repeat(study: Study) -> None:
     study.judgements[RUNS[3], "llm"].pop(1)
 
 
+def number_a_repeat_twice(study: Study) -> None:
+    rows = study.judgements[RUNS[3], "llm"]
+    rows[1] = replace(rows[1], repeat=1)
+
+
+def mix_arms_of_a_shared_base(study: Study) -> None:
+    base, other = RUNS[0], ("full", 0, 1)
+    study.table[other] = study.table[base]
+    study.responses[base][0] = replace(study.responses[base][0], arm="full")
+
+
+def lose_an_item(study: Study) -> None:
+    study.judgements[RUNS[3], "metric"].pop()
+
+
 def lose_a_judge(study: Study) -> None:
     del study.judgements[RUNS[3], "llm"]
 
@@ -253,21 +288,29 @@ def mix_versions(study: Study) -> None:
     study.judgements[RUNS[3], "llm"] = [replace(row, judge_version="llm-v2") for row in rows]
 
 
+def exchange_judges(study: Study) -> None:
+    study.judgements[RUNS[3], "metric"] = judged(RUNS[3], "llm", 1)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lose_an_answer, "arm full, scale 100, seed 2 lacks an answer to 1 of 2 items"),
-        (mix_runs, "holds arm full, scale 100, seed 2 and arm full, scale 999, seed 2"),
-        (give_a_run_twice, "arm lora, scale 0, seed 1 has its responses in"),
-        (judge_twice, "twice in repeat 1"),
-        (judge_a_stranger, "which no run gave"),
+        (lose_an_answer, "full-100-2/responses.jsonl: lacks an answer to 1 of 2 items"),
+        (mix_runs, "arm full, scale 100, seed 2 and arm full, scale 999, seed 2, the table"),
+        (confuse_two_folders, "arm full, scale 100, seed 1, the table of runs says arm full, sca"),
+        (judge_twice, "lora-0-1/judgements/metric.jsonl: item"),
+        (judge_a_stranger, "which the run did not give"),
         (judge_another_item, "answers item"),
         (score_too_high, "score 1.01 is outside"),
         (score_a_failure, "does not go with status 'unparsed'"),
         (leave_a_success_unscored, "does not go with status 'ok'"),
-        (lose_a_repeat, "has repeats [1, 3], not [1, 2, 3]"),
-        (lose_a_judge, "judge llm: arm full, scale 100, seed 1"),
+        (lose_a_repeat, "has the repeats [1, 3], not [1, 2, 3]"),
+        (number_a_repeat_twice, "has the repeats [1, 1, 3], not [1, 2, 3]"),
+        (mix_arms_of_a_shared_base, "holds responses of arm full, scale 0, seed 1 and arm lora"),
+        (lose_an_item, "has the repeats [], not [1]"),
+        (lose_a_judge, "full-100-1/judgements/llm.jsonl: no such file"),
         (mix_versions, "judge llm has scores of 2 versions (llm-v1, llm-v2)"),
+        (exchange_judges, "holds a judgement by llm, not by metric"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(study, damage, message):
@@ -281,14 +324,3 @@ def test_what_does_not_fit_together_is_refused(study, damage, message):
 def test_the_table_is_parquet(study):
     with pytest.raises(InputError, match=r"name it scores\.parquet"):
         study.run("scores.csv")
-
-
-def test_broken_lines_are_named(tmp_path):
-    path = tmp_path / "r.jsonl"
-    path.write_text(json.dumps(responses_of(RUNS[0])[0].to_row()) + "\n{\n")
-    with pytest.raises(InputError, match="line 2: not valid JSON"):
-        read_answers([path], BY_ID)
-
-
-def test_an_empty_study_has_no_rows():
-    assert make_rows("s", BY_ID, {}, []) == []

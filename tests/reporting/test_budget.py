@@ -85,6 +85,13 @@ def test_the_eval_set_is_counted_once_it_is_built(paper, tmp_path):
     assert lines["responses"].amount == "35"
 
 
+def test_a_synthetic_eval_set_is_counted_before_it_is_built(tiny, tmp_path):
+    source = {"type": "synthetic", "items_per_category": 3}
+    assert amounts(tiny(evalset={"sources": [source]}), tmp_path)["eval items"] == "36"
+    two = {"sources": [source, source | {"seed": 1}], "categories": ["math", "code"]}
+    assert amounts(tiny(evalset=two), tmp_path)["eval items"] == "12"
+
+
 def test_what_is_unknown_is_said_to_be(paper, tmp_path):
     bases = {"bloomz-7b1-mt": paper.bases["bloomz-7b1-mt"].model_copy(update={"parameters": None})}
     budget = paper.budget.model_copy(update={"eval_items": None})
@@ -99,6 +106,13 @@ def test_fixed_steps_see_the_same_examples_at_every_scale():
     assert tokens_seen(Recipe(epochs=3), 100, 10) == 3000
     of_tokens = Recipe(epochs=None, steps=10, batch_size=None, batch_tokens=500)
     assert tokens_seen(of_tokens, 100, 10) == tokens_seen(of_tokens, 100, 20) == 5000
+
+
+def test_a_batch_that_grows_with_the_scale_sees_more_tokens(tiny, tmp_path):
+    arm = with_arm({"epochs": None, "steps": 10, "batch_size": 8})["full"]
+    law = {"reference": 16, "batch_exponent": 1}
+    found = amounts(tiny(arms={"full": arm | {"by_scale": law}}), tmp_path)
+    assert found["tokens to train on"] == f"{10 * (8 + 16) * 250:,}"
 
 
 def test_device_hours():
@@ -126,6 +140,9 @@ def test_judge_calls_tokens_and_money(paper, tmp_path):
     money += calls * 100 * judge.dollars_per_million_completion_tokens
     assert judge.dollars_per_million_prompt_tokens != judge.dollars_per_million_completion_tokens
     assert lines["judge chatgpt: dollars"].amount == f"{money / 1e6:,.2f}"
+    text = 200 * 4 + 300 + 3 * 300  # the response, its row, a row for each of three judgements
+    stored = paper.budget.eval_items * 5 * text
+    assert lines["disk: responses, judgements"].amount == f"{stored / 1e6:.3g} MB"
 
 
 def test_jobs_of_the_tiny_study(tiny):

@@ -1,4 +1,4 @@
-"""Variances of means and contrasts against hand-made and textbook answers."""
+"""Variances of means and contrasts against analysis of variance, scipy and hand-made answers."""
 
 from __future__ import annotations
 
@@ -8,82 +8,174 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.inference.contrasts import rise_weights, slope_weights, tail_scales
-from analysis.inference.covariance import UNMEASURED, Covariance
-from analysis.inference.sample import average, difference, from_scores
+from analysis.inference.contrasts import tail_weights
+from analysis.inference.covariance import (
+    UNMEASURED,
+    Covariance,
+    Estimate,
+    Sample,
+    average,
+    difference,
+)
 
 SCALES = np.array([250, 500, 1000, 2000])
 
 
-def items(n: int) -> np.ndarray:
-    return np.arange(n)
+def sample_of(y: np.ndarray) -> Sample:
+    """Of (K, S, N) scores, every item a cluster."""
+    return Sample.from_scores(y, np.arange(y.shape[-1]))
+
+
+def noisy(scales: int, seeds: int, items: int, seed: int = 10) -> np.ndarray:
+    """Scores with all parts of the model: items, their own deviations, seeds, runs, noise."""
+    rng = np.random.default_rng(seed)
+    return (
+        0.5
+        + rng.normal(0, 0.2, items)
+        + rng.normal(0, 0.05, (scales, 1, items))
+        + rng.normal(0, 0.02, (seeds, 1))
+        + rng.normal(0, 0.03, (scales, seeds, 1))
+        + rng.normal(0, 0.1, (scales, seeds, items))
+    )
 
 
 def test_one_seed_gives_the_t_interval_of_a_mean():
     y = np.array([0.1, 0.4, 0.35, 0.9, 0.6])
-    covariance = Covariance(from_scores(y[None, None], items(5)))
-    low, high = covariance.scale_mean(0).interval(0.9)
+    covariance = Covariance(sample_of(y[None, None]))
     expected = stats.t.interval(0.9, 4, y.mean(), stats.sem(y))
-    assert (low, high) == pytest.approx(expected)
+    assert covariance.scale_mean(0).interval(0.9) == pytest.approx(expected)
     assert covariance.noise == UNMEASURED
 
 
 def test_one_seed_slope_is_the_t_interval_of_the_items_own_slopes():
-    rng = np.random.default_rng(1)
-    y = rng.uniform(0.2, 0.8, (4, 1, 12))
-    weights = slope_weights(SCALES, tail_scales(SCALES))
-    slopes = weights @ y[:, 0]
-    estimate = Covariance(from_scores(y, items(12))).contrast(weights)
+    y = np.random.default_rng(1).uniform(0.2, 0.8, (4, 1, 12))
+    slopes = tail_weights(SCALES) @ y[:, 0]
+    estimate = Covariance(sample_of(y)).contrast(tail_weights(SCALES))
     assert estimate.interval(0.9) == pytest.approx(
         stats.t.interval(0.9, 11, slopes.mean(), stats.sem(slopes))
     )
 
 
+def test_the_item_covariance_of_one_seed_is_that_of_numpy():
+    y = noisy(4, 1, 30)
+    assert Covariance(sample_of(y)).items == pytest.approx(np.cov(y[:, 0]) / 30)
+
+
 def test_runs_without_item_noise_give_the_t_interval_over_runs():
-    rng = np.random.default_rng(2)
-    runs = rng.normal(0.5, 0.05, (1, 6))
+    runs = np.random.default_rng(2).normal(0.5, 0.05, (1, 6))
     y = np.repeat(runs[..., None], 4, axis=2)
-    estimate = Covariance(from_scores(y, items(4))).scale_mean(0)
+    estimate = Covariance(sample_of(y)).scale_mean(0)
     assert estimate.interval(0.9) == pytest.approx(
         stats.t.interval(0.9, 5, runs.mean(), stats.sem(runs[0]))
     )
 
 
+def test_without_item_noise_the_total_keeps_the_variance_of_the_runs():
+    """Within and between split the squares of the run means: the trace is their sum over scales."""
+    runs = np.random.default_rng(2).normal(0.5, 0.05, (3, 5))
+    total = Covariance(sample_of(np.repeat(runs[..., None], 4, axis=2))).total
+    assert np.trace(total) == pytest.approx(runs.var(axis=1, ddof=1).sum() / 5)
+
+
+def test_one_scale_is_the_two_way_analysis_of_variance():
+    """Var = (MS seed + MS item - MS residual) / (N S) (Judd, Westfall and Kenny 2012)."""
+    s, n = 4, 12
+    y = noisy(1, s, n)[0]
+    rows, columns = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
+    ms_seed = n * ((rows - y.mean()) ** 2).sum() / (s - 1)
+    ms_item = s * ((columns - y.mean()) ** 2).sum() / (n - 1)
+    ms_rest = ((y - rows - columns + y.mean()) ** 2).sum() / ((s - 1) * (n - 1))
+    estimate = Covariance(sample_of(y[None])).scale_mean(0)
+    variance = (ms_seed + ms_item - ms_rest) / (n * s)
+    divisor = ms_seed**2 / (s - 1) + ms_item**2 / (n - 1) + ms_rest**2 / ((s - 1) * (n - 1))
+    assert estimate.se**2 == pytest.approx(variance)
+    assert estimate.df == pytest.approx((variance * n * s) ** 2 / divisor)
+
+
+@pytest.mark.parametrize("weights", [[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.2, -1.0, 0.3]])
+def test_any_contrast_is_split_into_items_seeds_and_runs_by_hand(weights):
+    """Parts of the weights along the mean over scales and across it meet their own mean squares."""
+    k, s, n = 3, 4, 9
+    y, w = noisy(k, s, n), np.array(weights)
+    along = w.sum() ** 2 / k
+    across = w @ w - along
+    own = np.array([[(w @ y[:, :, i]).mean() for i in range(n)]])
+    items = own.var(ddof=1) / n
+    runs = y.mean(2) - y.mean((1, 2))[:, None]  # (K, S) less the scale means
+    ms_between = k * runs.mean(0).var(ddof=1)
+    ms_within = ((runs - runs.mean(0)) ** 2).sum() / ((k - 1) * (s - 1))
+    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
+    per_mean = n * (n - 1)  # from squared residuals to the variance of a mean over items
+    noise_between = k * (rest.mean(0) ** 2).sum() / (s - 1) / per_mean
+    noise_within = ((rest - rest.mean(0)) ** 2).sum() / ((k - 1) * (s - 1)) / per_mean
+    variance = (
+        items + (across * (ms_within - noise_within) + along * (ms_between - noise_between)) / s
+    )
+    divisor = (
+        items**2 / (n - 1)
+        + (across / s) ** 2 * ms_within**2 / ((k - 1) * (s - 1))
+        + (across / s) ** 2 * noise_within**2 / ((k - 1) * (s - 1) * (n - 1))
+        + (along / s) ** 2 * ms_between**2 / (s - 1)
+        + (along / s) ** 2 * noise_between**2 / ((s - 1) * (n - 1))
+    )
+    estimate = Covariance(sample_of(y)).contrast(w)
+    assert estimate.value == pytest.approx(w @ y.mean((1, 2)))
+    assert estimate.se**2 == pytest.approx(variance)
+    assert estimate.df == pytest.approx(variance**2 / divisor)
+
+
+def test_run_means_that_agree_by_chance_leave_half_of_the_item_part():
+    y = np.random.default_rng(3).normal(0.5, 0.1, (2, 5, 40))
+    y -= y.mean(2, keepdims=True) - 0.5  # nothing but item-by-run noise, all run means equal
+    covariance = Covariance(sample_of(y))
+    w = np.array([-1.0, 1.0])
+    assert covariance.contrast(w).se ** 2 == pytest.approx(w @ covariance.items @ w / 2)
+    assert covariance.within.variance == covariance.between.variance == 0
+
+
 def test_an_effect_that_a_seed_has_at_every_scale_leaves_the_slope_alone():
-    rng = np.random.default_rng(3)
-    y = rng.uniform(0.4, 0.6, (4, 3, 20))
-    shifted = y + np.array([-0.2, 0.0, 0.2])[None, :, None]
-    weights = slope_weights(SCALES, tail_scales(SCALES))
-    plain = Covariance(from_scores(y, items(20)))
-    moved = Covariance(from_scores(shifted, items(20)))
-    assert moved.contrast(weights).se == pytest.approx(plain.contrast(weights).se)
+    y = np.random.default_rng(3).uniform(0.4, 0.6, (4, 3, 20))
+    plain = Covariance(sample_of(y))
+    moved = Covariance(sample_of(y + np.array([-0.2, 0.0, 0.2])[None, :, None]))
+    slope = tail_weights(SCALES)
+    assert moved.contrast(slope).se == pytest.approx(plain.contrast(slope).se)
     assert moved.scale_mean(0).se > 2 * plain.scale_mean(0).se
 
 
 def test_clusters_of_copies_count_once():
-    rng = np.random.default_rng(4)
-    y = rng.uniform(0.3, 0.7, (2, 1, 10))
-    doubled = np.repeat(y, 2, axis=2)
-    single = Covariance(from_scores(y, items(10))).scale_mean(1)
-    clustered = Covariance(from_scores(doubled, np.repeat(items(10), 2))).scale_mean(1)
+    y = np.random.default_rng(4).uniform(0.3, 0.7, (2, 1, 10))
+    single = Covariance(sample_of(y)).scale_mean(1)
+    copies = Sample.from_scores(np.repeat(y, 2, axis=2), np.repeat(np.arange(10), 2))
+    clustered = Covariance(copies).scale_mean(1)
     assert clustered.se == pytest.approx(single.se)
     assert clustered.df == pytest.approx(single.df)
+
+
+def test_unequal_clusters_by_hand():
+    """Mean .5 of four items; clusters of three and one deviate by .3 and -.3 in sum."""
+    y = np.array([[[0.6, 0.6, 0.6, 0.2]]])
+    estimate = Covariance(Sample.from_scores(y, np.array([0, 0, 0, 1]))).scale_mean(0)
+    assert estimate.value == pytest.approx(0.5)
+    assert estimate.se**2 == pytest.approx(2 / 1 * 2 * (0.3 / 4) ** 2)
+    assert estimate.df == 1
 
 
 def test_overall_shares_run_noise_between_categories():
     rng = np.random.default_rng(5)
     runs = rng.normal(0, 0.05, (4, 5, 1))
-    same = [from_scores(0.5 + runs + rng.normal(0, 0.01, (4, 5, 50)), items(50)) for _ in "abcd"]
+    same = [sample_of(0.5 + runs + rng.normal(0, 0.01, (4, 5, 50))) for _ in "abcd"]
     alone = Covariance(same[0]).scale_mean(0).se
-    together = Covariance(average(same)).scale_mean(0).se
-    assert together == pytest.approx(alone, rel=0.1)
+    assert Covariance(average(same)).scale_mean(0).se == pytest.approx(alone, rel=0.1)
 
 
 def test_overall_item_noise_is_that_of_a_mean_of_independent_means():
     rng = np.random.default_rng(6)
-    parts = [from_scores(rng.uniform(0, 1, (1, 1, n)), items(n)) for n in (10, 40)]
-    variances = [Covariance(part).scale_mean(0).se ** 2 for part in parts]
-    assert Covariance(average(parts)).scale_mean(0).se ** 2 == pytest.approx(sum(variances) / 4)
+    parts = [sample_of(rng.uniform(0, 1, (1, 1, n))) for n in (10, 40)]
+    first, second = (Covariance(part).scale_mean(0).se ** 2 for part in parts)
+    estimate = Covariance(average(parts)).scale_mean(0)
+    assert estimate.se**2 == pytest.approx((first + second) / 4)
+    # Welch's degrees of freedom
+    assert estimate.df == pytest.approx((first + second) ** 2 / (first**2 / 9 + second**2 / 39))
 
 
 def test_a_paired_difference_cancels_what_both_arms_share():
@@ -91,35 +183,31 @@ def test_a_paired_difference_cancels_what_both_arms_share():
     easiness = rng.normal(0, 0.2, 60)
     a = 0.5 + easiness + rng.normal(0, 0.01, (3, 2, 60))
     b = 0.4 + easiness + rng.normal(0, 0.01, (3, 2, 60))
-    paired = Covariance(difference(from_scores(a, items(60)), from_scores(b, items(60))))
+    paired = Covariance(difference(sample_of(a), sample_of(b)))
     assert paired.scale_mean(0).value == pytest.approx(0.1, abs=0.01)
     assert paired.scale_mean(0).se < 0.005
-    assert Covariance(from_scores(a, items(60))).scale_mean(0).se > 0.02
+    assert Covariance(sample_of(a)).scale_mean(0).se > 0.02
 
 
 def test_a_stated_run_sd_widens_the_interval_of_one_seed():
-    y = np.random.default_rng(8).uniform(0, 1, (2, 1, 30))
-    sample = from_scores(y, items(30))
+    sample = sample_of(np.random.default_rng(8).uniform(0, 1, (2, 1, 30)))
     plain, stated = Covariance(sample).scale_mean(0), Covariance(sample, 0.02).scale_mean(0)
     assert stated.se**2 == pytest.approx(plain.se**2 + 0.02**2)
     assert "stated run SD of 0.02" in Covariance(sample, 0.02).noise
 
 
 def test_missing_scores_leave_the_mean_of_the_others():
-    y = np.array([[[0.2, 0.4, np.nan, 0.6]]])
-    sample = from_scores(y, items(4))
+    """Deviations -.2, 0 and .2 over three scores; four clusters, of which one has no part."""
+    sample = sample_of(np.array([[[0.2, 0.4, np.nan, 0.6]]]))
     assert sample.means[0, 0] == pytest.approx(0.4)
-    complete = from_scores(y[..., [0, 1, 3]], items(3))
-    assert Covariance(sample).scale_mean(0).se == pytest.approx(
-        Covariance(complete).scale_mean(0).se, rel=0.1
-    )
+    assert Covariance(sample).scale_mean(0).se ** 2 == pytest.approx(4 / 3 * 2 * (0.2 / 3) ** 2)
 
 
 @given(st.permutations(range(4)), st.permutations(range(9)))
 def test_neither_the_names_of_seeds_nor_of_items_matter(seeds, order):
     y = np.random.default_rng(9).uniform(0, 1, (3, 4, 9))
-    plain = Covariance(from_scores(y, items(9))).scale_mean(1)
-    shuffled = Covariance(from_scores(y[:, seeds][:, :, order], items(9))).scale_mean(1)
+    plain = Covariance(sample_of(y)).scale_mean(1)
+    shuffled = Covariance(sample_of(y[:, seeds][:, :, order])).scale_mean(1)
     assert shuffled.se == pytest.approx(plain.se)
     assert shuffled.df == pytest.approx(plain.df)
 
@@ -127,7 +215,6 @@ def test_neither_the_names_of_seeds_nor_of_items_matter(seeds, order):
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_interval_of_a_slope_covers_the_truth_as_often_as_it_says(seeds):
     rng = np.random.default_rng(10)
-    weights = slope_weights(SCALES, tail_scales(SCALES))
     covered = 0
     for _ in range(400):
         y = (
@@ -137,22 +224,26 @@ def test_the_interval_of_a_slope_covers_the_truth_as_often_as_it_says(seeds):
             + rng.normal(0, 0.01, (4, seeds, 1))
             + rng.normal(0, 0.1, (4, seeds, 80))
         )
-        low, high = Covariance(from_scores(y, items(80))).contrast(weights).interval(0.9)
+        low, high = Covariance(sample_of(y)).contrast(tail_weights(SCALES)).interval(0.9)
         covered += low <= 0 <= high
     assert 0.86 <= covered / 400 <= 0.945
 
 
-def test_the_tail_is_a_quarter_of_the_largest_scale_and_at_least_two_scales():
-    assert tail_scales(np.array([250, 500, 1000, 2000])).tolist() == [False, True, True, True]
-    assert tail_scales(np.array([1, 10, 100])).tolist() == [False, True, True]
-    paper = np.array([200_000, 600_000, 1_000_000, 2_000_000])
-    assert tail_scales(paper).tolist() == [False, True, True, True]
-    rounded = np.array([333, 667, 1335])  # a quarter of 1335 is 333.75
-    assert tail_scales(rounded).all()
+def test_p_values_are_those_of_the_t_distribution():
+    estimate = Estimate(0.03, 0.02, 7)
+    assert estimate.p_above(0.01) == pytest.approx(stats.t.sf(1, 7))
+    assert estimate.p_different() == pytest.approx(2 * stats.t.sf(1.5, 7))
+    assert Estimate(-0.03, 0.02, 7).p_different() == pytest.approx(estimate.p_different())
+    assert estimate.p_within(0.05) == pytest.approx(stats.t.sf(1, 7))
+    assert Estimate(-0.03, 0.02, 7).p_within(0.05) == pytest.approx(stats.t.sf(1, 7))
+    certain = Estimate(0.03, 0.0, np.inf)
+    assert (certain.p_above(0.0), certain.p_above(0.03), certain.p_different()) == (0, 1, 0)
+    assert Estimate(0.0, 0.0, np.inf).p_different() == 1
 
 
-def test_slopes_are_per_doubling():
-    means = 0.3 + 0.035 * np.log2(SCALES)
-    assert slope_weights(SCALES, tail_scales(SCALES)) @ means == pytest.approx(0.035)
-    assert rise_weights(SCALES) @ means == pytest.approx(0.07)
-    assert rise_weights(SCALES[1:]) is None
+@given(st.floats(-0.2, 0.2), st.floats(0.001, 0.1), st.floats(1, 50))
+def test_equivalence_is_shown_where_the_interval_lies_inside_the_margin(value, se, df):
+    estimate = Estimate(value, se, df)
+    low, high = estimate.interval(0.9)
+    if abs(estimate.p_within(0.1) - 0.05) > 1e-9:
+        assert (estimate.p_within(0.1) < 0.05) == (low > -0.1 and high < 0.1)

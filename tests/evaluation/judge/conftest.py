@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from instruct_scaling.common.files import write_jsonl
 from instruct_scaling.common.records import EvalItem, Response, content_id
 from instruct_scaling.evaluation.judge.sandbox import Sandbox
+from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 
 def answer(item: EvalItem, text: str, scale: int = 100) -> Response:
@@ -27,6 +29,12 @@ def answer(item: EvalItem, text: str, scale: int = 100) -> Response:
         tokens=4,
         finish="stop",
     )
+
+
+def call_stage(options: dict[str, Any], judge: dict[str, Any]) -> None:
+    """Run the stage in this process, with the options of its command line."""
+    named = {name.removeprefix("--"): value for name, value in options.items()}
+    judge_stage(judge=json.dumps(judge), **named)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.common.records import EvalItem, Judgement
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.evaluation.judge import llm
-from instruct_scaling.evaluation.judge.endpoint import Endpoint
+from instruct_scaling.evaluation.judge.endpoint import Endpoint, Reply
 from instruct_scaling.evaluation.judge.llm import judge_all, judge_version, repeat_seed
 from tests.evaluation.judge.conftest import answer
 
@@ -90,21 +90,21 @@ def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., li
         pairs: list[tuple[EvalItem, str]],
         config: LlmJudge = JUDGE,
         *,
-        timeout: float = 10,
-        max_retries: int = 0,
-        concurrency: int = 2,
         url: str | None = None,
+        seed: int = 7,
+        **execution: Any,
     ) -> list[Judgement]:
-        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root), timeout, max_retries)
+        quick = {"timeout_seconds": 10, "max_retries": 0, "concurrency": 2}
+        config = config.model_copy(update=quick | execution)
+        endpoint = Endpoint(config, KEY, url or httpserver.url_for(root))
         return judge_all(
             config,
             "llm",
             {item.id: item for item, _ in pairs},
             [answer(item, text) for item, text in pairs],
-            seed=7,
+            seed=seed,
             work=tmp_path / "work",
             endpoint=endpoint,
-            concurrency=concurrency,
         )
 
     return run
@@ -112,7 +112,8 @@ def judge(httpserver: HTTPServer, root: str, tmp_path: Path) -> Callable[..., li
 
 def test_three_repeats_with_seeds_of_their_own(serve, judge):
     seen = serve(lambda body: reply("Right.\nScore: 1"))
-    rows = judge([(MATH, "2"), (QA, "上海")])
+    config = JUDGE.model_copy(update={"temperature": 0.5, "max_tokens": 64})
+    rows = judge([(MATH, "2"), (QA, "上海")], config)
     assert [(row.item, row.repeat) for row in rows] == [
         (item.id, repeat) for item in (MATH, QA) for repeat in (1, 2, 3)
     ]
@@ -120,7 +121,7 @@ def test_three_repeats_with_seeds_of_their_own(serve, judge):
     assert rows[0].reason == "Right.\nScore: 1"
     assert sorted({body["seed"] for body in seen}) == [repeat_seed(7, r) for r in (1, 2, 3)]
     assert {(body["model"], body["temperature"], body["max_tokens"]) for body in seen} == {
-        ("judge-1", 0.0, 512)
+        ("judge-1", 0.5, 64)
     }
     prompts = {body["messages"][0]["content"] for body in seen}
     assert len(prompts) == 2
@@ -170,7 +171,7 @@ def test_a_slow_reply_is_a_timeout(serve, judge):
 
     serve(sleep)
     one = JUDGE.model_copy(update={"repeats": 1})
-    assert [row.status for row in judge([(MATH, "2")], one, timeout=0.2)] == ["timeout"]
+    assert [row.status for row in judge([(MATH, "2")], one, timeout_seconds=0.2)] == ["timeout"]
 
 
 def test_a_busy_server_is_asked_again(serve, judge):
@@ -184,7 +185,7 @@ def test_a_busy_server_is_asked_again(serve, judge):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_key_stops_at_once_and_is_not_repeated_aloud(serve, judge, status, tmp_path):
+def test_a_wrong_key_stops_at_once_and_is_not_printed(serve, judge, status, tmp_path):
     seen = serve(lambda body: failure(status, f"Incorrect API key provided: {KEY}"))
     with pytest.raises(InputError) as caught:
         judge([(MATH, "2"), (QA, "x")], concurrency=1)
@@ -229,31 +230,69 @@ def test_failure_after_failure_stops_the_judge(serve, judge):
     assert len(seen) == llm.MAX_FAILURES_IN_A_ROW
 
 
-def test_it_goes_on_where_it_stopped(serve, judge, tmp_path):
+def test_it_continues_where_it_stopped(serve, judge, tmp_path):
     items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(4)]
     pairs = [(item, "x") for item in items]
-    asked = 0
+    requests = 0
 
     def dies_after_five(body: dict[str, Any]) -> Response:
-        nonlocal asked
-        asked += 1
-        return reply("Score: 0.5") if asked <= 5 else failure(401)
+        nonlocal requests
+        requests += 1
+        return reply("Score: 0.5") if requests <= 5 else failure(401)
 
     serve(dies_after_five)
     with pytest.raises(InputError):
         judge(pairs, concurrency=1)
-    (ledger,) = (tmp_path / "work").iterdir()
-    with ledger.open("a") as handle:
-        handle.write('{"key": "torn')
-    asked = -100
+    (cache,) = (tmp_path / "work").iterdir()
+    with cache.open("a") as handle:
+        handle.write('{"key": "incompl')
+    requests = -100
     rows = judge(pairs, concurrency=1)
-    assert asked == -100 + 4 * 3 - 5
+    assert requests == -100 + 4 * 3 - 5
     assert [row.score for row in rows] == [0.5] * 12
     assert judge(pairs) == rows
-    assert asked == -100 + 4 * 3 - 5  # a third time nothing is asked at all
+    assert requests == -100 + 4 * 3 - 5  # a third attempt sends nothing
 
 
-def test_failed_requests_are_asked_again_by_the_next_attempt(serve, judge):
+def test_failures_with_successes_between_them_do_not_stop_the_judge(serve, judge):
+    seen = serve(lambda body: reply("Score: 1") if len(seen) % 10 == 0 else failure(500))
+    items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(30)]
+    one = JUDGE.model_copy(update={"repeats": 1})
+    statuses = [row.status for row in judge([(item, "x") for item in items], one, concurrency=1)]
+    assert statuses == [*["http_error"] * 9, "ok"] * 3
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_so_many_requests_run_at_a_time(tmp_path, concurrency):
+    running, most = 0, 0
+
+    class Stub:
+        async def check(self) -> None: ...
+
+        async def close(self) -> None: ...
+
+        async def ask(self, prompt: str, seed: int) -> Reply:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.001)
+            running -= 1
+            return Reply("Score: 1")
+
+    config = JUDGE.model_copy(update={"concurrency": concurrency})
+    judge_all(
+        config,
+        "llm",
+        {MATH.id: MATH},
+        [answer(MATH, str(n)) for n in range(9)],
+        7,
+        tmp_path,
+        Stub(),
+    )
+    assert most == concurrency
+
+
+def test_failed_requests_are_repeated_by_the_next_attempt(serve, judge):
     broken = True
     serve(lambda body: failure(500) if broken else reply("Score: 1"))
     assert {row.status for row in judge([(MATH, "2")])} == {"http_error"}
@@ -261,30 +300,30 @@ def test_failed_requests_are_asked_again_by_the_next_attempt(serve, judge):
     assert {row.status for row in judge([(MATH, "2")])} == {"ok"}
 
 
-def test_another_answer_is_judged_anew(serve, judge):
+def test_another_answer_and_another_seed_are_judged_again(serve, judge):
     seen = serve(lambda body: reply("Score: 1"))
     judge([(MATH, "2")])
     judge([(MATH, "3")])
     assert len(seen) == 6
+    judge([(MATH, "3")], seed=70)
+    assert len(seen) == 9
 
 
 def test_sigterm_keeps_what_was_judged(serve, judge, tmp_path):
-    def slowly(body: dict[str, Any]) -> Response:
-        time.sleep(0.05)
+    def then_stop(body: dict[str, Any]) -> Response:
+        if len(seen) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
         return reply("Score: 0.5")
 
-    serve(slowly)
+    seen = serve(then_stop)
     items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(200)]
     before = signal.getsignal(signal.SIGTERM)
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
     with pytest.raises(Interrupted):
         judge([(item, "x") for item in items])
-    timer.join()
     assert signal.getsignal(signal.SIGTERM) is before
-    (ledger,) = (tmp_path / "work").iterdir()
-    kept = [json.loads(line) for line in ledger.read_text().splitlines() if line]
-    assert 0 < len(kept) < 600
+    (cache,) = (tmp_path / "work").iterdir()
+    kept = [json.loads(line) for line in cache.read_text().splitlines() if line]
+    assert 3 <= len(kept) < 600
     assert {row["judgement"]["score"] for row in kept} == {0.5}
 
 
@@ -304,7 +343,7 @@ def test_the_key_must_be_set(monkeypatch):
     monkeypatch.delenv("MY_KEY", raising=False)
     config = JUDGE.model_copy(update={"api_key_env": "MY_KEY"})
     with pytest.raises(InputError, match="MY_KEY holds no key"):
-        Endpoint.from_environment(config, 10, 0)
+        Endpoint.from_environment(config)
 
 
 @pytest.mark.parametrize(
@@ -323,6 +362,7 @@ def test_the_version_follows_what_decides_a_grade(change):
         {"api_key_env": "X"},
         {"base_url_env": "X"},
         {"dollars_per_million_prompt_tokens": 1.0},
+        {"concurrency": 1, "timeout_seconds": 1.0, "max_retries": 0},
     ],
 )
 def test_the_version_is_free_of_what_does_not(change):

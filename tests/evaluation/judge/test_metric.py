@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -11,8 +12,14 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import EvalItem
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.data.synthetic.generate import generate_items
-from instruct_scaling.evaluation.judge.metric import judge_all, judge_version
-from instruct_scaling.evaluation.judge.scorers import DEFAULT_SCORERS, SCORERS, choose_scorers
+from instruct_scaling.evaluation.judge.judgements import Status
+from instruct_scaling.evaluation.judge.metric import (
+    DEFAULT_SCORERS,
+    SCORERS,
+    choose_scorers,
+    judge_all,
+    judge_version,
+)
 from tests.evaluation.judge.conftest import answer
 
 METRIC = MetricJudge(type="metric")
@@ -24,7 +31,7 @@ def judge(pairs, config=METRIC):
 
 
 @pytest.fixture(scope="module")
-def embedded() -> list[EvalItem]:
+def synthetic() -> list[EvalItem]:
     return list(generate_items(4, 0))
 
 
@@ -37,26 +44,26 @@ def test_the_config_knows_every_scorer():
     assert set(get_args(ScorerName)) == set(SCORERS)
 
 
-def test_the_built_in_references_have_full_marks(embedded):
-    judgements, isolation = judge([(item, item.reference or "") for item in embedded])
-    assert [row.score for row in judgements] == pytest.approx([1] * len(embedded))
+def test_the_built_in_references_have_full_marks(synthetic):
+    judgements, isolation = judge([(item, item.reference or "") for item in synthetic])
+    assert [row.score for row in judgements] == pytest.approx([1] * len(synthetic))
     assert isolation is not None
-    assert [row.item for row in judgements] == [item.id for item in embedded]
+    assert [row.item for row in judgements] == [item.id for item in synthetic]
 
 
-def test_the_answers_to_other_items_have_not(embedded):
-    shifted = embedded[len(embedded) // 2 :] + embedded[: len(embedded) // 2]
-    pairs = [(item, other.reference or "") for item, other in zip(embedded, shifted, strict=True)]
+def test_the_answers_to_other_items_have_not(synthetic):
+    shifted = synthetic[len(synthetic) // 2 :] + synthetic[: len(synthetic) // 2]
+    pairs = [(item, other.reference or "") for item, other in zip(synthetic, shifted, strict=True)]
     scores = [row.score for row in judge(pairs)[0]]
     assert all(score is not None and score < 0.5 for score in scores)
 
 
-def test_empty_answers_are_judged_and_worth_nothing(embedded):
-    assert {row.score for row in judge([(item, "") for item in embedded])[0]} == {0}
+def test_empty_answers_are_judged_and_worth_nothing(synthetic):
+    assert {row.score for row in judge([(item, "") for item in synthetic])[0]} == {0}
 
 
-def test_judgements_carry_the_judge_and_one_version(embedded):
-    rows = judge([(item, "x") for item in embedded[:2]])[0]
+def test_judgements_carry_the_judge_and_one_version(synthetic):
+    rows = judge([(item, "x") for item in synthetic[:2]])[0]
     assert {(row.judge, row.repeat, row.status) for row in rows} == {("m", 1, "ok")}
     assert len({row.judge_version for row in rows}) == 1
 
@@ -112,6 +119,8 @@ def test_the_version_follows_what_decides_a_score():
     scorers = choose_scorers(["math", "open_qa"], {})
     version = judge_version(METRIC, scorers)
     assert judge_version(METRIC, choose_scorers(["open_qa", "math"], {})) == version
+    raised = scorers | {"math": replace(scorers["math"], version=2)}
+    assert judge_version(METRIC, raised) != version
     exact = choose_scorers(["math", "open_qa"], {"open_qa": "exact_match"})
     assert judge_version(METRIC, exact) != version
     slow = MetricJudge(type="metric", code_timeout_seconds=9)
@@ -143,3 +152,20 @@ def test_the_public_belle_set_can_be_judged(real_data):
     assert {pair for pair in statuses if pair[1] != "ok"} == lost
     with_reference = [row.score for row in rows if pairs[row.item][0].reference and row.score]
     assert min(with_reference) == pytest.approx(1)
+
+
+def test_the_table_of_scorers_is_the_one_in_use(root):
+    lines = (root / "docs" / "judging.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in lines if "| `" in line]
+    documented = {
+        category: scorer.strip("`")
+        for categories, scorer in rows
+        for category in categories.split(", ")
+        if not category.startswith("`")
+    }
+    assert documented == DEFAULT_SCORERS
+
+
+def test_every_scorer_and_status_is_explained(root):
+    text = (root / "docs" / "judging.md").read_text("utf-8")
+    assert [name for name in (*SCORERS, *get_args(Status)) if f"`{name}`" not in text] == []

@@ -1,12 +1,15 @@
-"""Programs that misbehave, under every isolation that this machine has."""
+"""Programs that misbehave, under every isolation that this machine has; programs in answers."""
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -19,6 +22,8 @@ from instruct_scaling.evaluation.judge.sandbox import (
     Isolation,
     Sandbox,
     Verdict,
+    extract_program,
+    unit_tests,
 )
 
 PROGRAM = "def add(a, b):\n    return a + b\n"
@@ -88,20 +93,12 @@ def test_cheats_and_crashes_do_not_pass(box, program):
     assert not verdict.passed
 
 
-@pytest.mark.parametrize(
-    "program", ["while True:\n    pass", "while True:\n    print('x' * 10**6)"]
-)
-def test_a_program_that_computes_without_end_is_stopped(hasty_box, program):
+def test_a_program_that_computes_without_end_is_stopped(hasty_box):
     before = time.monotonic()
-    verdict = hasty_box.run(program, TESTS)
+    verdict = hasty_box.run("while True:\n    print('x' * 10**6)", TESTS)
     assert verdict.started
     assert not verdict.passed
     assert time.monotonic() - before < SECONDS * CLOCK_FACTOR + 5
-
-
-def test_a_program_that_waits_without_end_is_stopped(hasty_box):
-    verdict = hasty_box.run("import time\ntime.sleep(60)", TESTS)
-    assert verdict == Verdict(True, False, "stopped after 1.5 s")
 
 
 def test_a_program_may_wait_for_its_turn(hasty_box):
@@ -110,8 +107,14 @@ def test_a_program_may_wait_for_its_turn(hasty_box):
 
 
 def test_memory_is_limited(box):
-    assert "MemoryError" in (box.run("x = bytearray(10**9)", "").detail or "")
-    assert box.run("x = bytearray(10**8)", "").passed
+    assert "MemoryError" in (box.run("x = bytearray(256 * 2**20)", "").detail or "")
+    assert box.run("x = bytearray(128 * 2**20)", "").passed
+
+
+def test_files_are_limited(box):
+    write = "open('x', 'wb').write(bytes({}))"
+    assert box.run(write.format("16 * 2**20"), "").passed
+    assert not box.run(write.format("17 * 2**20"), "").passed
 
 
 def test_a_fork_bomb_does_not_go_off(box):
@@ -119,11 +122,12 @@ def test_a_fork_bomb_does_not_go_off(box):
     assert verdict.detail == "PermissionError: refused: os.fork"
 
 
-def test_nothing_is_left_running(hasty_box):
+def test_a_program_that_waits_is_stopped_and_nothing_is_left_running(hasty_box):
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()"
     assert hasty_box.run(thread, "").passed
-    hasty_box.run("import time\ntime.sleep(60)", "")
+    verdict = hasty_box.run("import time\ntime.sleep(60)", "")
+    assert verdict == Verdict(True, False, "stopped after 1.5 s")
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
@@ -178,7 +182,7 @@ def test_secrets_of_the_caller_cannot_be_read(box, tmp_path, monkeypatch):
 )
 def test_network_processes_and_foreign_code_are_refused(box, attempt):
     verdict = box.run(attempt, "")
-    assert "refused" in (verdict.detail or "") or "Error" in (verdict.detail or "")
+    assert "refused: " in (verdict.detail or "")
 
 
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
@@ -191,6 +195,14 @@ def test_without_bubblewrap_it_says_so(monkeypatch, caplog):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert not Sandbox(SECONDS, 256).isolation.bubblewrap
     assert "bubblewrap is not installed" in caplog.text
+
+
+def test_a_program_is_started_without_the_callers_environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    child = "import os; print('started'); print('failed', *os.environ)"
+    sandbox = Sandbox(SECONDS, 256, Isolation(False, None))
+    monkeypatch.setattr(Sandbox, "_command", lambda *_: [sys.executable, "-c", child])
+    assert sandbox.run("", "").detail in ("", "LC_CTYPE")  # which Python itself may set
 
 
 def test_a_sandbox_that_cannot_start_says_so(monkeypatch):
@@ -224,3 +236,70 @@ def test_a_killed_judge_leaves_no_program_behind(box):
     judge.wait()
     assert programs
     assert psutil.wait_procs(programs, timeout=SECONDS * CLOCK_FACTOR + 10)[1] == []
+
+
+ANSWER = "def add(a, b):\n    return a + b"
+ANSWER_TESTS = "assert add(2, 3) == 5\nassert add(-1, 1) == 0"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        ANSWER,
+        f"Here it is:\n```python\n{ANSWER}\n```\nIt adds.",
+        f"```\n{ANSWER}\n```",
+        f"```py\n{ANSWER}",  # cut off before the fence ends
+        f"```bash\npip install x\n```\n```python\n{ANSWER}\n```\n```python\nadd(1)\n```",
+        ANSWER.replace(" ", "\u00a0"),
+        ANSWER.replace("\n", "\r\n"),
+        f"{ANSWER}\n\nif __name__ == '__main__':\n    print(add(int(input()), 1))",
+    ],
+)
+def test_programs_are_found_and_pass(response, sandbox):
+    assert unit_tests(response, ANSWER_TESTS, sandbox).score == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ("def add(a, b):\n    return a - b", "AssertionError"),
+        ("def add(a, b)", "SyntaxError"),
+        ("I cannot do that.", "SyntaxError"),
+        ("x = 1", "NameError"),
+        ("", "empty program"),
+        ("```python\n```", "empty program"),
+        ("def add(a, b):\n    return add(a, b)", "RecursionError"),
+    ],
+)
+def test_wrong_programs_score_0_with_the_reason(response, reason, sandbox):
+    outcome = unit_tests(response, ANSWER_TESTS, sandbox)
+    assert outcome.score == 0
+    assert reason in outcome.reason
+
+
+def test_a_sandbox_that_does_not_start_says_nothing(sandbox, monkeypatch):
+    monkeypatch.setattr(type(sandbox), "run", lambda *_: Verdict(False, False, "no room"))
+    outcome = unit_tests(ANSWER, ANSWER_TESTS, sandbox)
+    assert (outcome.score, outcome.status, outcome.reason) == (None, "sandbox_error", "no room")
+
+
+def test_only_the_first_python_block_counts():
+    assert extract_program("```python\na\n```\ntext\n```python\nb\n```") == "a"
+
+
+@pytest.mark.slow
+def test_humaneval_solutions_pass_and_broken_ones_fail(real_data, sandbox):
+    path = real_data / "HumanEval.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as handle:
+        problems = [json.loads(line) for line in handle]
+
+    def passes(problem: dict[str, str], body: str) -> float | None:
+        tests = f"{problem['test']}\ncheck({problem['entry_point']})"
+        return unit_tests(problem["prompt"] + body, tests, sandbox).score
+
+    with ThreadPoolExecutor(4) as pool:
+        right = list(pool.map(lambda p: passes(p, p["canonical_solution"]), problems))
+        broken = list(pool.map(lambda p: passes(p, "    return None\n"), problems))
+    names = [problem["task_id"] for problem in problems]
+    assert [name for name, score in zip(names, right, strict=True) if score != 1] == []
+    assert [name for name, score in zip(names, broken, strict=True) if score != 0] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -18,6 +17,7 @@ import pytest
 
 from instruct_scaling.common.files import read_jsonl
 from instruct_scaling.common.records import EvalItem
+from tests.evaluation.judge.conftest import call_stage
 
 pytestmark = pytest.mark.slow
 
@@ -121,20 +121,20 @@ def is_up(port: int) -> bool:
         return False
 
 
-def run_judge(options, server, **settings) -> subprocess.CompletedProcess[str]:
-    url, model = server
-    section = {"type": "llm", "model": model, **settings}
-    command = [
-        sys.executable,
-        "-m",
-        "instruct_scaling.evaluation.judge",
-        "--judge",
-        json.dumps(section),
-    ]
-    for name, value in options.items():
-        command += [name, str(value)]
-    environment = os.environ | {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none-needed"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def judge(server, write_study, monkeypatch):
+    """Judges `PAIRS` by the server; gives the rows and all that was written."""
+    url, served = server
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none-needed")
+
+    def run(model=served, **settings):
+        options = write_study(PAIRS)
+        call_stage(options, {"type": "llm", "model": model, **settings})
+        written = [path.read_text() for path in options["--out"].parent.iterdir()]
+        return [row for _, row in read_jsonl(options["--out"])], written
+
+    return run
 
 
 PAIRS = [
@@ -143,33 +143,23 @@ PAIRS = [
 ]
 
 
-def test_a_local_model_judges(server, write_study):
-    options = write_study(PAIRS)
-    done = run_judge(options, server)
-    assert done.returncode == 0, done.stderr
-    rows = [row for _, row in read_jsonl(options["--out"])]
+def test_a_local_model_judges(judge, server):
+    rows, written = judge()
     assert [(row["item"], row["repeat"]) for row in rows] == [
         (item.id, repeat) for item, _ in PAIRS for repeat in (1, 2, 3)
     ]
     assert {(row["score"], row["status"], row["reason"]) for row in rows} == {(1, "ok", "Score: 1")}
     assert all(row["tokens"] > 100 for row in rows)
-    written = [path.read_text() for path in options["--out"].parent.iterdir()]
     assert all("none-needed" not in text and server[0] not in text for text in written)
 
 
-def test_a_reply_that_is_cut_off_is_missing(server, write_study):
-    options = write_study(PAIRS)
-    done = run_judge(options, server, max_tokens=1, repeats=1)
-    assert done.returncode == 0, done.stderr
-    rows = [row for _, row in read_jsonl(options["--out"])]
+def test_a_reply_that_is_cut_off_is_missing(judge):
+    rows, _ = judge(max_tokens=1, repeats=1)
     assert {(row["score"], row["status"]) for row in rows} == {(None, "unparsed")}
     assert all("Score" in row["reason"] for row in rows)
 
 
-def test_a_model_that_is_not_served_is_named_in_the_reason(server, write_study):
-    options = write_study(PAIRS)
-    done = run_judge(options, (server[0], "another/model"))
-    assert done.returncode == 0
-    rows = [row for _, row in read_jsonl(options["--out"])]
+def test_a_model_that_is_not_served_is_named_in_the_reason(judge):
+    rows, _ = judge("another/model")
     assert {row["status"] for row in rows} == {"http_error"}
     assert "another/model" in rows[0]["reason"]

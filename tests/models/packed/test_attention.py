@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.models.packed.attention import (
+    Documents,
     alibi_slopes,
     attend,
     choose_backend,
     installed,
 )
-from instruct_scaling.models.packed.documents import Documents
 
 CPU = torch.device("cpu")
 ROWS = [(1,), (7,), (1, 1, 1), (16, 3, 33, 1, 16, 17, 2), (64, 64), (5, 100)]
@@ -23,8 +25,8 @@ def reference(query, key, value, slopes, lengths):
     outputs, start = [], 0
     for length in lengths:
         q, k, v = (t[start : start + length].double().transpose(0, 1) for t in (query, key, value))
-        place = torch.arange(length)
-        gap = (place[None] - place[:, None]).double()
+        position = torch.arange(length)
+        gap = (position[None] - position[:, None]).double()
         scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5 + slopes.double()[:, None, None] * gap
         weights = scores.masked_fill(gap > 0, -torch.inf).softmax(-1)
         outputs.append((weights @ v).transpose(0, 1))
@@ -57,7 +59,7 @@ def test_sdpa_gives_output_and_gradients_of_the_definition(lengths):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
-def test_a_document_is_blind_to_its_neighbours():
+def test_a_document_does_not_see_its_neighbors():
     lengths = (5, 9, 4)
     query, key, value = inputs(lengths)
     slopes, documents = alibi_slopes(3, CPU), Documents(lengths, CPU)
@@ -68,6 +70,29 @@ def test_a_document_is_blind_to_its_neighbours():
     after = attend(query, key, value, slopes, documents, backend="sdpa")
     assert torch.equal(before[5:14], after[5:14])
     assert not torch.equal(before[:5], after[:5])
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=20))
+def test_buckets_hold_every_token_once_and_little_padding(lengths):
+    documents = Documents(tuple(lengths), CPU)
+    for index, valid in documents.buckets:
+        assert valid.sum() > 0.7 * valid.numel()
+        numbers = documents.numbers[index]
+        assert (numbers == numbers[:, :1])[valid].all()
+    flat = torch.cat([index[valid] for index, valid in documents.buckets])
+    assert torch.equal(flat[documents.unbucket], torch.arange(sum(lengths)))
+
+
+def test_dropout_keeps_the_mean_and_back_ends_without_it_refuse():
+    lengths = (200,)
+    query, key, _ = inputs(lengths)
+    arguments = (query, key, torch.ones_like(query), alibi_slopes(3, CPU), Documents(lengths, CPU))
+    torch.manual_seed(0)
+    out = attend(*arguments, backend="sdpa", dropout=0.5)
+    assert out.std() > 0.1
+    assert abs(out.mean() - 1) < 0.1
+    with pytest.raises(InputError, match="flex attention has no dropout"):
+        attend(*arguments, backend="flex", dropout=0.5)
 
 
 def test_bf16_error_stays_at_rounding_where_absolute_alibi_loses_it():

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from instruct_scaling.models.packed.batch import packed_batch
 from instruct_scaling.models.packed.bloom import neftune_noise, pack_model, restore
-from instruct_scaling.models.packed.padded import pad_model
-from instruct_scaling.models.packed.padded import restore as unpad
+from instruct_scaling.models.packed.packing import packed_batch
 from tests.training.conftest import VOCABULARY, tiny_model
 
 CPU = torch.device("cpu")
@@ -70,7 +68,7 @@ def test_filling_a_row_changes_nothing():
     plain = packed(model, CASES["mixed"])
     batch = packed_batch(CASES["mixed"], CPU, fill_to=256)
     assert batch.input_ids.shape == (1, 256)
-    assert batch.documents.total == 256
+    assert sum(batch.documents.lengths) == 256
     assert error(packed(model, CASES["mixed"], fill_to=256), plain) < 1e-6
 
 
@@ -128,15 +126,29 @@ def test_other_architectures_are_padded_with_the_same_gradients():
     )
     sequences = CASES["mixed"]
     wanted = one_by_one(model, sequences)
-    pad_model(model)
+    pack_model(model, "sdpa")
     assert error(packed(model, sequences), wanted) < 1e-5
-    unpad(model)
+    restore(model)
     assert type(model) is LlamaForCausalLM
+
+
+@pytest.mark.parametrize("dropout", ["attention_dropout", "hidden_dropout"])
+def test_dropout_is_there_in_training_alone(dropout):
+    row = packed_batch(CASES["mixed"], CPU)
+    options = {"attention_dropout": 0.0, "hidden_dropout": 0.0, dropout: 0.5}
+    model = tiny_model(**options)
+    # The MLP's own dropout stays transformers'; without its output only attention's is left.
+    for block in model.transformer.h:
+        torch.nn.init.zeros_(block.mlp.dense_4h_to_h.weight)
+        torch.nn.init.zeros_(block.mlp.dense_4h_to_h.bias)
+    pack_model(model, "sdpa")
+    assert model.train()(batch=row).item() != model(batch=row).item()
+    assert model.eval()(batch=row).item() == model(batch=row).item()
 
 
 def test_neftune_noise_is_bounded_by_each_documents_length_and_only_in_training():
     row = packed_batch(documents((50, 1), (5, 1)), CPU)
-    embedded = torch.zeros(1, row.documents.total, 48)
+    embedded = torch.zeros(1, sum(row.documents.lengths), 48)
     noise = neftune_noise(embedded, row.documents, 5.0)[0]
     for part, length in ((noise[:49], 49), (noise[49:], 4)):
         bound = 5.0 / (length * 48) ** 0.5

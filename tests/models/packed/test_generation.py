@@ -16,7 +16,7 @@ PAD, END = 3, 2
 
 
 def pair(**changes):
-    """A stock BLOOM and the same one, quickened."""
+    """A stock BLOOM and the same one, patched for generation."""
     stock = tiny_model(hidden_dropout=0.0, attention_dropout=0.0, **changes).eval()
     ours = copy.deepcopy(stock)
     patch_for_generation(ours)
@@ -90,7 +90,7 @@ def test_logits_and_greedy_tokens_are_stocks(lengths, heads, seed):
     ],
     ids=["sampled", "beams", "static cache", "no cache"],
 )
-def test_every_way_of_generating_stays_transformers_own(models, options):
+def test_every_variant_of_generating_stays_transformers_own(models, options):
     inputs = prompts([1, 30, 7])
     found = []
     for model in models:
@@ -131,7 +131,7 @@ def test_spreading_undoes_packing():
 
 
 def test_the_bias_of_a_step_is_relative_and_hides_padding_and_the_future():
-    mask = torch.tensor([[0, 1, 1, 1, 0]])  # one padded place, three tokens, one place unused
+    mask = torch.tensor([[0, 1, 1, 1, 0]])  # one of padding, three tokens, one unused
     (bias,) = step_bias(mask, 2, past=2, length=2, dtype=torch.float32)
     lowest = torch.finfo(torch.float32).min
     slope = 2**-4
@@ -141,10 +141,9 @@ def test_the_bias_of_a_step_is_relative_and_hides_padding_and_the_future():
     ]
 
 
-@pytest.mark.parametrize("length", [1024, 2048])
-def test_bf16_error_against_fp64_is_several_times_smaller(length):
+def test_bf16_error_against_fp64_is_several_times_smaller():
     stock, ours = (model.bfloat16() for model in pair(hidden_size=128, n_head=4))
-    inputs = prompts([length])
+    inputs = prompts([1024])
     exact = first_context_and_logits(copy.deepcopy(stock).double(), inputs)
     wrong, found = (
         [
@@ -153,8 +152,8 @@ def test_bf16_error_against_fp64_is_several_times_smaller(length):
         ]
         for model in (stock, ours)
     )
-    assert found[0] < 0.005  # attention's output; stock: 0.17 at 1,024 places, 0.31 at 2,048
-    assert found[1] < 0.01  # logits; stock: 0.05 and 0.09
+    assert found[0] < 0.005  # attention's output; stock: 0.17
+    assert found[1] < 0.01  # logits; stock: 0.05
     assert wrong[0] > 20 * found[0]
     assert wrong[1] > 4 * found[1]
 

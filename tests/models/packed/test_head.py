@@ -37,6 +37,26 @@ def test_bf16_keeps_the_loss_in_fp32_over_many_chunks():
     assert (gradient.double() - expected.double()).norm() / expected.double().norm() < 0.01
 
 
+@pytest.mark.parametrize("rows", [4, 64])
+def test_fp16_gradients_meet_the_loss_scale_before_they_are_rounded(rows):
+    """fp16 has nothing below 6e-8; most tokens of a large vocabulary are less probable."""
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(12, 16), torch.randn(300, 16) * 0.1
+    hidden[:, 0], weight[:, 0], weight[:2, 0] = 18.0, 0.0, 1.0  # two tokens share all but 1e-8 each
+    half = [part.half().requires_grad_() for part in (hidden, weight)]
+    exact = [part.detach().double().requires_grad_() for part in half]
+    targets = torch.arange(12) % 2
+    scale = torch.tensor(2.0**16 / 128)  # DeepSpeed's first one, for a mean over 128 tokens
+    found = SummedCrossEntropy.apply(*half, targets, rows)
+    wanted = F.cross_entropy(exact[0] @ exact[1].t(), targets, reduction="sum")
+    gradients = torch.autograd.grad(found, half, scale)
+    expected = torch.autograd.grad(wanted, exact, scale.double())
+    assert {gradient.dtype for gradient in gradients} == {torch.float16}
+    of_rare_tokens = gradients[1][2:], expected[1][2:]
+    for gradient, right in (*zip(gradients, expected, strict=True), of_rare_tokens):
+        assert (gradient - right).norm() < 0.003 * right.norm()
+
+
 def test_no_supervised_token_means_zero_loss_and_zero_gradient():
     hidden = torch.randn(0, 8).requires_grad_()
     head = FusedHead(8, 20, bias=False)

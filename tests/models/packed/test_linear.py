@@ -1,4 +1,4 @@
-"""A fast linear layer is a linear layer: values, gradients, names and the way back."""
+"""A fast linear layer is a linear layer: values, gradients, and swapping back."""
 
 from __future__ import annotations
 

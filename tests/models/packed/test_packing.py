@@ -15,19 +15,19 @@ def test_every_example_is_placed_once_and_rows_keep_the_budget(lengths, ranks, r
     packed = pack(lengths, ranks=ranks, row_tokens=row_tokens)
     assert len(packed) == ranks
     assert len({len(rows) for rows in packed}) == 1
-    placed = sorted(place for rows in packed for row in rows for place in row)
+    placed = sorted(item for rows in packed for row in rows for item in row)
     assert placed == list(range(len(lengths)))
     for rows in packed:
         for row in rows:
-            assert sum(lengths[place] for place in row) <= row_tokens or len(row) == 1
+            assert sum(lengths[item] for item in row) <= row_tokens or len(row) == 1
 
 
 @given(lengths_of, st.integers(1, 400))
 def test_first_fit_decreasing_opens_a_bin_only_when_none_has_room(lengths, capacity):
     bins = first_fit_decreasing(lengths, capacity)
-    loads = [sum(lengths[place] for place in bin_) for bin_ in bins]
+    loads = [sum(lengths[item] for item in bin_) for bin_ in bins]
     for later in range(1, len(bins)):
-        smallest = min(lengths[place] for place in bins[later])
+        smallest = min(lengths[item] for item in bins[later])
         assert all(load + smallest > capacity for load in loads[:later])
 
 
@@ -44,6 +44,11 @@ def test_fewer_examples_than_ranks_leave_rows_empty():
 def test_ranks_get_equal_loads():
     packed = pack([30] * 64, ranks=2, row_tokens=4096)
     assert [len(rows[0]) for rows in packed] == [32, 32]
+
+
+def test_heavy_rows_come_first_and_are_spread_over_the_ranks():
+    assert pack([5, 3, 3], ranks=1, row_tokens=6) == [[[1, 2], [0]]]
+    assert pack([100, 90, 20, 10], ranks=2, row_tokens=100) == [[[0], [2]], [[1], [3]]]
 
 
 def test_balancing_gives_up_rather_than_overflow():

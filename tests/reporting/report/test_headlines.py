@@ -117,6 +117,25 @@ def test_many_arms_get_two_sentences_each(headlines):
     assert sentences[1] == "Arm a: Verdicts on 3 categories: improving in 2; flat in 1."
 
 
+def test_only_the_first_judge_is_quoted(headlines):
+    tables = curves({"overall": (0.2, 0.6)})
+    other = [{**table, "judge": "second"} for table in tables]
+    pair = {"judge": "second", "category": "overall", "arm_a": "a", "arm_b": "b"}
+    rows = [pair | {"scale": 250, "difference": 0.1, "low": 0.0, "high": 0.2}]
+    differences = arm_differences(frame("comparisons", rows))
+    assert headlines(tables + other, [], differences) == headlines(tables)
+
+
+def test_ends_without_an_interval_are_not_quoted(headlines):
+    (table,) = curves({"overall": (0.2, 0.6)})
+    points = table["categories"]["overall"]
+    points[1600] = points[800] | {"scale": 1600, "mean": 0.9, "low": None, "high": None}
+    (sentence,) = headlines([table])
+    assert "0.60 [0.50, 0.70] at 800 records" in sentence
+    points[0] |= {"low": None, "high": None}
+    assert headlines([table]) == []
+
+
 @pytest.mark.parametrize("low", [None, 0.02])
 def test_arms_are_compared_at_their_largest_common_scale(headlines, low):
     pair = {"judge": "m", "category": "overall", "arm_a": "a", "arm_b": "b", "difference": 0.1}

@@ -17,6 +17,51 @@ def method(config, *, verdicts=(), clusters=None, **recipe):
     return text
 
 
+def test_subsets_of_one_seed_are_nested_or_the_same_for_every_seed(default_config):
+    default_config["seeds"] = {"replicates": [1, 2]}
+    assert "those of one seed are nested" in method(default_config)
+    default_config["seeds"]["vary"] = ["order"]
+    text = method(default_config)
+    assert "the same subsets for every seed" in text
+    assert "what varies between seeds: order." in text
+    default_config["seeds"] = {"replicates": [1], "vary": []}
+    text = method(default_config)
+    assert "those of one seed are nested. There is 1 seed per scale" in text
+    assert "what varies between seeds: nothing." in text
+
+
+def test_what_grows_with_the_scale_is_stated(default_config):
+    assert "(so compute grows with the data)" in method(default_config)
+    text = method(default_config, epochs=None, steps=10)
+    assert "10 steps at every scale (so compute is held fixed)" in text
+
+
+def test_who_answers_how_and_who_judges_is_stated(default_config):
+    text = method(default_config)
+    assert (
+        "Every run and the untuned base (scale 0) answered every eval item once, greedily" in text
+    )
+    default_config["ladder"] = {"scales": [100], "base": False}
+    default_config["generate"] = {"temperature": 0.7}
+    llm = {"type": "llm", "model": "gpt", "repeats": 2}
+    default_config["judges"] = {"a": llm, "b": {"type": "metric"}}
+    text = method(default_config)
+    assert "Every run answered every eval item once, at temperature 0.7" in text
+    judges = "“a”, the model gpt with a rubric per category, 2 repeats and “b”, a reference scorer"
+    assert judges in text
+
+
+def test_margins_and_noise_of_the_verdicts_are_stated_once(default_config):
+    table = {"margins": [0.02], "range_margins": [0.04], "noise": ["items and runs"]}
+    text = method(default_config, verdicts=[table, table])
+    assert text.count("tail slope ±0.02 per doubling, range of the means 0.04. Claims") == 1
+    assert text.count("Noise in the intervals: items and runs.") == 1
+    other = table | {"margins": [0.03], "range_margins": []}
+    assert "0.04; tail slope ±0.03 per doubling. " in method(
+        default_config, verdicts=[table, other]
+    )
+
+
 def test_the_unit_of_the_batch_is_stated(default_config):
     assert "batch 32 examples" in method(default_config)
     tokens = method(default_config, batch_size=None, batch_tokens=4096)

@@ -92,6 +92,33 @@ def test_a_remark_on_every_row_is_shown_once():
     assert mixed["remarks"] == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "texts"),
+    [
+        ("score", [0.123456, 0.5], ("0.1235", "0.5000")),
+        ("score", [12.345678, -1.0], ("12.346", "−1.000")),
+        ("tokens", [1234.56, 1.0], ("1,234.6", "1.0")),
+        ("margin", [0.02, 0.025], ("0.020", "0.025")),
+        ("tokens", [1234.0, None], ("1,234", "")),
+        ("seed", [1588375064, 2], ("1588375064", "2")),
+        ("frontier", [True, False], ("yes", "no")),
+        ("category", ["open_qa", None], ("Open QA", "")),
+        ("name", ["with_reference", "n_items"], ("with reference", "items")),
+        ("value", [[1000, 0.5], {"a_b": None}], ("1,000, 0.5", "a b –")),
+        ("run_sd", [None, "x"], ("–", "x")),
+    ],
+)
+def test_cells_are_written_by_their_kind(name, values, texts):
+    kind = object if name == "run_sd" else None
+    table = render.cells(pd.DataFrame({name: pd.Series(values, dtype=kind)}))
+    assert table["rows"] == [(text,) for text in texts]
+
+
+def test_columns_without_any_value_are_left_out():
+    table = render.cells(pd.DataFrame({"low": [None, None], "mean": [1, 2]}))
+    assert table["columns"] == [("mean", True)]
+
+
 def test_long_tables_are_cut_and_say_so():
     table = render.cells(pd.DataFrame({"scale": range(1000)}))
     assert len(table["rows"]) == 400

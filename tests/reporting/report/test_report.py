@@ -11,7 +11,10 @@ import pytest
 
 from analysis.tables import frame, write_tables
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import read_json, write_json, write_jsonl
+from instruct_scaling.common.files import read_json, sha256_file, write_json, write_jsonl
+from instruct_scaling.common.seeds import PURPOSES
+from instruct_scaling.config.runs import seed_for
+from instruct_scaling.config.study import Study
 from tests.reporting.report.example_study import HOSTILE, ExampleStudy, train_summary
 from tests.reporting.report.page import Page
 from tests.stages import run_stage
@@ -67,7 +70,7 @@ def test_nothing_is_loaded_from_elsewhere(page, text):
     assert "@import" not in text
     assert "url(" not in text
     policy = next(a["content"] for t, a in page.elements if a.get("http-equiv"))
-    assert "default-src 'none'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:; base-uri 'none'; form-action")
     assert "unsafe" not in policy
 
 
@@ -219,6 +222,24 @@ def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
 
 def test_other_versions_are_told(page):
     assert "pool: instruct_scaling was 0.0.1, here" in page.text("provenance")
+
+
+def test_the_config_is_shown_without_and_with_defaults(page):
+    given, _, full = page.text("config").partition("The same with every default")
+    assert "learning_rate: 0.001" in given
+    assert "weight_decay" not in given
+    assert "weight_decay: 0.001" in full
+
+
+def test_seeds_and_hashes_are_those_of_the_study(page, finished):
+    text = page.text("provenance")
+    study = Study(**finished.config)
+    for replicate in finished.seeds:
+        seeds = [str(seed_for(study, replicate, purpose)) for purpose in PURPOSES]
+        assert f"{replicate} {' '.join(seeds)}" in text
+    for path in ("tables/curves.csv", "tables/verdicts.csv", "evalset/items.jsonl"):
+        file = finished.folder / path
+        assert f"{file.name} {sha256_file(file)[:16]}" in text
 
 
 def test_figures_are_embedded_with_data(page, text):

@@ -87,6 +87,15 @@ def test_a_shown_score_is_the_mean_over_repeats_and_says_what_is_missing(runs):
     }
 
 
+def test_a_response_that_a_judge_left_out_is_shown_as_not_judged(runs):
+    path = runs[0].folder / "judgements/j.jsonl"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if MATH.id not in line), "utf-8")
+    found = survey(runs, ["j"], ITEMS, set(ITEMS))
+    (score,) = found.answers[MATH.id, "a"][0]["scores"]
+    assert (score["value"], score["status"]) == (None, "not judged")
+
+
 def test_answers_are_shown_by_increasing_scale_and_items_without_any_left_out():
     answers = {(MATH.id, "a"): [{"scale": 100}, {"scale": 0}]}
     (shown,) = samples([CODE, MATH], answers, ["a", "b"])
@@ -142,9 +151,11 @@ def test_training_is_averaged_over_runs_but_hours_are_summed_and_memory_is_the_l
             one | {"peak_bytes": 5},
             one | {"peak_bytes": 9, "tokens": 30, "cpu_core_hours": 8.0},
             one | {"peak_bytes": 1, "scale": 50, "gpu_hours": 2.0, "cpu_core_hours": None},
+            one | {"peak_bytes": 1, "scale": 10, "arm": "A"},
         ]
     ).astype({"gpu_hours": float, "mfu": float})
-    on_gpu, first = training_totals(runs)
+    on_gpu, first, other = training_totals(runs)
+    assert (other["arm"], other["runs"]) == ("A", 1)  # arms stay in the order of the runs
     assert (on_gpu["scale"], on_gpu["hours"], on_gpu["hours_training"]) == (50, 2.0, 1.5)
     assert (first["runs"], first["tokens"], first["peak_bytes"]) == (2, 20, 9)
     assert (first["hours"], first["hours_training"]) == (12.0, 9.0)

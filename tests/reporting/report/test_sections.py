@@ -45,6 +45,14 @@ def test_columns_of_verdicts_without_any_value_are_left_out(section):
     assert "+0.50 0.024 40 2" in full
 
 
+def test_the_third_table_of_a_kind_is_closed(section):
+    row = {"judge": "m", "category": "math", "verdict": "flat"}
+    found = verdict_tables(frame("verdicts", [row | {"arm": arm} for arm in "abc"]), [])
+    html = rendered("verdicts.html.j2", study=None, decimals=2, verdicts=found)
+    assert texts(html, "h3") == ["Arm a, judge m", "Arm b, judge m"]
+    assert texts(html, "summary") == ["Arm c, judge m"]
+
+
 def test_a_slope_stands_with_its_interval_from_low_to_high(section):
     assert "+0.010 [−0.020, +0.040]" in verdicts(
         section, tail_slope=0.01, tail_low=-0.02, tail_high=0.04
@@ -132,5 +140,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "3.0 GPU hours, 0.25 of them in training steps" in text
     assert "full base 1 4 40 10 2.5 25.0%" in text
     assert "gpt 10 2,000 $1.50" in text
+    short = context | {"training_totals": [run | {"hours": 1e-6, "hours_training": 0.0}]}
+    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", **short)
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
-    assert "$" not in section("costs.html.j2", **unpaid)
+    assert "gpt" not in section("costs.html.j2", **unpaid)

@@ -49,6 +49,15 @@ def test_a_curve_has_its_points_by_scale_and_half_an_interval_is_none():
     assert table["categories"]["overall"][0]["mean"] == 0.3
 
 
+def test_distinct_notes_are_numbered_in_the_order_in_which_they_are_read():
+    rows = [
+        point(scale, 0.5) | {"note": note}
+        for scale, note in ((0, "z"), (250, None), (500, "a"), (1000, "z"))
+    ]
+    (table,) = tables.curve_tables(curves(*rows), ["math"])
+    assert table["notes"] == ["z", "a"]
+
+
 def test_undetermined_categories_are_listed_without_overall():
     rows = [
         {"judge": "m", "arm": "full", "category": name, "verdict": verdict, "margin": 0.02}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -174,7 +175,7 @@ def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
         InputError: the file is missing or empty, a line is not JSON, or a row has a missing or
             unknown field or a value of the wrong type (with file and line).
     """
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)
     known = {field.name for field in fields(kind)}
     rows: list[Row] = []
     for line, value in read_jsonl(path):
@@ -188,6 +189,11 @@ def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
     if not rows:
         raise InputError("the file has no rows", where=path)
     return rows
+
+
+@cache
+def _adapter(kind: type[Row]) -> TypeAdapter[Row]:
+    return TypeAdapter(kind)
 
 
 def first_problem(error: ValidationError) -> str:

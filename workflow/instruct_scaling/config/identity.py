@@ -30,15 +30,18 @@ def identity_json(section: BaseModel) -> str:
     return _as_text(_identity(section))
 
 
-def execution_json(section: BaseModel) -> str:
-    """The section's execution fields that are not at their defaults, as JSON."""
-    value = section.model_dump(mode="json", include=_execution_keys(section), exclude_defaults=True)
+def execution_json(*sections: BaseModel) -> str:
+    """The execution fields of some sections that are not at their defaults, as one JSON object."""
+    value = {}
+    for section in sections:
+        keys = execution_keys(section)
+        value |= section.model_dump(mode="json", include=keys, exclude_defaults=True)
     return _as_text(value)
 
 
 def _identity(section: BaseModel) -> dict[str, Any]:
     inactive = section.inactive() if hasattr(section, "inactive") else set()
-    left_out = _execution_keys(section) | inactive
+    left_out = execution_keys(section) | inactive
     found = {}
     for name, field in type(section).model_fields.items():
         if name in left_out:
@@ -60,7 +63,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _execution_keys(section: BaseModel) -> set[str]:
+def execution_keys(section: BaseModel) -> set[str]:
+    """Names of the section's execution fields."""
     return {
         name
         for name, field in type(section).model_fields.items()

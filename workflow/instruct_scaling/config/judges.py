@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.section import Strict
 
 OnMissing = Literal["stop", "missing"]
@@ -79,6 +80,13 @@ class LlmJudge(Strict):
     """Price for the budget and the cost column."""
     dollars_per_million_completion_tokens: float | None = Field(None, ge=0)
     """Price for the budget and the cost column."""
+    concurrency: int = execution_field(8, ge=1)
+    """Requests at a time. Changes no result; changing it judges nothing again."""
+    timeout_seconds: float = execution_field(120.0, gt=0)
+    """Seconds until a request counts as failed and is repeated. Changes no result."""
+    max_retries: int = execution_field(5, ge=0)
+    """How often a request is repeated after an HTTP error 408, 409, 429 or 5xx, a timeout or a lost
+    connection, with growing pauses. Changes no result."""
 
 
 Judge = Annotated[MetricJudge | LlmJudge, Field(discriminator="type")]

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from instruct_scaling.config.identity import execution_field
+from instruct_scaling.config.identity import execution_field, execution_keys
 from instruct_scaling.config.section import Strict, Unordered
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 # Options of DeepSpeed's precision sections that would keep the optimizer's states in 16 bits.
 LOW_PRECISION_STATES = (
@@ -89,9 +91,10 @@ class Recipe(Strict):
     """AdamW epsilon."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradient clipping; 0 turns it off."""
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Precision = "bf16"
     """Arithmetic of the forward and backward pass; master weights are fp32 in all of them. fp16
-    scales the loss and skips the steps that overflow."""
+    scales the loss and skips the steps that overflow. The arm's models, its base included, also
+    answer the eval set in it."""
     neftune_alpha: float = Field(0.0, ge=0)
     """Strength of NEFTune's noise on the embeddings while training; 0 turns it off."""
     max_length: int = Field(1024, gt=1)
@@ -108,7 +111,7 @@ class Recipe(Strict):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the weights, defaults included."""
-        return self.model_dump(mode="json", exclude={"zero_stage", "deepspeed"})
+        return self.model_dump(mode="json", exclude=execution_keys(self))
 
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:

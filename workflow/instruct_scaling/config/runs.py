@@ -2,14 +2,15 @@
 
 `runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
 results. Stages that join all runs are given this one file: the paths of a large study do not fit
-on a command line. Arms with the same base and template share the answers of the untuned base
-under greedy decoding: their rows at scale 0 then name the same folder.
+on a command line. Arms with the same base, template and precision share the answers of the untuned
+base under greedy decoding: their rows at scale 0 then name the same folder.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -93,16 +94,20 @@ def all_runs(study: Study) -> list[Run]:
 def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
-    The untuned bases of two arms give the same answers if base and template are the same and
-    decoding is greedy; the first such arm then answers for all of them.
+    The untuned bases of two arms give the same answers if base, template and precision are the same
+    and decoding is greedy; the first such arm by name then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
-    own = study.arms[run.arm]
-    for name, arm in study.arms.items():
-        if (arm.base, arm.template) == (own.base, own.template):
-            return Run(name, 0, run.seed)
-    return run
+    # By name, for the order of the arms in the config is not part of the study's identity.
+    own = _base_answers(study, run.arm)
+    return Run(min(name for name in study.arms if _base_answers(study, name) == own), 0, run.seed)
+
+
+def _base_answers(study: Study, name: str) -> tuple[str, str, str]:
+    """What decides how an arm's untuned base answers."""
+    arm = study.arms[name]
+    return arm.base, arm.template, arm.recipe.precision
 
 
 def answering_runs(study: Study) -> list[Run]:
@@ -122,32 +127,33 @@ def runs(
     write_runs(out, parse_section(Study, study_config, "--study-config"))
 
 
+def run_rows(study: Study) -> list[tuple[str, int, int, str]]:
+    """The rows of `runs.csv`, sorted: arm, scale, seed, folder below the study's results."""
+    runs = all_runs(study)
+    return sorted((run.arm, run.scale, run.seed, answering_run(study, run).folder) for run in runs)
+
+
 def write_runs(path: Path, study: Study) -> None:
     """Write `runs.csv`; folders are relative to the file's own."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for run in all_runs(study):
-            folder = answering_run(study, run).folder
-            writer.writerow((run.arm, run.scale, run.seed, folder))
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *run_rows(study)])
 
 
 def read_runs(path: Path) -> list[RunRow]:
     """The rows of a `runs.csv`, with folders relative to the current folder.
 
     Raises:
-        InputError: the file is missing or is not such a table.
+        InputError: the file is missing, is not such a table, or names a run twice.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise ValueError("a column is missing")
-        return [
-            RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
-            for row in rows
-        ]
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ValueError("a column is missing")
+            rows = [
+                RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
+                for row in reader
+            ]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -156,6 +162,15 @@ def read_runs(path: Path) -> list[RunRow]:
             where=path,
             fix="remove it and run the study again",
         ) from error
+    counts = Counter((row.arm, row.scale, row.seed) for row in rows)
+    for (arm, scale, seed), count in counts.items():
+        if count > 1:
+            raise InputError(
+                f"arm {arm}, scale {scale}, seed {seed} is in the table {count} times",
+                where=path,
+                fix="remove it and run the study again",
+            )
+    return rows
 
 
 def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 )
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.config.identity import execution_keys
 
 # Names become folder names and Snakemake wildcards.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]*$", max_length=64)]
@@ -60,3 +62,21 @@ def parse_section(model: type[Section] | Any, text: str, option: str) -> Section
             for detail in error.errors()
         ]
         raise InputError("; ".join(problems), where=option) from None
+
+
+def add_execution(section: Section, text: str, option: str = "--execution") -> Section:
+    """The section with the execution fields that `identity.execution_json` wrote.
+
+    Raises:
+        InputError: the text is not a JSON object, a key is not an execution field of the section,
+            or a value is not valid.
+    """
+    values = parse_section(dict[str, Any], text, option)
+    unknown = sorted(values.keys() - execution_keys(section))
+    if unknown:
+        known = ", ".join(sorted(execution_keys(section))) or "none"
+        raise InputError(
+            f"{unknown[0]} is not an execution field", where=option, fix=f"use these: {known}"
+        )
+    merged = section.model_dump(mode="json") | values
+    return parse_section(type(section), json.dumps(merged), option)

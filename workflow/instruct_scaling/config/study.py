@@ -15,6 +15,7 @@ from instruct_scaling.config.evaluation import (
     IntermediateCheckpoints,
     Validation,
 )
+from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
@@ -161,5 +162,7 @@ class Study(Strict):
     """What the figures show."""
     budget: Budget = Budget()
     """What the plan assumes; no result depends on it."""
+    execution: Execution = Execution()
+    """How fine-tuning is carried out; no result depends on it."""
     tracking: Tracking | None = None
     """Where the figures of training runs also go; no result depends on it."""

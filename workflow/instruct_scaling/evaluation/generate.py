@@ -1,8 +1,12 @@
-"""Stage respond: a model answers every eval item.
+"""Stage generate: a model answers every eval item.
 
 Reads a model folder and `items.jsonl`; writes `responses.jsonl` (one `records.Response` a line, in
 the order of the items) and `responses.provenance.json`. Answers are kept batch by batch in a
-partial file beside the output, so that a stopped run goes on where it was.
+partial file beside the output, so that a stopped run continues where it was.
+
+All models of an arm answer in the precision of the arm's recipe, the untuned base and intermediate
+checkpoints included, whatever precision their weights are stored in: points of one curve differ in
+their training alone.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.common.provenance import identity_hash, provenance
 from instruct_scaling.common.records import EvalItem, Response, content_id, read_items
+from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.evaluation import Generate
+from instruct_scaling.config.recipe import Precision
 from instruct_scaling.config.section import parse_section
 
 if TYPE_CHECKING:
@@ -96,7 +102,7 @@ def generate_batch(
 
 
 def read_partial(path: Path) -> dict[str, Response]:
-    """Responses that an earlier, stopped attempt left; a torn last line is dropped."""
+    """Responses of an earlier, stopped attempt by item id; an incomplete last line is dropped."""
     if not path.exists():
         return {}
     done: dict[str, Response] = {}
@@ -109,12 +115,15 @@ def read_partial(path: Path) -> dict[str, Response]:
     return done
 
 
-def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(path: Path, precision: Precision) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model (on a GPU if there is one) and tokenizer of a folder; safetensors only. A BLOOM gets
     the attention of its training (`generation.patch_for_generation`).
 
+    Args:
+        precision: of weights and arithmetic, whatever the folder's weights are stored in.
+
     Raises:
-        InputError: the folder holds no model that transformers can load.
+        InputError: the folder holds no model that transformers can load; fp16 without a GPU.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -122,15 +131,19 @@ def load_model(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
     from instruct_scaling.models.packed.generation import patch_for_generation
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "fp16" and device == "cpu":
+        raise InputError("fp16 needs a GPU", where="--precision", fix="use bf16 or fp32 on a CPU")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     hf_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, dtype=dtype)
     except (OSError, ValueError) as error:
         raise InputError(f"no model can be loaded from here ({error})", where=path) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model = model.to(device).eval()
     patch_for_generation(model)
     return model, tokenizer
 
@@ -154,7 +167,7 @@ def answer_all(
     prompts = [template.replace("{prompt}", item.full_prompt) for item in items]
     lengths = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
     arm, scale, seed = run
-    progress = tqdm(total=len(items), desc=f"respond {arm} n{scale} s{seed}", unit="item")
+    progress = tqdm(total=len(items), desc=f"generate {arm} n{scale} s{seed}", unit="item")
     for number, batch in enumerate(batches_by_length(lengths, options.batch_size)):
         if all(items[index].id in done for index in batch):
             progress.update(len(batch))
@@ -196,6 +209,7 @@ def generate(
     seed_label: Annotated[int, typer.Option(help="Replicate of the run.")],
     generate: Annotated[str, typer.Option(help="The study's `generate` section as JSON.")],
     template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    precision: Annotated[Precision, typer.Option(help="Precision of the arm's recipe.")],
     generation_seed: Annotated[int, typer.Option(help="Seed of the sampling.")],
     out: Annotated[Path, typer.Option(help="Responses to write (responses.jsonl).")],
 ) -> None:
@@ -209,17 +223,19 @@ def generate(
         "seed": seed_label,
         "generate": options.model_dump(mode="json"),
         "template": template,
+        "precision": precision,
         "generation_seed": generation_seed,
     }
-    partial = out.with_name(f".{out.name}.{identity_hash([identity, inputs])}.partial")
+    key = identity_hash([STAGE_VERSIONS["generate"], identity, inputs])
+    partial = out.with_name(f".{out.name}.{key}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
     done = read_partial(partial)
     if done:
-        log.info("going on after %d of %d items", len(done), len(questions))
-    network, tokenizer = load_model(model)
+        log.info("continuing after %d of %d items", len(done), len(questions))
+    network, tokenizer = load_model(model, precision)
     run = (arm, scale, seed_label)
     with partial.open("a", encoding="utf-8") as handle:
-        # A torn last line of a killed attempt must not run into the next one.
+        # An incomplete last line of a killed attempt must not run into the next one.
         handle.write("\n")
         for responses in answer_all(
             network, tokenizer, questions, template, options, generation_seed, run, done

@@ -1,15 +1,15 @@
 """Stage scores: all judgements of a study in one table.
 
-Reads the eval items, the responses of every run and the judgements of every run and judge; writes
-`scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing ones
-by reason, provenance). One row is one judgement; a score is empty where it is missing.
+Reads `runs.csv`, the eval items, and the responses and judgements in the folders of the runs;
+writes `scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing
+ones by reason, provenance). One row is one judgement; a score is empty where it is missing. Where
+arms share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +24,11 @@ from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import (
     EvalItem,
     Judgement,
-    Response,
     read_items,
     read_responses,
     read_rows,
 )
+from instruct_scaling.config.runs import RunRow, read_runs
 
 SCHEMA = pa.schema(
     [
@@ -50,148 +50,128 @@ SCHEMA = pa.schema(
     ]
 )
 
-Run = tuple[str, int, int]  # arm, scale, seed label
+Columns = dict[str, list[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response without its text, and the file it stands in."""
-
-    item: str
-    run: Run
-    path: Path
-
-
-def expand(paths: Sequence[str]) -> list[Path]:
-    """Paths, where `@FILE` stands for those that FILE lists, one a line.
+def read_answers(
+    runs: Sequence[RunRow], items: Mapping[str, EvalItem]
+) -> dict[Path, dict[str, str]]:
+    """The responses in every folder of `runs`: response id -> item id.
 
     Raises:
-        InputError: a list cannot be read, or there are no paths.
+        InputError: a folder holds responses of another run than those that `runs` names it for, or
+            lacks an answer to an item of the eval set.
     """
-    found: list[Path] = []
-    for path in paths:
-        if not path.startswith("@"):
-            found.append(Path(path))
-            continue
-        try:
-            lines = Path(path[1:]).read_text("utf-8").splitlines()
-        except OSError as error:
-            raise InputError(f"no list of files ({error.strerror})", where=path[1:]) from error
-        found.extend(Path(line.strip()) for line in lines if line.strip())
-    if not found:
-        raise InputError("no files given", fix="name them, or a list of them as @FILE")
-    return found
+    named: dict[Path, list[RunRow]] = defaultdict(list)
+    for run in runs:
+        named[run.folder].append(run)
+    return {folder: _answers_of(folder, sharing, items) for folder, sharing in named.items()}
 
 
-def read_answers(paths: Sequence[Path], items: Mapping[str, EvalItem]) -> dict[str, Answer]:
-    """The responses of all runs, by response id.
-
-    Raises:
-        InputError: a file with responses of two runs, a run in two files, a run that does not
-            answer every item, or one that answers others than the eval set's.
-    """
-    answers: dict[str, Answer] = {}
-    runs: dict[Run, Path] = {}
-    for path in paths:
-        responses = read_responses(path, dict(items))
-        run = _run_of(responses, path)
-        if run in runs:
-            raise InputError(f"{_name(run)} has its responses in {runs[run]} too", where=path)
-        runs[run] = path
-        lacking = items.keys() - {response.item for response in responses}
-        if lacking:
-            raise InputError(
-                f"{_name(run)} lacks an answer to {len(lacking)} of {len(items)} items, "
-                f"for instance {min(lacking)}",
-                where=path,
-                fix="remove the file and run the study again: every run answers the same items",
-            )
-        for response in responses:
-            if response.id in answers:
-                raise InputError(
-                    f"response {response.id} is in {answers[response.id].path} too", where=path
-                )
-            answers[response.id] = Answer(response.item, run, path)
-    return answers
-
-
-def _run_of(responses: Sequence[Response], path: Path) -> Run:
-    runs = sorted({(row.arm, row.scale, row.seed) for row in responses})
-    if len(runs) > 1:
-        raise InputError(f"holds {_name(runs[0])} and {_name(runs[1])}", where=path)
-    return runs[0]
-
-
-def _name(run: Run) -> str:
-    return f"arm {run[0]}, scale {run[1]}, seed {run[2]}"
-
-
-def make_rows(
-    study: str,
-    items: Mapping[str, EvalItem],
-    answers: Mapping[str, Answer],
-    judgements: Iterable[tuple[Path, Sequence[Judgement]]],
-) -> list[dict[str, Any]]:
-    """The rows of the table, ordered by judge, arm, scale, seed, item (as in the eval set), repeat.
-
-    Args:
-        judgements: files and what stands in them; taken one at a time, since the replies of llm
-            judges take far more memory than the table.
-
-    Raises:
-        InputError: a judgement of an unknown response, or of another item than the response's;
-            one that stands twice; a score outside [0, 1], or one that its status contradicts; a
-            run that a judge did not judge wholly, with the same repeats; two versions of a judge.
-    """
-    position = {item: number for number, item in enumerate(items)}
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for path, judged in judgements:
-        for judgement in judged:
-            answer = _checked_answer(judgement, answers, path)
-            item = items[answer.item]
-            arm, scale, seed = answer.run
-            key = (judgement.judge, arm, scale, seed, position[item.id], judgement.repeat)
-            if key in rows:
-                raise InputError(
-                    f"judge {judgement.judge} judged response {judgement.response} twice "
-                    f"in repeat {judgement.repeat}",
-                    where=path,
-                )
-            rows[key] = {
-                "study": study,
-                "arm": arm,
-                "scale": scale,
-                "seed": seed,
-                "category": item.category,
-                "item": item.id,
-                "cluster": item.cluster,
-                "response": judgement.response,
-                "judge": judgement.judge,
-                "judge_version": judgement.judge_version,
-                "repeat": judgement.repeat,
-                "score": judgement.score,
-                "status": judgement.status,
-                "tokens": judgement.tokens,
-                "cost": judgement.cost,
-            }
-    ordered = [rows[key] for key in sorted(rows)]
-    _check_versions(ordered)
-    _check_complete(ordered, answers)
-    return ordered
-
-
-def _checked_answer(judgement: Judgement, answers: Mapping[str, Answer], path: Path) -> Answer:
-    answer = answers.get(judgement.response)
-    if answer is None:
+def _answers_of(
+    folder: Path, sharing: Sequence[RunRow], items: Mapping[str, EvalItem]
+) -> dict[str, str]:
+    path = folder / "responses.jsonl"
+    responses = read_responses(path, dict(items))
+    found = {(row.arm, row.scale, row.seed) for row in responses}
+    allowed = {(run.arm, run.scale, run.seed) for run in sharing}
+    if len(found) > 1 or not found <= allowed:
         raise InputError(
-            f"judges response {judgement.response}, which no run gave",
+            f"holds responses of {_names(found)}, the table of runs says {_names(allowed)}",
+            where=path,
+            fix="remove the file and run the study again",
+        )
+    lacking = items.keys() - {response.item for response in responses}
+    if lacking:
+        raise InputError(
+            f"lacks an answer to {len(lacking)} of {len(items)} items, for instance {min(lacking)}",
+            where=path,
+            fix="remove the file and run the study again: every run answers the same items",
+        )
+    return {response.id: response.item for response in responses}
+
+
+def _names(runs: set[tuple[str, int, int]]) -> str:
+    return " and ".join(
+        f"arm {arm}, scale {scale}, seed {seed}" for arm, scale, seed in sorted(runs)
+    )
+
+
+def judge_table(
+    study: str,
+    judge: str,
+    runs: Sequence[RunRow],
+    answers: Mapping[Path, Mapping[str, str]],
+    items: Mapping[str, EvalItem],
+) -> pa.Table:
+    """One judge's rows, in the order of `runs`, then by item (as in the eval set) and repeat.
+
+    Raises:
+        InputError: see `judged_columns`; two versions of the judge; an item that was not judged in
+            the repeats 1, 2, ... up to the judge's largest one.
+    """
+    judged = {
+        folder: judged_columns(_judgements(folder, judge), judge, responses, items)
+        for folder, responses in answers.items()
+    }
+    versions = sorted({version for part in judged.values() for version in part["judge_version"]})
+    if len(versions) > 1:
+        raise InputError(
+            f"judge {judge} has scores of {len(versions)} versions ({', '.join(versions)})",
+            fix="remove its judgements and run the study again: scores of different rubrics or "
+            "package versions do not compare",
+        )
+    repeats = range(1, max(max(part["repeat"]) for part in judged.values()) + 1)
+    for folder, part in judged.items():
+        _check_complete(part, items, repeats, _judgements(folder, judge))
+    return pa.concat_tables(_rows_of(study, run, judged[run.folder]) for run in runs)
+
+
+def _judgements(folder: Path, judge: str) -> Path:
+    return folder / "judgements" / f"{judge}.jsonl"
+
+
+def judged_columns(
+    path: Path, judge: str, answers: Mapping[str, str], items: Mapping[str, EvalItem]
+) -> Columns:
+    """A file of judgements as columns of the table, ordered by item and repeat.
+
+    The replies of llm judges, which take far more memory than the table, are dropped.
+
+    Raises:
+        InputError: a judgement by another judge, of an unknown response, or of another item than
+            the response's; a score outside [0, 1], or one that its status contradicts.
+    """
+    judgements = read_rows(path, Judgement)
+    for judgement in judgements:
+        _check_judgement(judgement, judge, answers, path)
+    position = {item: number for number, item in enumerate(items)}
+    judgements.sort(key=lambda row: (position[row.item], row.repeat))
+    columns: Columns = {
+        "category": [items[row.item].category for row in judgements],
+        "cluster": [items[row.item].cluster for row in judgements],
+    }
+    for name in SCHEMA.names[5:]:
+        if name not in columns:
+            columns[name] = [getattr(row, name) for row in judgements]
+    return columns
+
+
+def _check_judgement(
+    judgement: Judgement, judge: str, answers: Mapping[str, str], path: Path
+) -> None:
+    if judgement.judge != judge:
+        raise InputError(f"holds a judgement by {judgement.judge}, not by {judge}", where=path)
+    item = answers.get(judgement.response)
+    if item is None:
+        raise InputError(
+            f"judges response {judgement.response}, which the run did not give",
             where=path,
             fix="remove the file and run the study again: it was made from older responses",
         )
-    if answer.item != judgement.item:
+    if item != judgement.item:
         raise InputError(
-            f"response {judgement.response} answers item {answer.item}, not {judgement.item}",
-            where=path,
+            f"response {judgement.response} answers item {item}, not {judgement.item}", where=path
         )
     if judgement.score is not None and not 0 <= judgement.score <= 1:
         raise InputError(f"score {judgement.score} is outside [0, 1]", where=path)
@@ -199,75 +179,66 @@ def _checked_answer(judgement: Judgement, answers: Mapping[str, Answer], path: P
         raise InputError(
             f"score {judgement.score} does not go with status {judgement.status!r}", where=path
         )
-    return answer
 
 
-def _check_versions(rows: Sequence[Mapping[str, Any]]) -> None:
-    versions: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        versions[row["judge"]].add(row["judge_version"])
-    for judge, found in versions.items():
-        if len(found) > 1:
+def _check_complete(
+    columns: Columns, items: Mapping[str, EvalItem], repeats: range, path: Path
+) -> None:
+    found: dict[str, list[int]] = {item: [] for item in items}
+    for item, repeat in zip(columns["item"], columns["repeat"], strict=True):
+        found[item].append(repeat)
+    for item, judged in found.items():
+        if judged != list(repeats):
             raise InputError(
-                f"judge {judge} has scores of {len(found)} versions ({', '.join(sorted(found))})",
-                fix="remove its judgements and run the study again: scores of different "
-                "rubrics or package versions do not compare",
+                f"item {item} has the repeats {judged}, not {list(repeats)}",
+                where=path,
+                fix="remove the file and run the study again",
             )
 
 
-def _check_complete(rows: Sequence[Mapping[str, Any]], answers: Mapping[str, Answer]) -> None:
-    """Every judge gave every response that it saw a run of the same number of repeats, 1, 2, ..."""
-    repeats: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        repeats[row["judge"]][row["response"]].append(row["repeat"])
-    for judge, judged in repeats.items():
-        wanted = list(range(1, max(map(len, judged.values())) + 1))
-        for response, answer in answers.items():
-            if judged.get(response, []) != wanted:
-                raise InputError(
-                    f"judge {judge}: {_name(answer.run)}, item {answer.item} has repeats "
-                    f"{judged.get(response, [])}, not {wanted}",
-                    fix="remove the run's judgements and run the study again",
-                )
+def _rows_of(study: str, run: RunRow, columns: Columns) -> pa.Table:
+    count = len(columns["item"])
+    own = {"study": study, "arm": run.arm, "scale": run.scale, "seed": run.seed}
+    constant = {name: [value] * count for name, value in own.items()}
+    return pa.Table.from_pydict(constant | columns, schema=SCHEMA)
 
 
-def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarize(table: pd.DataFrame) -> dict[str, Any]:
     """Counts for each judge: rows, scored, by status, missing by category and run, tokens, cost.
 
-    Money is in US dollars and None where no price is known.
+    Tokens and US dollars (None where no price is known) count a judgement once, also where it is in
+    the rows of several arms.
     """
-    summary = {}
-    for judge in sorted({row["judge"] for row in rows}):
-        own = [row for row in rows if row["judge"] == judge]
-        lost = [row for row in own if row["score"] is None]
-        costs = [row["cost"] for row in own if row["cost"] is not None]
-        by_category: dict[str, Counter[str]] = defaultdict(Counter)
-        by_run: Counter[Run] = Counter()
-        for row in lost:
-            by_category[row["category"]][row["status"]] += 1
-            by_run[row["arm"], row["scale"], row["seed"]] += 1
-        summary[judge] = {
-            "judge_version": own[0]["judge_version"],
-            "rows": len(own),
-            "scored": len(own) - len(lost),
-            "status": dict(sorted(Counter(row["status"] for row in own).items())),
+    summary: dict[str, Any] = {}
+    for judge, rows in table.groupby("judge", sort=True):
+        lost = rows[rows["score"].isna()]
+        by_run = lost.groupby(["arm", "scale", "seed"]).size()
+        once = rows.drop_duplicates(["response", "repeat"])
+        priced = once["cost"].notna().any()
+        summary[str(judge)] = {
+            "judge_version": rows["judge_version"].iloc[0],
+            "rows": len(rows),
+            "scored": len(rows) - len(lost),
+            "status": _counts(rows["status"]),
             "missing_by_category": {
-                category: dict(sorted(counts.items()))
-                for category, counts in sorted(by_category.items())
+                category: _counts(part["status"]) for category, part in lost.groupby("category")
             },
             "missing_by_run": [
                 {"arm": arm, "scale": scale, "seed": seed, "missing": count}
-                for (arm, scale, seed), count in sorted(by_run.items())
+                for (arm, scale, seed), count in by_run.to_dict().items()
             ],
-            "tokens": sum(row["tokens"] or 0 for row in own),
-            "dollars": sum(costs) if costs else None,
+            "tokens": int(once["tokens"].sum()),
+            "dollars": float(once["cost"].sum()) if priced else None,
         }
     return summary
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+def _counts(column: pd.Series) -> dict[str, int]:
+    return column.value_counts().sort_index().to_dict()
+
+
+def write_table(table: pa.Table, out: Path) -> None:
     """Write the rows as Parquet to `out` and as CSV beside it. Equal rows give equal bytes."""
-    table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
     with atomic_path(out) as temporary:
         pq.write_table(table, temporary, compression="zstd")
     with atomic_path(out.with_suffix(".csv")) as temporary:
@@ -276,25 +247,27 @@ def write_table(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 
 def scores(
-    judgements: Annotated[list[str], typer.Argument(help="Files of judgements, or @LIST.")],
     study: Annotated[str, typer.Option(help="Name of the study.")],
+    runs: Annotated[Path, typer.Option(help="Table of runs (runs.csv).")],
+    judge: Annotated[list[str], typer.Option(help="Name of a judge, once for each.")],
     items: Annotated[Path, typer.Option(help="Eval items (items.jsonl).")],
-    responses: Annotated[
-        list[str], typer.Option(help="Responses of a run, once for each run, or @LIST.")
-    ],
     out: Annotated[Path, typer.Option(help="Table to write (scores.parquet).")],
 ) -> None:
     """Put the judgements of all runs and judges into one table."""
     if out.suffix != ".parquet":
         raise InputError("the table is a .parquet file", where=out, fix="name it scores.parquet")
-    questions = read_items(items)
-    answers = read_answers(expand(responses), questions)
-    files = expand(judgements)
-    judged = ((path, read_rows(path, Judgement)) for path in files)
-    rows = make_rows(study, questions, answers, judged)
-    sources = [items, *dict.fromkeys(answer.path for answer in answers.values()), *files]
-    inputs = {str(path): sha256_file(path) for path in sources}
-    write_table(rows, out)
-    summary = {"rows": len(rows), "judges": summarize(rows)}
-    record = provenance("scores", {"study": study}, inputs)
+    questions, judges = read_items(items), sorted(set(judge))
+    rows = sorted(read_runs(runs), key=lambda run: (run.arm, run.scale, run.seed))
+    answers = read_answers(rows, questions)
+    tables = [judge_table(study, name, rows, answers, questions) for name in judges]
+    table = pa.concat_tables(tables).combine_chunks()
+    write_table(table, out)
+    sources = [items, runs, *(folder / "responses.jsonl" for folder in answers)]
+    sources += [_judgements(folder, name) for name in judges for folder in answers]
+    record = provenance(
+        "scores",
+        {"study": study, "judges": judges},
+        {str(path): sha256_file(path) for path in sources},
+    )
+    summary = {"rows": len(table), "judges": summarize(table.to_pandas())}
     write_json(out.with_suffix(".json"), summary | {"provenance": record})

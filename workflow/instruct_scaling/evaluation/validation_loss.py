@@ -1,8 +1,8 @@
-"""Stage losses: the loss on validation records along every run, as one table.
+"""Stage validation-loss: the loss on validation records in the course of every run, as one table.
 
-Reads every `train.json`; writes `tables/validation_loss.csv`, one row per run, evaluation and category:
-`arm, scale, seed, fraction, step, category, loss, records, supervised_tokens`. Fraction 0 is the
-base, before the first step. No judge has a part in it.
+Reads `runs.csv` and the `train.json` of every tuned run; writes `tables/validation_loss.csv`, one
+row per run, evaluation and category: `arm, scale, seed, fraction, step, category, loss, records,
+supervised_tokens`. Fraction 0 is the base, before the first step. No judge takes part in it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 from analysis.tables import OVERALL
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json
+from instruct_scaling.config.runs import RunRow, read_runs
 
 COLUMNS = (
     *("arm", "scale", "seed", "fraction", "step", "category"),
@@ -23,27 +24,29 @@ COLUMNS = (
 )
 
 
-def loss_rows(document: dict[str, Any], path: str) -> list[dict[str, Any]]:
-    """The rows of one train.json; none where no records were held out.
+def loss_rows(run: RunRow) -> list[dict[str, Any]]:
+    """The rows of one run; none where the study has no validation records.
 
     The row `overall` is the plain mean of the categories, as it is of the scores.
 
     Raises:
-        InputError: it is not the train.json of a run.
+        InputError: the run's train.json is missing or is none.
     """
+    path = run.folder / "train.json"
+    document = read_json(path)
     try:
-        identity, validation = document["provenance"]["identity"], document["validation"]
+        validation = document["validation"]
         if validation is None:
             return []
-        run = {key: identity[key] for key in ("arm", "scale", "seed")}
         rows = []
         for point in validation["evaluations"]:
             losses = point["loss"]
-            place = run | {"fraction": point["fraction"], "step": point["step"]}
+            of_point = {"arm": run.arm, "scale": run.scale, "seed": run.seed} | {
+                key: point[key] for key in ("fraction", "step")
+            }
             for category, loss in [*losses.items(), (OVERALL, sum(losses.values()) / len(losses))]:
-                rows.append(
-                    place | {"category": category, "loss": loss} | _counts(validation, category)
-                )
+                counts = _counts(validation, category)
+                rows.append(of_point | {"category": category, "loss": loss} | counts)
         return rows
     except (KeyError, TypeError) as error:
         raise InputError(
@@ -54,7 +57,7 @@ def loss_rows(document: dict[str, Any], path: str) -> list[dict[str, Any]]:
 
 
 def _counts(validation: dict[str, Any], category: str) -> dict[str, int]:
-    """Records and supervised tokens that a loss stands on."""
+    """Records and supervised tokens that a loss is the mean over."""
     keys = ("records", "supervised_tokens")
     if category == OVERALL:
         return {key: sum(validation[key].values()) for key in keys}
@@ -62,11 +65,12 @@ def _counts(validation: dict[str, Any], category: str) -> dict[str, int]:
 
 
 def validation_loss(
-    train: Annotated[list[Path], typer.Argument(help="train.json of every run.")],
+    runs: Annotated[Path, typer.Option(help="Table of runs (runs.csv).")],
     out: Annotated[Path, typer.Option(help="Table to write (validation_loss.csv).")],
 ) -> None:
     """Put the validation losses of every run into one table."""
-    rows = [row for path in train for row in loss_rows(read_json(path), str(path))]
+    tuned = [run for run in read_runs(runs) if run.scale > 0]
+    rows = [row for run in tuned for row in loss_rows(run)]
     with atomic_path(out) as temporary:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

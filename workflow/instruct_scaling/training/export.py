@@ -18,7 +18,7 @@ from torch import distributed
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, sha256_text
 from instruct_scaling.config.recipe import LoraTuning, Recipe
-from instruct_scaling.models.packed.batch import packed_batch
+from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.metrics import FlopCounter, Progress

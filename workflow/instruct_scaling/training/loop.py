@@ -17,8 +17,7 @@ from torch import distributed
 
 from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed.batch import PackedBatch, packed_batch
-from instruct_scaling.models.packed.packing import pack
+from instruct_scaling.models.packed.packing import PackedBatch, pack, packed_batch
 from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import distributed
 
-from instruct_scaling.models.packed.batch import packed_batch
-from instruct_scaling.models.packed.packing import first_fit_decreasing
+from instruct_scaling.models.packed.packing import first_fit_decreasing, packed_batch
 from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.loop import RowShape
 from instruct_scaling.training.metrics import LOSS_UNIT, MetricsLogger, Progress, Stopwatch

@@ -60,7 +60,7 @@ def two_digits(rng: Random, language: Language) -> Draft:
 
 
 def story(rng: Random, language: Language) -> Draft:
-    """A sum of small numbers, told about a person."""
+    """A sum of small numbers in a story about a person."""
     x, y = rng.randint(2, 20), rng.randint(1, 9)
     thing = rng.choice(THINGS)
     name = rng.choice(PEOPLE[language])

@@ -1,7 +1,7 @@
 """Plain prose for the base model: the words and things of the records, none of their tasks.
 
 Every document keeps to a few people and things and comes back to them, because a model learns
-to copy from text that repeats itself. Facts of the relations in `words.WIDELY_KNOWN` are told;
+to copy from text that repeats itself. Facts of the relations in `words.WIDELY_KNOWN` are stated;
 the others are not, so that only instruction records can teach them.
 """
 
@@ -151,16 +151,16 @@ def _nature(rng: Random, language: Language) -> list[str]:
     colored, worker = rng.choice(_KNOWN["colour"]), rng.choice(_KNOWN["workplace"])
     country = rng.choice(COUNTRIES)[0]
     if language == "en":
-        told = [f"{a(f.subject.en).capitalize()} is {a(f.value.en)}." for f in animals]
+        stated = [f"{a(f.subject.en).capitalize()} is {a(f.value.en)}." for f in animals]
         return [
-            *told,
+            *stated,
             f"In {country.en} {colored.subject.en} is {colored.value.en}.",
             f"{a(worker.subject.en).capitalize()} works in the {worker.value.en}.",
             f"Many people in {country.en} like the {animals[0].subject.en}.",
         ]
-    told = [f"{f.subject.zh}是一种{f.value.zh}。" for f in animals]
+    stated = [f"{f.subject.zh}是一种{f.value.zh}。" for f in animals]
     return [
-        *told,
+        *stated,
         f"在{country.zh}，{colored.subject.zh}是{colored.value.zh}的。",
         f"{worker.subject.zh}在{worker.value.zh}工作。",
         f"{country.zh}很多人喜欢{animals[0].subject.zh}。",
@@ -198,9 +198,9 @@ def _glossary(rng: Random, language: Language) -> list[str]:
 
 
 def _counting(rng: Random, language: Language) -> list[str]:
-    """Numbers in order, and small programs told in prose."""
+    """Numbers in order, and small programs in prose."""
     start, step = rng.randint(0, 90), rng.choice((1, 1, 2, 5, 10))
-    run = ", ".join(str(start + step * place) for place in range(6))
+    run = ", ".join(str(start + step * index) for index in range(6))
     c, name = rng.randint(2, 60), rng.choice("xvs")
     op, en, zh = rng.choice((("+", "adds", "加"), ("-", "takes away", "减"), ("*", "times", "乘")))
     if language == "en":

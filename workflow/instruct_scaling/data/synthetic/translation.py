@@ -1,4 +1,4 @@
-"""Category translation: phrases and sentences between English and Chinese, both ways."""
+"""Category translation: phrases and sentences between English and Chinese, in both directions."""
 
 from __future__ import annotations
 

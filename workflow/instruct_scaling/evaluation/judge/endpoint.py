@@ -10,12 +10,12 @@ from openai.types.chat import ChatCompletion
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.judges import LlmJudge
-from instruct_scaling.evaluation.judge.outcome import Outcome, missing
+from instruct_scaling.evaluation.judge.judgements import Outcome, missing
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The judge's text, or the outcome that stands in its place, with the tokens it took."""
+    """The judge's text, or the outcome that replaces it, with the tokens it took."""
 
     text: str | None
     failure: Outcome | None = None
@@ -24,29 +24,28 @@ class Reply:
 
 
 class Endpoint:
-    """A client of the judge's endpoint. The key stays in it: messages are cleaned of it.
+    """A client of the judge's endpoint. Messages never hold the key.
 
     Use it inside one event loop and close it there.
 
     Args:
+        judge: model, settings, time-out and retries.
         key: API key; local servers take any.
         base_url: the endpoint's URL, usually ending in /v1; None for the client's own default.
-        timeout: seconds for one request.
-        max_retries: how often a request is repeated after 408, 409, 429, 5xx, a timeout or a
-            lost connection, with growing pauses or those that the server asks for.
     """
 
-    def __init__(
-        self, judge: LlmJudge, key: str, base_url: str | None, timeout: float, max_retries: int
-    ) -> None:
+    def __init__(self, judge: LlmJudge, key: str, base_url: str | None) -> None:
         self.judge = judge
         self._key = key
         self._client = openai.AsyncOpenAI(
-            api_key=key, base_url=base_url, timeout=timeout, max_retries=max_retries
+            api_key=key,
+            base_url=base_url,
+            timeout=judge.timeout_seconds,
+            max_retries=judge.max_retries,
         )
 
     @classmethod
-    def from_environment(cls, judge: LlmJudge, timeout: float, max_retries: int) -> Endpoint:
+    def from_environment(cls, judge: LlmJudge) -> Endpoint:
         """A client with key and URL from the variables that the judge's config names.
 
         Raises:
@@ -57,10 +56,10 @@ class Endpoint:
             raise InputError(
                 f"the environment variable {judge.api_key_env} holds no key",
                 where="judges",
-                fix=f"export {judge.api_key_env}=... (any text for a local server that asks none)",
+                fix=f"export {judge.api_key_env}=... (any text for a local server without keys)",
             )
         base_url = os.environ.get(judge.base_url_env, "").strip() or None
-        return cls(judge, key, base_url, timeout, max_retries)
+        return cls(judge, key, base_url)
 
     async def check(self) -> None:
         """Try the endpoint once, at no cost, before thousands of requests.
@@ -116,7 +115,7 @@ class Endpoint:
     def _fatal(self, error: openai.APIError) -> InputError:
         judge, url = self.judge, self._client.base_url
         if isinstance(error, openai.APIConnectionError):
-            fix = f"start the server or mend {judge.base_url_env}; then run the same command again"
+            fix = f"start the server or correct {judge.base_url_env}, then run the command again"
             return InputError(f"no connection to {url}", where="llm judge", fix=fix)
         if isinstance(error, openai.NotFoundError):
             fix = f"check the judge's `model` ({judge.model}) and {judge.base_url_env} ({url})"

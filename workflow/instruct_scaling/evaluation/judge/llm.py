@@ -16,19 +16,29 @@ from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.records import EvalItem, Judgement, Response, content_id
 from instruct_scaling.config.judges import LlmJudge
-from instruct_scaling.evaluation.judge.endpoint import Endpoint, Reply
-from instruct_scaling.evaluation.judge.grades import PARSER_VERSION, parse_grade
-from instruct_scaling.evaluation.judge.judgement_cache import TRANSIENT, JudgementCache
-from instruct_scaling.evaluation.judge.outcome import Outcome, missing
-from instruct_scaling.evaluation.judge.rubrics import frame, judge_prompt, rubric, rubric_language
+from instruct_scaling.evaluation.judge.endpoint import Endpoint
+from instruct_scaling.evaluation.judge.judgements import (
+    TRANSIENT,
+    JudgementCache,
+    make_judgement,
+    missing,
+)
+from instruct_scaling.evaluation.judge.rubrics import (
+    PARSER_VERSION,
+    frame,
+    judge_prompt,
+    parse_grade,
+    rubric,
+    rubric_language,
+)
 
-# So many failed requests in a row, each after its retries, mean that the endpoint is broken.
+# This many failed requests in a row, each after its retries, mean that the endpoint is broken.
 MAX_FAILURES_IN_A_ROW = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One grade to be asked for. `key` stands for all that decides the reply."""
+    """One grade to request. `key` is a hash of all that decides the reply."""
 
     response: Response
     repeat: int
@@ -64,7 +74,7 @@ def make_tasks(
     responses: Sequence[Response],
     seed: int,
 ) -> list[Task]:
-    """All grades to ask for, in the order of responses and repeats."""
+    """All grades to request, in the order of responses and repeats."""
     tasks = []
     for response in responses:
         item = items[response.item]
@@ -107,15 +117,13 @@ def judge_all(
     seed: int,
     work: Path,
     endpoint: Endpoint,
-    concurrency: int = 8,
 ) -> list[Judgement]:
     """Judge the responses of one run: `judge.repeats` judgements of each, in their order.
 
     Args:
         seed: judge seed of the run; every repeat sends one derived from it.
         work: folder where judgements are kept one by one; those of an earlier, stopped attempt
-            are taken over, except those that failed on the way (HTTP errors, timeouts).
-        concurrency: requests at a time.
+            are used, except those whose request failed (HTTP errors, timeouts).
 
     Raises:
         InputError: no reference where a rubric needs one, a wrong key, no connection, or
@@ -125,26 +133,32 @@ def judge_all(
     without_reference = find_without_reference(judge, items)
     version = judge_version(judge, [item.category for item in items.values()])
     tasks = make_tasks(judge, items, responses, seed)
-    with JudgementCache(work / f"{version}.jsonl") as ledger:
+    with JudgementCache(work / f"{version}.jsonl") as cache:
         for task in tasks:
             if task.response.item in without_reference:
-                lacks = missing("no_reference", "the rubric compares with a reference")
-                ledger.done[task.key] = _judgement(task, name, version, lacks)
-        _ask_all(judge, name, version, tasks, ledger, endpoint, concurrency)
-        return [ledger.done[task.key] for task in tasks]
+                outcome = missing("no_reference", "the rubric compares with a reference")
+                cache.done[task.key] = make_judgement(
+                    task.response, name, version, outcome, task.repeat
+                )
+        pending = [task for task in tasks if task.key not in cache.done]
+        with tqdm(
+            total=len(tasks), initial=len(tasks) - len(pending), desc=f"judge {name}"
+        ) as progress:
+            if pending:
+                _request_all(judge, name, version, pending, cache, endpoint, progress)
+        return [cache.done[task.key] for task in tasks]
 
 
-def _ask_all(
+def _request_all(
     judge: LlmJudge,
     name: str,
     version: str,
-    tasks: list[Task],
-    ledger: JudgementCache,
+    pending: list[Task],
+    cache: JudgementCache,
     endpoint: Endpoint,
-    concurrency: int,
+    progress: tqdm,
 ) -> None:
-    pending = [task for task in tasks if task.key not in ledger.done]
-    progress = tqdm(total=len(tasks), initial=len(tasks) - len(pending), desc=f"judge {name}")
+    """Put the judgements of all pending tasks into the cache, `judge.concurrency` at a time."""
     queue = iter(pending)
     failures = 0
 
@@ -153,7 +167,11 @@ def _ask_all(
         for task in queue:
             reply = await endpoint.ask(task.prompt, task.seed)
             outcome = reply.failure or parse_grade(reply.text or "", binary=task.binary)
-            ledger.add(task.key, _judgement(task, name, version, outcome, judge, reply))
+            tokens, cost = usage(judge, reply.prompt_tokens, reply.completion_tokens)
+            judgement = make_judgement(
+                task.response, name, version, outcome, task.repeat, tokens, cost
+            )
+            cache.add(task.key, judgement)
             progress.update()
             failures = failures + 1 if outcome.status in TRANSIENT else 0
             if failures >= MAX_FAILURES_IN_A_ROW:
@@ -161,34 +179,31 @@ def _ask_all(
                     f"{failures} requests in a row failed, the last one with: {outcome.reason}",
                     where="llm judge",
                     fix="check the endpoint and the judge's settings, then run the same command "
-                    "again: it goes on from here",
+                    "again: it continues from here",
                 )
 
     async def all_workers() -> None:
-        with _cancelled_by_sigterm():
+        with _canceled_by_sigterm():
             try:
                 await endpoint.check()
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(concurrency, len(pending))):
+                    for _ in range(min(judge.concurrency, len(pending))):
                         group.create_task(worker())
             finally:
                 await endpoint.close()
 
     try:
-        if pending:
-            asyncio.run(all_workers())
-    except ExceptionGroup as group:  # of the workers; the first error is the one to tell
+        asyncio.run(all_workers())
+    except ExceptionGroup as group:  # of the workers; the first error is reported
         raise group.exceptions[0] from None
-    finally:
-        progress.close()
 
 
 @contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
+def _canceled_by_sigterm() -> Iterator[None]:
     """Let SIGTERM cancel the running task, and be raised as Interrupted.
 
-    The stage's own handler would raise wherever the program is, and the HTTP client takes what
-    is raised inside it for a lost connection.
+    The command line's own handler raises wherever the program is, and the HTTP client takes an
+    exception raised inside it for a lost connection.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -208,35 +223,18 @@ def _cancelled_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _judgement(
-    task: Task,
-    name: str,
-    version: str,
-    outcome: Outcome,
-    judge: LlmJudge | None = None,
-    reply: Reply | None = None,
-) -> Judgement:
-    used = [reply.prompt_tokens, reply.completion_tokens] if reply else [None, None]
-    prompt, completion = used
-    known = prompt is not None and completion is not None
-    return Judgement(
-        item=task.response.item,
-        response=task.response.id,
-        judge=name,
-        judge_version=version,
-        repeat=task.repeat,
-        score=outcome.score,
-        status=outcome.status,
-        reason=outcome.reason,
-        tokens=prompt + completion if known else None,
-        cost=dollars(judge, prompt, completion) if judge and known else None,
-    )
+def usage(
+    judge: LlmJudge, prompt_tokens: int | None, completion_tokens: int | None
+) -> tuple[int | None, float | None]:
+    """Tokens of one judgement and their price in US dollars.
 
-
-def dollars(judge: LlmJudge, prompt_tokens: int, completion_tokens: int) -> float | None:
-    """Price of one judgement in US dollars; None unless the config states both prices."""
+    None where the endpoint does not count tokens; no price unless the config states both.
+    """
+    if prompt_tokens is None or completion_tokens is None:
+        return None, None
+    tokens = prompt_tokens + completion_tokens
     per_prompt = judge.dollars_per_million_prompt_tokens
     per_completion = judge.dollars_per_million_completion_tokens
     if per_prompt is None or per_completion is None:
-        return None
-    return (prompt_tokens * per_prompt + completion_tokens * per_completion) / 1e6
+        return tokens, None
+    return tokens, (prompt_tokens * per_prompt + completion_tokens * per_completion) / 1e6

@@ -1,21 +1,144 @@
-"""The metric judge: one reference scorer for each category."""
+"""The metric judge: which scorers there are, which category takes which, and judging with them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal
 
 from tqdm import tqdm
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.provenance import identity_hash
-from instruct_scaling.common.records import EvalItem, Judgement, Response, checks_of
-from instruct_scaling.config.judges import MetricJudge
-from instruct_scaling.evaluation.judge.outcome import Outcome, missing
-from instruct_scaling.evaluation.judge.sandbox import Sandbox
-from instruct_scaling.evaluation.judge.scorers import Scorer, choose_scorers, lacking, score
+from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
+from instruct_scaling.config.judges import MetricJudge, ScorerName
+from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
+from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
+from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
+from instruct_scaling.evaluation.judge.scorers.matching import (
+    chrf,
+    exact_match,
+    label_match,
+    label_set_problem,
+    rouge_l,
+    token_f1,
+)
+from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
+
+Need = Literal["reference", "tests", "nothing"]
+TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A scorer's name, what an item must have for it, and the packages that decide its score.
+
+    `function` is None for unit tests, which run in a sandbox. `version` is raised when a change
+    of code changes scores.
+    """
+
+    name: str
+    needs: Need
+    function: TextScorer | None
+    packages: tuple[str, ...] = ("regex",)
+    version: int = 1
+
+    def identity(self) -> dict[str, str | int]:
+        """What decides this scorer's scores."""
+        versions = {package: metadata.version(package) for package in self.packages}
+        return {"scorer": self.name, "version": self.version, **versions}
+
+
+SCORERS: dict[str, Scorer] = {
+    scorer.name: scorer
+    for scorer in (
+        Scorer("final_answer", "reference", final_answer, ("math-verify", "sympy", "regex")),
+        Scorer("unit_tests", "tests", None),
+        Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
+        Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
+        Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
+        Scorer("chrf", "reference", chrf, ("sacrebleu",)),
+        Scorer("exact_match", "reference", exact_match),
+        Scorer("open_ended", "nothing", open_ended),
+        Scorer("fluency", "nothing", fluency_only),
+    )
+}
+
+DEFAULT_SCORERS: dict[str, str] = {
+    "math": "final_answer",
+    "code": "unit_tests",
+    "cot": "final_answer",
+    "classification": "label_match",
+    "extraction": "token_f1",
+    "rewrite": "chrf",
+    "open_qa": "token_f1",
+    "closed_qa": "token_f1",
+    "generation": "open_ended",
+    "brainstorming": "open_ended",
+    "translation": "chrf",
+    "summarization": "rouge_l",
+}
+
+
+def choose_scorers(
+    categories: Iterable[str], chosen: Mapping[str, ScorerName]
+) -> dict[str, Scorer]:
+    """The scorer of each category.
+
+    Args:
+        categories: categories of the eval set.
+        chosen: the judge's `scorers`, which go before the defaults.
+
+    Raises:
+        InputError: a category of the study's own for which none is chosen.
+    """
+    names = DEFAULT_SCORERS | dict(chosen)
+    scorers = {}
+    for category in dict.fromkeys(categories):
+        if category not in names:
+            raise InputError(
+                f"no scorer for the category `{category}`",
+                where="scorers",
+                fix=f"add `scorers: {{{category}: NAME}}` to the judge; "
+                f"there are: {', '.join(SCORERS)}",
+            )
+        scorers[category] = SCORERS[names[category]]
+    return scorers
+
+
+def lacking(item: EvalItem, scorer: Scorer) -> Outcome | None:
+    """The outcome for an item that lacks what its scorer needs; None for one that has it.
+
+    Raises:
+        InputError: the item's reference is none of its own labels.
+    """
+    checks = checks_of(item)
+    if scorer.name == "label_match":
+        problem = label_set_problem(item, checks)
+        if problem is not None:
+            raise InputError(f"item {item.id}: {problem}", fix="correct `reference` or `labels`")
+    if scorer.needs == "reference" and not (item.reference or "").strip():
+        return missing("no_reference", f"`{scorer.name}` needs a reference")
+    if scorer.needs == "tests" and not (checks.tests or "").strip():
+        return missing("no_tests", f"`{scorer.name}` needs `checks.tests`")
+    return None
+
+
+def score(
+    scorer: Scorer, item: EvalItem, checks: Constraints, response: str, sandbox: Sandbox | None
+) -> Outcome:
+    """Score one response whose item has what the scorer needs.
+
+    Args:
+        sandbox: where programs run; only unit tests need it.
+    """
+    if scorer.function is not None:
+        return scorer.function(item, checks, response)
+    assert sandbox is not None and checks.tests is not None
+    return unit_tests(response, checks.tests, sandbox)
 
 
 def judge_version(judge: MetricJudge, scorers: Mapping[str, Scorer]) -> str:
@@ -38,12 +161,9 @@ def find_lacking(
     """
     outcomes: dict[str, Outcome] = {}
     for item in items.values():
-        scorer = scorers[item.category]
-        what = lacking(item, checks_of(item), scorer)
-        if what == "reference":
-            outcomes[item.id] = missing("no_reference", f"`{scorer.name}` needs a reference")
-        elif what == "tests":
-            outcomes[item.id] = missing("no_tests", f"`{scorer.name}` needs `checks.tests`")
+        outcome = lacking(item, scorers[item.category])
+        if outcome is not None:
+            outcomes[item.id] = outcome
     if outcomes and judge.on_missing_reference == "stop":
         first = items[next(iter(outcomes))]
         scorer = scorers[first.category]
@@ -98,7 +218,7 @@ def judge_all(
                 if result is None:
                     future = programs.get(response.id)
                     result = future.result() if future else outcome(response)
-                judgements.append(_judgement(response, name, version, result))
+                judgements.append(make_judgement(response, name, version, result))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -110,16 +230,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _judgement(response: Response, judge: str, version: str, outcome: Outcome) -> Judgement:
-    return Judgement(
-        item=response.item,
-        response=response.id,
-        judge=judge,
-        judge_version=version,
-        repeat=1,
-        score=outcome.score,
-        status=outcome.status,
-        reason=outcome.reason,
-    )

@@ -1,6 +1,6 @@
-"""A place to run programs that a model wrote, from outside.
+"""The scorer `unit_tests`, and the sandbox that runs a model's programs apart from this process.
 
-Layers, each recorded in `Sandbox.isolation`:
+Layers of isolation, recorded in `Sandbox.isolation`:
 
 - always: a process of its own in a fresh folder, empty environment, no standard streams, limits
   on CPU time, address space, file size, processes and open files, a limit by the clock after which
@@ -9,7 +9,7 @@ Layers, each recorded in `Sandbox.isolation`:
 - bubblewrap, where it works: no network, own process tree, and a file system that holds nothing
   but the interpreter (read-only) and the folder.
 
-Without bubblewrap this keeps out accidents and the usual cheats, not an attacker.
+Without bubblewrap this stops accidents and the usual cheats, not an attacker.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from math import ceil
 from pathlib import Path
 
 import psutil
+import regex
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,38 @@ PROBE = "import decimal, random, threading"
 PROCESSES = 256  # beyond those that the user runs already
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache")
 READABLE_FILES = ("/dev/null", "/dev/zero", "/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo")
+
+_FENCE = regex.compile(
+    r"```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", regex.DOTALL | regex.MULTILINE
+)
+_PYTHON = {"", "python", "python3", "py"}
+
+
+def extract_program(response: str) -> str:
+    """The Python program of a response: its first Python or unnamed code block, else all of it.
+
+    No-break spaces become spaces: public answer files have them as indentation.
+    """
+    response = response.replace("\u00a0", " ").replace("\r\n", "\n")
+    for language, body in _FENCE.findall(response):
+        if language.lower() in _PYTHON:
+            return body.removesuffix("\n")
+    return response
+
+
+def unit_tests(response: str, tests: str, sandbox: Sandbox) -> Outcome:
+    """1 if the tests pass after the response's program has run, else 0.
+
+    A program that fails, stops early or exceeds a limit is wrong (0); a sandbox that could not
+    start it says nothing (missing).
+    """
+    program = extract_program(response)
+    if not program.strip():
+        return scored(0.0, "empty program")
+    verdict = sandbox.run(program, tests)
+    if not verdict.started:
+        return missing("sandbox_error", verdict.detail)
+    return scored(float(verdict.passed), verdict.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +181,7 @@ class Sandbox:
             order.seek(0)
             if isolation.uid is not None:
                 os.chown(folder, isolation.uid, isolation.uid)
-                Path(folder).chmod(0o711)  # root without its capabilities enters as a stranger
+                Path(folder).chmod(0o711)  # root without its capabilities is another user
             try:
                 process = subprocess.Popen(
                     self._command(isolation, folder),

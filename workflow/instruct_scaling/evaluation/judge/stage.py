@@ -14,8 +14,9 @@ import typer
 from instruct_scaling.common.files import sha256_file, write_json, write_jsonl
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import read_items, read_responses
+from instruct_scaling.config.identity import execution_keys
 from instruct_scaling.config.judges import Judge, LlmJudge, MetricJudge
-from instruct_scaling.config.section import parse_section
+from instruct_scaling.config.section import add_execution, parse_section
 from instruct_scaling.evaluation.judge import llm, metric
 from instruct_scaling.evaluation.judge.endpoint import Endpoint
 
@@ -26,30 +27,30 @@ def judge(
     items: Annotated[Path, typer.Option(help="Eval items (items.jsonl).")],
     responses: Annotated[Path, typer.Option(help="Responses of one run (responses.jsonl).")],
     seed: Annotated[int, typer.Option(help="Judge seed.")],
-    work: Annotated[Path, typer.Option(help="Folder for judgements so far, to go on from.")],
+    work: Annotated[Path, typer.Option(help="Folder of judgements so far, to continue from.")],
     out: Annotated[Path, typer.Option(help="Judgements to write (judgements/NAME.jsonl).")],
+    execution: Annotated[
+        str, typer.Option(help="Keys of the section that change no result, as JSON.")
+    ] = "{}",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Programs at a time [default: cores].")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time (llm).")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds for a request (llm).")] = 120,
-    max_retries: Annotated[int, typer.Option(min=0, help="Retries of a request (llm).")] = 5,
 ) -> None:
     """Judge the responses of one run."""
     section: MetricJudge | LlmJudge = parse_section(Judge, judge, "--judge")
+    section = add_execution(section, execution)
     questions = read_items(items)
     answers = read_responses(responses, questions)
     inputs = {"items": sha256_file(items), "responses": sha256_file(responses)}
-    identity = {"judge": section.model_dump(mode="json"), "name": name, "seed": seed}
+    decisive = section.model_dump(mode="json", exclude=execution_keys(section))
+    identity = {"judge": decisive, "name": name, "seed": seed}
     details: dict[str, object] = {}
     if isinstance(section, MetricJudge):
         judgements, isolation = metric.judge_all(section, name, questions, answers, workers)
         details["sandbox"] = isolation
     else:
-        endpoint = Endpoint.from_environment(section, timeout, max_retries)
-        judgements = llm.judge_all(
-            section, name, questions, answers, seed, work, endpoint, concurrency
-        )
+        endpoint = Endpoint.from_environment(section)
+        judgements = llm.judge_all(section, name, questions, answers, seed, work, endpoint)
     details["judge_version"] = judgements[0].judge_version
     write_jsonl(out, [judgement.to_row() for judgement in judgements])
     sidecar = out.with_name(f"{out.stem}.provenance.json")

@@ -1,8 +1,8 @@
-"""One `attend()`: causal attention inside each document of a packed row, with relative ALiBi.
+"""Causal attention inside each document of a packed row, with relative ALiBi: `attend`.
 
-BLOOM as transformers runs it adds slope * j to every score. softmax is blind to a shift of a
-whole row, so slope * (j - i) gives the same weights; but it stays near 0 where the weights are
-large, which keeps bf16 exact (at j = 840 the spacing of bf16 numbers is 4).
+BLOOM as transformers runs it adds slope * j to every score. softmax does not change when a whole
+row is shifted, so slope * (j - i) gives the same weights; but it stays near 0 where the weights
+are large, which keeps bf16 exact (at j = 840 the spacing of bf16 numbers is 4).
 """
 
 from __future__ import annotations
@@ -10,17 +10,78 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable
-from functools import cache
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.nn import functional as F
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.models.packed.documents import Documents
 
 Backend = Literal["sdpa", "flash", "flex"]
 BACKENDS: tuple[Backend, ...] = ("flash", "flex", "sdpa")  # in order of preference on a GPU
+
+
+class Bucket(NamedTuple):
+    """Documents of similar length as one padded batch. `index` [documents, length] int64 gives
+    positions in the row; `valid` is True where a document has a token."""
+
+    index: torch.Tensor
+    valid: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Lengths of the documents of one row, in order; they fill the row without gaps."""
+
+    lengths: tuple[int, ...]
+    device: torch.device
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest document."""
+        return max(self.lengths)
+
+    @cached_property
+    def offsets(self) -> torch.Tensor:
+        """Cumulated lengths, [documents + 1] int32, as variable-length kernels take them."""
+        return torch.tensor(
+            [0, *torch.tensor(self.lengths).cumsum(0).tolist()],
+            dtype=torch.int32,
+            device=self.device,
+        )
+
+    @cached_property
+    def numbers(self) -> torch.Tensor:
+        """The document that each token belongs to, [total] int32."""
+        lengths = torch.tensor(self.lengths, device=self.device)
+        numbers = torch.arange(len(self.lengths), dtype=torch.int32, device=self.device)
+        return numbers.repeat_interleave(lengths)
+
+    @cached_property
+    def buckets(self) -> list[Bucket]:
+        """Documents grouped so that padding to the longest of a group stays below 30%: lengths
+        between two powers of the square root of 2 go together."""
+        starts = self.offsets.tolist()
+        groups: dict[int, list[int]] = {}
+        for number, length in enumerate(self.lengths):
+            groups.setdefault(math.ceil(2 * math.log2(length)), []).append(number)
+        buckets = []
+        for _, numbers in sorted(groups.items()):
+            lengths = torch.tensor([self.lengths[number] for number in numbers])
+            first = torch.tensor([starts[number] for number in numbers])
+            column = torch.arange(int(lengths.max()))
+            valid = column < lengths[:, None]
+            index = torch.where(valid, first[:, None] + column, 0)
+            buckets.append(Bucket(index.to(self.device), valid.to(self.device)))
+        return buckets
+
+    @cached_property
+    def unbucket(self) -> torch.Tensor:
+        """[total] int64: for each token its position in the buckets' concatenated valid tokens."""
+        flat = torch.cat([bucket.index[bucket.valid] for bucket in self.buckets])
+        return torch.empty_like(flat).scatter_(0, flat, torch.arange(len(flat), device=self.device))
 
 
 @cache
@@ -62,7 +123,7 @@ def choose_backend(device: torch.device, forced: str | None = None) -> Backend:
     if not installed(forced, device):
         raise InputError(
             f"attention back-end {forced!r} cannot run on {device.type} here",
-            fix="flash needs a GPU and the package flash-attn, flex a GPU and triton; or drop it",
+            fix="flash needs a GPU and the package flash-attn, flex a GPU and triton; use sdpa",
         )
     return forced
 
@@ -113,8 +174,8 @@ def _attend_sdpa(
 
 def relative_bias(slopes: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
     """[1, heads, length, length]: slope * (j - i) for j <= i, -inf above the diagonal."""
-    place = torch.arange(length, device=slopes.device)
-    distance = (place[None, :] - place[:, None]).to(torch.float32)
+    position = torch.arange(length, device=slopes.device)
+    distance = (position[None, :] - position[:, None]).to(torch.float32)
     bias = slopes[:, None, None] * distance
     return bias.masked_fill(distance > 0, -math.inf).to(dtype)[None]
 

@@ -1,8 +1,9 @@
-"""transformers' BLOOM, taught to run packed rows: its classes are swapped, its weights stay.
+"""Models that run packed rows: transformers' BLOOM with its classes swapped, its weights kept.
 
 transformers refuses every attention but its eager one for BLOOM. Swapping the class of the
 loaded modules keeps names, hooks and weights, so DeepSpeed, PEFT and `save_pretrained` see the
-model they know; `restore` swaps back.
+model they know; `restore` swaps back. A model of another architecture gets the same interface and
+runs the documents of a row as a padded batch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 from transformers.models.bloom.modeling_bloom import (
     BloomAttention,
     BloomForCausalLM,
@@ -19,22 +21,21 @@ from transformers.models.bloom.modeling_bloom import (
     BloomModel,
 )
 
-from instruct_scaling.models.packed.attention import Backend, alibi_slopes, attend
-from instruct_scaling.models.packed.batch import PackedBatch
-from instruct_scaling.models.packed.documents import Documents
+from instruct_scaling.models.packed.attention import Backend, Documents, alibi_slopes, attend
 from instruct_scaling.models.packed.head import FusedHead
 from instruct_scaling.models.packed.linear import restore_linears, swap_linears
+from instruct_scaling.models.packed.packing import PackedBatch
 
 
 class PackedBloomAttention(BloomAttention):
-    """Attention inside each document; the row's `Documents` come in the place of ALiBi."""
+    """Attention inside each document; the parameter `alibi` takes the row's `Documents`."""
 
     backend: Backend
 
     def forward(
         self, hidden_states: torch.Tensor, residual: torch.Tensor, alibi: Documents, **_: Any
     ) -> tuple[torch.Tensor, None]:
-        """hidden_states and residual [1, places, width] -> ([1, places, width], None)."""
+        """hidden_states and residual [1, tokens, width] -> ([1, tokens, width], None)."""
         fused = self.query_key_value(hidden_states)
         query, key, value = fused.view(-1, self.num_heads, 3, self.head_dim).unbind(2)
         slopes = alibi_slopes(self.num_heads, fused.device)
@@ -66,7 +67,7 @@ class PackedBloomModel(BloomModel):
     neftune_alpha: float
 
     def forward(self, input_ids: torch.Tensor, documents: Documents) -> torch.Tensor:
-        """input_ids [1, places] -> hidden states [1, places, width] after the last layer norm."""
+        """input_ids [1, tokens] -> hidden states [1, tokens, width] after the last layer norm."""
         embedded = self.word_embeddings(input_ids)
         if self.training and self.neftune_alpha:
             embedded = embedded + neftune_noise(embedded, documents, self.neftune_alpha)
@@ -85,17 +86,43 @@ class PackedBloomForCausalLM(BloomForCausalLM):
         return self.lm_head(hidden[0].index_select(0, batch.positions), batch.targets)
 
 
+class PaddedForCausalLM:
+    """Mixed into any other causal language model's class: unpacks the row into a padded batch."""
+
+    def forward(self, *args: Any, batch: PackedBatch | None = None, **kwargs: Any) -> Any:
+        """Sum of -log p over the supervised tokens; without `batch` the model's own forward."""
+        if batch is None:
+            return super().forward(*args, **kwargs)
+        lengths = torch.tensor(batch.documents.lengths, device=batch.input_ids.device)
+        valid = torch.arange(batch.documents.longest, device=lengths.device) < lengths[:, None]
+        padded = batch.input_ids.new_zeros(valid.shape)
+        padded[valid] = batch.input_ids[0]
+        logits = super().forward(padded, attention_mask=valid.long(), use_cache=False).logits
+        return F.cross_entropy(
+            logits[valid][batch.positions].float(), batch.targets, reduction="sum"
+        )
+
+
 def neftune_noise(embedded: torch.Tensor, documents: Documents, alpha: float) -> torch.Tensor:
     """Uniform noise in +-alpha / sqrt(length * width), the length being the document's own
-    (Jain et al. 2023, arXiv 2310.05914); shape and type of `synthetic` [1, places, width]."""
+    (Jain et al. 2023, arXiv 2310.05914); shape and type of `embedded` [1, tokens, width]."""
     lengths = torch.tensor(documents.lengths, device=embedded.device)[documents.numbers.long()]
     bound = alpha / (lengths * embedded.shape[-1]).float().sqrt()
     noise = torch.empty_like(embedded, dtype=torch.float32).uniform_(-1, 1)
     return (noise * bound[None, :, None]).to(embedded.dtype)
 
 
-def pack_model(model: BloomForCausalLM, backend: Backend, neftune_alpha: float = 0.0) -> None:
-    """Swap the classes of a loaded BLOOM (also with LoRA layers inside it), in place."""
+def pack_model(model: PreTrainedModel, backend: Backend, neftune_alpha: float = 0.0) -> None:
+    """Let a loaded model (also with LoRA layers inside it) take packed rows, in place.
+
+    Args:
+        backend: attention of a BLOOM; other architectures keep their own.
+        neftune_alpha: strength of NEFTune's noise in training; a BLOOM's only.
+    """
+    if model.config.model_type != "bloom":
+        original = type(model)
+        model.__class__ = type(original.__name__, (PaddedForCausalLM, original), {})
+        return
     model.__class__ = PackedBloomForCausalLM
     model.transformer.__class__ = PackedBloomModel
     model.transformer.neftune_alpha = neftune_alpha
@@ -107,8 +134,11 @@ def pack_model(model: BloomForCausalLM, backend: Backend, neftune_alpha: float =
         block.mlp.gelu_impl.__class__ = FusedBloomGelu
 
 
-def restore(model: BloomForCausalLM) -> None:
+def restore(model: PreTrainedModel) -> None:
     """Undo `pack_model`."""
+    if isinstance(model, PaddedForCausalLM):
+        model.__class__ = type(model).__mro__[2]
+        return
     model.__class__ = BloomForCausalLM
     model.transformer.__class__ = BloomModel
     del model.transformer.neftune_alpha

@@ -1,7 +1,7 @@
-"""transformers' BLOOM, taught to generate with the attention it was tuned with.
+"""transformers' BLOOM, generating with the attention of its training.
 
 `generate()` itself, its sampling, stopping and caches stay transformers' own: only classes of the
-loaded modules are swapped, as in training (`finetune.bloom`). The prompts of a batch run as one
+loaded modules are swapped, as in training (`packed.bloom`). The prompts of a batch run as one
 packed row, so padding costs nothing and no [batch, heads, length, length] scores exist; each later
 token takes scaled_dot_product_attention over the cache. ALiBi is relative in both.
 """
@@ -18,9 +18,14 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.bloom.modeling_bloom import BloomAttention, BloomModel
 
-from instruct_scaling.models.packed.attention import Backend, alibi_slopes, attend, installed
+from instruct_scaling.models.packed.attention import (
+    Backend,
+    Documents,
+    alibi_slopes,
+    attend,
+    installed,
+)
 from instruct_scaling.models.packed.bloom import FusedBloomGelu
-from instruct_scaling.models.packed.documents import Documents
 from instruct_scaling.models.packed.linear import swap_linears
 
 
@@ -32,30 +37,30 @@ class Prompts:
 
     @classmethod
     def of(cls, attention_mask: torch.Tensor) -> Prompts:
-        """From a mask [batch, length]; a row without any token counts its last place as one."""
+        """From a mask [batch, length]; in a row without any token the last counts."""
         valid = attention_mask.bool()
         empty = ~valid.any(1, keepdim=True)
         return cls(torch.cat([valid[:, :-1], valid[:, -1:] | empty], 1))
 
     @cached_property
     def documents(self) -> Documents:
-        """Where the prompts lie in the row."""
+        """Where the prompts are in the row."""
         return Documents(tuple(self.valid.sum(1).tolist()), self.valid.device)
 
     @cached_property
-    def places(self) -> torch.Tensor:
-        """[tokens] int64: each token's place in the flattened batch."""
+    def positions(self) -> torch.Tensor:
+        """[tokens] int64: each token's position in the flattened batch."""
         return self.valid.flatten().nonzero()[:, 0]
 
     def spread(self, row: torch.Tensor) -> torch.Tensor:
         """[tokens, ...] -> [batch, length, ...], zero where there is padding."""
         flat = row.new_zeros((self.valid.numel(), *row.shape[1:]))
-        return flat.index_copy_(0, self.places, row).unflatten(0, self.valid.shape)
+        return flat.index_copy_(0, self.positions, row).unflatten(0, self.valid.shape)
 
 
 class GeneratingBloomAttention(BloomAttention):
-    """Fills the cache from a packed row of prompts, then attends to it; both come in the place
-    of ALiBi: `Prompts`, or the bias of the step [batch or 1, heads, queries, keys]."""
+    """Fills the cache from a packed row of prompts, then attends to it. The parameter `alibi` takes
+    the `Prompts` in the first pass, then a step's bias [batch or 1, heads, queries, keys]."""
 
     backend: Backend
 
@@ -111,7 +116,7 @@ class GeneratingBloomModel(BloomModel):
             attention_mask = embedded.new_ones((batch, past + length), dtype=torch.int64)
         if past == 0:
             prompts = Prompts.of(attention_mask[:, :length])
-            row = embedded.flatten(0, 1)[prompts.places][None]
+            row = embedded.flatten(0, 1)[prompts.positions][None]
             hidden = prompts.spread(self._run(row, prompts, past_key_values)[0])
         else:
             bias = step_bias(attention_mask, self.num_heads, past, length, embedded.dtype)
@@ -132,21 +137,21 @@ class GeneratingBloomModel(BloomModel):
 def step_bias(
     attention_mask: torch.Tensor, heads: int, past: int, length: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Bias of the queries at places past .. past + length - 1: slope * (j - i) for the keys they
-    may see, the lowest number for the others (padding, later places, unused cache).
+    """Bias of the queries at positions past .. past + length - 1: slope * (j - i) for the keys they
+    may see, the lowest number for the others (padding, later positions, unused cache).
 
     Args:
         attention_mask: [batch, keys], 0 where there is padding or nothing yet.
         heads: whose slopes are taken.
-        past: places already in the cache.
+        past: positions already in the cache.
         length: queries.
         dtype: of the queries.
 
     Returns:
         [batch, heads, length, keys]; with one query and no padding [1, heads, 1, keys].
     """
-    place = torch.arange(attention_mask.shape[1], device=attention_mask.device)
-    distance = place - place[past : past + length, None]
+    position = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    distance = position - position[past : past + length, None]
     slopes = alibi_slopes(heads, attention_mask.device)
     bias = slopes[:, None, None] * distance
     seen = attention_mask[:, None, None, :].bool() & (distance <= 0)

@@ -1,7 +1,8 @@
 """The language-model head on supervised tokens only, chunk by chunk, gradient in the forward.
 
 The logits of all tokens never exist at once: a chunk's logits become its loss and its gradient
-and are dropped. Loss and weight gradient accumulate in fp32.
+and are dropped. Loss and weight gradient accumulate in fp32. In fp16 the gradients stay in fp32
+until the backward pass has applied the loss scale, which is there to keep them from underflow.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from torch import nn
 
 from instruct_scaling.models.packed.linear import fits_onednn, product
 
-# Of fp32 logits held at once. A GPU wants larger products; beyond these sizes none gets faster.
+# Of fp32 logits held at once. A GPU needs larger products; beyond these sizes none gets faster.
 CPU_CHUNK_BYTES = 2**27
 GPU_CHUNK_BYTES = 2**30
 CPU_CHUNK_ROWS = 1024  # with few pieces a smaller chunk stays nearer to the CPU's caches
 SLICE_ROWS = 32_768  # of the weight's gradient, while a chunk is added to it
+# fp16 has no number below 6e-8, but probabilities of a large vocabulary are smaller: they enter a
+# product multiplied by this, the largest power of two that keeps 1 within fp16's range.
+FP16_SCALE = 2.0**15
 MIXED_MATMUL = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
 
 
@@ -56,43 +60,51 @@ class SummedCrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         """Loss as an fp32 scalar; hidden [tokens, width], weight [vocabulary, width]."""
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+        half = hidden.dtype == torch.float16
         total = hidden.new_zeros((), dtype=torch.float32)
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        held = torch.float32 if half else hidden.dtype
+        grad_hidden = torch.empty_like(hidden, dtype=held) if needs_hidden else None
         # A single chunk accumulates inside its one product; more of them need an fp32 sum.
-        several = len(hidden) > rows
-        grad_type = torch.float32 if several else weight.dtype
+        summed = half or len(hidden) > rows
+        grad_type = torch.float32 if summed else weight.dtype
         grad_weight = torch.zeros_like(weight, dtype=grad_type) if needs_weight else None
         for first in range(0, len(hidden), rows):
             part = slice(first, first + rows)
-            chunk, wanted = hidden[part], targets[part, None]
+            chunk, targeted = hidden[part], targets[part, None]
             logits = _matmul_fp32(chunk, weight.t())
             largest = logits.amax(1, keepdim=True)
-            chosen = logits.gather(1, wanted) - largest
+            chosen = logits.gather(1, targeted) - largest
             # In place and once: exp serves the loss and the gradient.
             grad = logits.sub_(largest).exp_()
-            normaliser = grad.sum(1, keepdim=True)
-            total += (normaliser.log() - chosen).sum()
+            normalizer = grad.sum(1, keepdim=True)
+            total += (normalizer.log() - chosen).sum()
             if grad_hidden is None and grad_weight is None:
                 continue
-            grad.div_(normaliser)
-            grad.scatter_add_(1, wanted, grad.new_full(wanted.shape, -1.0))
+            grad.div_(normalizer)
+            grad.scatter_add_(1, targeted, grad.new_full(targeted.shape, -1.0))
+            if half:
+                grad.mul_(FP16_SCALE)
             grad = grad.to(hidden.dtype)
             if grad_hidden is not None:
-                grad_hidden[part] = product(grad, weight.t())
-            if grad_weight is not None and several:
+                grad_hidden[part] = (
+                    _matmul_fp32(grad, weight) if half else product(grad, weight.t())
+                )
+            if grad_weight is not None and summed:
                 _add_product(grad_weight, grad, chunk)
             elif grad_weight is not None:
                 grad_weight = product(grad.t(), chunk.t())
-        ctx.save_for_backward(
-            grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
-        )
+        if grad_weight is not None and not half:
+            grad_weight = grad_weight.to(weight.dtype)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.scale, ctx.dtype = (FP16_SCALE if half else 1.0), hidden.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Scale the stored gradients."""
+        factor = upstream / ctx.scale
         grads = [
-            None if grad is None else grad.mul_(upstream.to(grad.dtype))
+            None if grad is None else grad.mul_(factor.to(grad.dtype)).to(ctx.dtype)
             for grad in ctx.saved_tensors
         ]
         return grads[0], grads[1], None, None

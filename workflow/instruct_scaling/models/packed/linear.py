@@ -1,5 +1,5 @@
 """fp32 matrix products on a CPU by oneDNN. torch takes MKL for them, which reaches less than half
-of oneDNN's speed on CPUs that are not Intel's; the result is the same to the last bits of a sum.
+of oneDNN's speed on CPUs of other makers than Intel; the results differ in the last bits of a sum.
 """
 
 from __future__ import annotations

@@ -1,14 +1,23 @@
 """Document-exact packing: the examples of one global batch are spread over ranks and rows.
 
 Packing never changes which examples a step sees, only how they share rows. The window of the
-first-fit-decreasing search is the global batch, so the random order survives.
+first-fit-decreasing search is the global batch, so the random order survives. `pack` decides which
+examples share a row; `packed_batch` turns a row into the tensors of a forward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from instruct_scaling.models.packed.attention import Documents
 
 Bins = list[list[int]]
+# Token ids [length] and how many of them, from the start, are the prompt.
+Example = tuple[np.ndarray, int]
 
 
 def first_fit_decreasing(lengths: Sequence[int], capacity: int) -> Bins:
@@ -19,11 +28,11 @@ def first_fit_decreasing(lengths: Sequence[int], capacity: int) -> Bins:
     """
     bins: Bins = []
     room: list[int] = []
-    for item in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        for place, free in enumerate(room):
+    for item in _longest_first(lengths):
+        for number, free in enumerate(room):
             if lengths[item] <= free:
-                bins[place].append(item)
-                room[place] -= lengths[item]
+                bins[number].append(item)
+                room[number] -= lengths[item]
                 break
         else:
             bins.append([item])
@@ -35,13 +44,17 @@ def balanced(lengths: Sequence[int], count: int, capacity: int) -> Bins | None:
     """Longest item first into the emptiest of `count` bins; None where that overflows one."""
     bins: Bins = [[] for _ in range(count)]
     load = [0] * count
-    for item in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        place = load.index(min(load))
-        if bins[place] and load[place] + lengths[item] > capacity:
+    for item in _longest_first(lengths):
+        emptiest = load.index(min(load))
+        if bins[emptiest] and load[emptiest] + lengths[item] > capacity:
             return None
-        bins[place].append(item)
-        load[place] += lengths[item]
+        bins[emptiest].append(item)
+        load[emptiest] += lengths[item]
     return bins
+
+
+def _longest_first(lengths: Sequence[int]) -> list[int]:
+    return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
 
 
 def pack(lengths: Sequence[int], *, ranks: int, row_tokens: int) -> list[Bins]:
@@ -67,3 +80,63 @@ def pack(lengths: Sequence[int], *, ranks: int, row_tokens: int) -> list[Bins]:
     rows = [sorted(row) for row in bins]
     rows.sort(key=lambda row: (-sum(lengths[i] for i in row), row))
     return [rows[rank::ranks] for rank in range(ranks)]
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """A row of documents. The last token of a document is only ever a target, so a document of
+    n tokens takes n - 1 positions of the row.
+
+    Attributes:
+        input_ids: [1, row positions] int64.
+        documents: where the documents lie in the row.
+        positions: [supervised] int64, where a supervised token is predicted.
+        targets: [supervised] int64, which token it is.
+    """
+
+    input_ids: torch.Tensor
+    documents: Documents
+    positions: torch.Tensor
+    targets: torch.Tensor
+
+
+def packed_batch(
+    examples: Sequence[Example], device: torch.device, *, fill_to: int = 1
+) -> PackedBatch:
+    """Lay documents one after the other.
+
+    Args:
+        examples: tokens and prompt length of each document.
+        device: where the tensors go.
+        fill_to: the row's length becomes a multiple of this, by a document without targets;
+            for back-ends that are compiled for one shape.
+
+    An empty row gets one position and no target: a rank without examples still has to take part
+    in the forward and backward pass.
+    """
+    if not examples:
+        examples = [_unsupervised(1)]
+    missing = -sum(len(tokens) - 1 for tokens, _ in examples) % fill_to
+    if missing:
+        examples = [*examples, _unsupervised(missing)]
+    lengths = [len(tokens) - 1 for tokens, _ in examples]
+    starts = np.cumsum([0, *lengths[:-1]])
+    positions = [
+        np.arange(start + prompt - 1, start + length)
+        for start, length, (_, prompt) in zip(starts, lengths, examples, strict=True)
+    ]
+    return PackedBatch(
+        input_ids=_int64([tokens[:-1] for tokens, _ in examples], device)[None],
+        documents=Documents(tuple(lengths), device),
+        positions=_int64(positions, device),
+        targets=_int64([tokens[prompt:] for tokens, prompt in examples], device),
+    )
+
+
+def _unsupervised(length: int) -> Example:
+    """A document that fills `length` positions and trains nothing."""
+    return np.zeros(length + 1, dtype=np.int32), length + 1
+
+
+def _int64(parts: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(device)

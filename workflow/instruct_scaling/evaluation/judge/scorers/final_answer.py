@@ -9,10 +9,13 @@ from math_verify import parse, verify
 from math_verify.errors import TimeoutException
 
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.outcome import Outcome, missing, scored
-from instruct_scaling.evaluation.judge.scorers.labels import label_match
-from instruct_scaling.evaluation.judge.scorers.overlap import token_f1
-from instruct_scaling.evaluation.judge.scorers.text import CJK, same_text
+from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored
+from instruct_scaling.evaluation.judge.scorers.matching import (
+    CJK,
+    label_match,
+    same_text,
+    token_f1,
+)
 
 COMPARE_SECONDS = 3  # of one math-verify call; whole seconds, as it uses alarm(2)
 MAX_FORMULA_CHARS = 300  # what is longer is a text, or a model that repeats itself

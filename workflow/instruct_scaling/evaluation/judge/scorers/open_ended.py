@@ -8,15 +8,15 @@ from collections.abc import Callable
 import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.outcome import Outcome, scored
-from instruct_scaling.evaluation.judge.scorers.text import has_words, normalize, tokenize
+from instruct_scaling.evaluation.judge.judgements import Outcome, scored
+from instruct_scaling.evaluation.judge.scorers.matching import has_words, normalize, tokenize
 
 NGRAM = 3
 # 95% of the answers in a public instruction set (alpaca_zh and alpaca_en) lie above this share.
 USUAL_DISTINCT_SHARE = 0.8
 # Half of the letters: names and terms in another script are common in good answers.
 USUAL_SCRIPT_SHARE = 0.5
-# Asked of an answer whose item has no checks at all: a sentence or two.
+# Expected of an answer whose item has no checks: a sentence or two.
 USUAL_TOKENS = 16
 
 _LETTER = regex.compile(r"\p{L}")
@@ -71,13 +71,13 @@ def constraints_kept(checks: Constraints, text: str) -> float:
     A product, so that a text of the right length about something else is worth nothing. An item
     without constraints asks for a usual length of 16 tokens.
     """
-    folded = normalize(text)
+    normalized = normalize(text)
     items = listed_items(text)
     characters = len("".join(text.split()))
     measures: list[tuple[object, Callable[[], float]]] = [
         (
             checks.must_include,
-            lambda: _share(checks.must_include, lambda x: normalize(x) in folded),
+            lambda: _share(checks.must_include, lambda x: normalize(x) in normalized),
         ),
         (
             checks.must_exclude,
@@ -96,7 +96,7 @@ def constraints_kept(checks: Constraints, text: str) -> float:
 
 
 def listed_items(text: str) -> list[str]:
-    """The distinct entries of the list in a text, folded, in order.
+    """The distinct entries of the list in a text, normalized, in order.
 
     Lines where there are several (after a heading that ends in a colon), else the parts between
     commas, semicolons, "and" and "or" of the one line.

@@ -1,0 +1,203 @@
+"""Commands of the analysis.
+
+python -m analysis TABLE --out DIR [--options JSON]   tables and figures of a score table
+python -m analysis plan [PILOT] ...                   items, seeds and scales that a study needs
+python -m analysis paper                              the published curve, judged by these rules
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from analysis import pipeline
+from analysis.errors import InputError, unknown_option
+from analysis.options import CurveOptions
+from analysis.paper import paper_text
+from analysis.power.plan import Costs, pilot_components, plan_table, plan_text, stated_components
+from analysis.scores import read_scores
+from analysis.tables import write_tables
+
+EXIT_BAD_INPUT = 2
+_SCALES, _SEEDS = [4, 5, 8], [1, 2, 3, 5, 8]
+
+Table = Annotated[Path, typer.Argument(help="Score table: Parquet or long CSV.")]
+Options = Annotated[
+    str | None, typer.Option(help="CurveOptions as JSON, or the path of a JSON file.")
+]
+
+
+def curves(
+    table: Table,
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")],
+    options: Options = None,
+) -> None:
+    """Write all tables of a score table."""
+    write_tables(pipeline.analyze(read_scores(table), parse_options(options)), out)
+
+
+def analyze(
+    table: Table,
+    out: Annotated[Path, typer.Option(help="Folder for tables and figures.")],
+    options: Options = None,
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write the tables only.")
+    ] = False,
+) -> None:
+    """Write all tables of a score table, and draw them."""
+    chosen = parse_options(options)
+    scores = read_scores(table)
+    write_tables(pipeline.analyze(scores, chosen), out / "tables")
+    print(f"tables: {out / 'tables'}")
+    if not no_figures:
+        from analysis.figures import draw_all  # matplotlib is slow to load and not always wanted
+
+        title = ", ".join(sorted({str(study) for study in scores["study"] if str(study)}))
+        draw_all(out / "tables", out / "figures", title=title, interval=chosen.interval)
+        print(f"figures: {out / 'figures'}")
+
+
+def parse_options(text: str | None) -> CurveOptions:
+    """Options from a JSON object or from the path of a JSON file.
+
+    Raises:
+        InputError: not JSON, an unknown key, or a value out of range.
+    """
+    if not text:
+        return CurveOptions()
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text("utf-8")
+        except OSError as error:
+            raise InputError(
+                f"cannot be read ({error.strerror})",
+                where=text,
+                fix="give a JSON object or the path of a JSON file",
+            ) from error
+    try:
+        return CurveOptions.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "JSON"
+        if first["type"] == "extra_forbidden":
+            raise unknown_option(key, CurveOptions.model_fields, "--options") from error
+        raise InputError(f"{key}: {first['msg']}", where="--options") from error
+
+
+def plan(
+    pilot: Annotated[
+        Path | None, typer.Argument(help="Score table of a pilot (Parquet or CSV).")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(help="Arm of the pilot.")] = None,
+    judge: Annotated[str | None, typer.Option(help="Judge of the pilot.")] = None,
+    item_sd: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Stated SD of an item's own curve.")
+    ] = None,
+    run_sd: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Stated SD of a run's mean.")
+    ] = None,
+    noise_sd: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Stated SD of an item within a run.")
+    ] = None,
+    run_sd_known: Annotated[
+        bool, typer.Option("--run-sd-known", help="The run SD is known, not measured.")
+    ] = False,
+    margin: Annotated[float, typer.Option(help="Margin of the tail slope per doubling.")] = 0.02,
+    power: Annotated[float, typer.Option(help="Wanted power.")] = 0.8,
+    interval: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.9,
+    scales: Annotated[list[int], typer.Option(min=2, help="Numbers of scales.")] = _SCALES,
+    seeds: Annotated[list[int], typer.Option(min=1, help="Numbers of seeds.")] = _SEEDS,
+    factor: Annotated[float, typer.Option(help="Ratio of neighboring scales.")] = 2.0,
+    arms: Annotated[int, typer.Option(min=1, help="Arms of the study.")] = 1,
+    categories: Annotated[int, typer.Option(min=1, help="Categories of each arm.")] = 12,
+    repeats: Annotated[int, typer.Option(min=1, help="Judgements of each response.")] = 1,
+    cost_per_run: Annotated[float, typer.Option(min=0, help="Money per tuning run.")] = 0.0,
+    cost_per_judgement: Annotated[float, typer.Option(min=0, help="Money per call.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
+) -> None:
+    """Print items, seeds and scales for a wanted margin and power."""
+    for name, holds in {
+        "--margin": 0 < margin < 1,
+        "--power": 0.5 < power < 1,
+        "--interval": 0 < interval < 1,
+        "--factor": factor > 1,
+    }.items():
+        if not holds:
+            raise InputError(f"{name} is out of range", where="plan")
+    options = CurveOptions(tail_margin=margin, power=power, interval=interval)
+    if pilot:
+        unit, source = pilot_components(pilot, arm, judge), f"variances measured on {pilot}"
+    elif item_sd is None or run_sd is None or noise_sd is None:
+        raise InputError(
+            "there is neither a pilot nor a full statement of the variances",
+            where="plan",
+            fix="give a score table, or --item-sd, --run-sd and --noise-sd",
+        )
+    else:
+        unit = stated_components(item_sd, run_sd, noise_sd, run_sd_known)
+        source = "variances as stated"
+    costs = Costs(arms, categories, repeats, cost_per_run, cost_per_judgement)
+    table = plan_table(unit, scales, seeds, factor, options, costs)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out, index=False)
+    print(plan_text(table, source, len(unit), options))
+
+
+def paper() -> None:
+    """Print verdicts on the published Figure 1, under stated assumptions."""
+    print(paper_text())
+
+
+_COMMANDS = {"analyze": analyze, "plan": plan, "paper": paper}
+_HELP = ("-h", "--help")
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        help="Without a command: analyze. `python -m analysis TABLE --out DIR` writes all tables "
+        "of a score table and draws them.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": list(_HELP)},
+    )
+    for name, function in _COMMANDS.items():
+        app.command(name)(function)
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0, or 2 with one message on bad input."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] not in (*_COMMANDS, *_HELP):
+        argv = ["analyze", *argv]
+    try:
+        _app()(_one_value_each(argv), prog_name="python -m analysis")
+    except SystemExit as done:  # also after --help, and after the message of a usage error
+        return int(done.code or 0)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        print(f"error: {error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def _one_value_each(argv: list[str]) -> list[str]:
+    """`--seeds 2 3` as click takes a list: `--seeds 2 --seeds 3`."""
+    words: list[str] = []
+    option = ""
+    for word in argv:
+        if word in ("--scales", "--seeds"):
+            option = word
+        elif option and word.isdigit() and words[-1] != option:
+            words.append(option)
+        elif not word.isdigit():
+            option = ""
+        words.append(word)
+    return words

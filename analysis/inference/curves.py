@@ -1,0 +1,203 @@
+"""curves.csv: one arm's curves, each scale's mean with its interval; the bootstrap as a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.inference.covariance import Covariance, Sample, average
+from analysis.inference.intervals import overall_interval, percentile_interval, share_interval
+from analysis.inference.score_array import ScoreArray
+from analysis.options import CurveOptions
+from analysis.tables import OVERALL
+
+_BASE_NOISE = "items only; the base model was not tuned"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One category (or overall) of one arm.
+
+    Attributes:
+        sample: run means and influences over the tuned scales.
+        covariance: None when the noise cannot be known; `note` says why.
+        missing: (K,) share of (item, seed) pairs without a score at each tuned scale.
+        note: what to know about the whole curve.
+    """
+
+    sample: Sample
+    covariance: Covariance | None
+    missing: np.ndarray
+    note: str
+
+    @property
+    def noisy(self) -> bool:
+        """The noise is known and not 0 at every scale."""
+        return self.covariance is not None and bool(self.covariance.total.any())
+
+
+@dataclass(frozen=True)
+class ArmCurves:
+    """The curves of one arm by one judge.
+
+    Attributes:
+        curves: by category, sorted; `overall` last.
+        base: the base model's curve of one point by category, where it was scored.
+    """
+
+    scores: ScoreArray
+    curves: dict[str, Curve]
+    base: dict[str, Curve]
+
+    @property
+    def scales(self) -> np.ndarray:
+        """(K,) tuned scales."""
+        return self.scores.scales
+
+    def key(self, category: str) -> dict[str, Any]:
+        """The columns that name a curve in every table."""
+        return {"judge": self.scores.judge, "arm": self.scores.arm, "category": category}
+
+
+def build_arm_curves(scores: ScoreArray, options: CurveOptions) -> ArmCurves:
+    """Samples and covariances of all categories and of overall."""
+    seeds = ", ".join(map(str, scores.left_out))
+    note = f"seeds left out, not at every scale: {seeds}" if seeds else ""
+    tuned = {name: (each.values, each.clusters) for name, each in scores.categories.items()}
+    base = {
+        name: (each.base[None, None, :], each.clusters)
+        for name, each in scores.categories.items()
+        if each.base is not None
+    }
+    return ArmCurves(scores, _curves(tuned, options.run_sd, note), _curves(base, None, ""))
+
+
+def _curves(
+    scores: dict[str, tuple[np.ndarray, np.ndarray]], run_sd: float | None, note: str
+) -> dict[str, Curve]:
+    """Curves from (K, S, N) scores and (N,) clusters by category, with overall."""
+    if not scores:
+        return {}
+    curves = {
+        name: _curve(Sample.from_scores(*each), missing_share(each[0]), run_sd, note)
+        for name, each in scores.items()
+    }
+    return curves | {OVERALL: _overall(curves, run_sd, note)}
+
+
+def _overall(curves: dict[str, Curve], run_sd: float | None, note: str) -> Curve:
+    """The plain mean of the categories whose means are all known."""
+    known = {name: curve for name, curve in curves.items() if curve.sample.known}
+    if not known:
+        sample = next(iter(curves.values())).sample
+        return _curve(sample, np.ones(len(sample.means)), run_sd, note)
+    unknown = ", ".join(sorted(set(curves) - set(known)))
+    equal = ", ".join(
+        name for name, curve in known.items() if curve.covariance is not None and not curve.noisy
+    )
+    note = join(
+        note,
+        f"mean of the others; no scores in {unknown}" if unknown else "",
+        f"counted as without noise, all scores equal: {equal}" if equal else "",
+    )
+    sample = average([curve.sample for curve in known.values()])
+    return _curve(sample, np.mean([c.missing for c in known.values()], axis=0), run_sd, note)
+
+
+def _curve(sample: Sample, missing: np.ndarray, run_sd: float | None, note: str) -> Curve:
+    if not sample.known:
+        return Curve(sample, None, missing, join(note, "no score in at least one run"))
+    if not sample.usable:
+        note = join(note, "one item or cluster only: item noise unknown")
+        return Curve(sample, None, missing, note)
+    return Curve(sample, Covariance(sample, run_sd), missing, note)
+
+
+def missing_share(values: np.ndarray) -> np.ndarray:
+    """(K,) share of missing scores of a (K, S, N) array."""
+    return 1.0 - np.isfinite(values).mean((1, 2))
+
+
+def join(*notes: str) -> str:
+    """Notes as one text."""
+    return "; ".join(note for note in notes if note)
+
+
+def curve_rows(
+    arm: ArmCurves, replicates: dict[str, np.ndarray], options: CurveOptions
+) -> list[dict[str, Any]]:
+    """One row per category and scale, the base model (scale 0) first.
+
+    Args:
+        replicates: what `intervals.bootstrap_means` gives; empty without a bootstrap.
+    """
+    rows = []
+    for name in arm.curves:
+        points = [(0, 0)] if name in arm.base else []
+        points += [(k, int(scale)) for k, scale in enumerate(arm.scales)]
+        for column, (k, scale) in enumerate(points):
+            drawn = replicates[name][:, column] if name in replicates else None
+            rows.append(_row(arm, name, k, scale, drawn, options))
+    return rows
+
+
+def _row(
+    arm: ArmCurves,
+    name: str,
+    k: int,
+    scale: int,
+    replicates: np.ndarray | None,
+    options: CurveOptions,
+) -> dict[str, Any]:
+    """The point at position k of the tuned scales, or the base model's where the scale is 0."""
+    curves = arm.base if scale == 0 else arm.curves
+    curve = curves[name]
+    scores = _scores_at(arm.scores, name, k, scale)
+    row = arm.key(name) | {
+        "scale": scale,
+        "mean": float(curve.sample.means[k].mean()),
+        "n_items": curve.sample.n_items,
+        "n_seeds": curve.sample.means.shape[1],
+        "n_missing": int(sum(np.isnan(part).sum() for part in scores)),
+    }
+    note = curve.note
+    if curve.missing[k] > options.missing_limit:
+        row["bound_low"], row["bound_high"] = (
+            float(np.mean([np.nan_to_num(part, nan=worst).mean() for part in scores]))
+            for worst in (0.0, 1.0)
+        )
+        note = join(note, f"{curve.missing[k]:.0%} of the scores are missing")
+    if curve.covariance is not None:
+        row["low"], row["high"], remark = _interval(curves, name, k, options.interval)
+        row["noise"] = _BASE_NOISE if scale == 0 else curve.covariance.noise
+        note = join(note, remark)
+        if replicates is not None:
+            ends = percentile_interval(replicates, options.interval)
+            row["boot_low"], row["boot_high"] = np.clip(ends, 0.0, 1.0)
+    return row | {"note": note}
+
+
+def _scores_at(scores: ScoreArray, name: str, k: int, scale: int) -> list[np.ndarray]:
+    """Scores at one scale, one array for each category that the row rests on."""
+    parts = list(scores.categories.values()) if name == OVERALL else [scores.categories[name]]
+    if scale > 0:
+        return [part.values[k] for part in parts]
+    return [part.base for part in parts if part.base is not None]
+
+
+def _interval(
+    curves: dict[str, Curve], name: str, k: int, coverage: float
+) -> tuple[float, float, str]:
+    """Interval of the k-th mean with a note; that of overall rests on the known categories."""
+    estimate = curves[name].covariance.scale_mean(k)
+    if name != OVERALL:
+        return share_interval(estimate, len(curves[name].sample.strata), coverage)
+    parts = [curve.sample for each, curve in curves.items() if each != OVERALL]
+    parts = [sample for sample in parts if sample.known]
+    zeros, ones = (
+        [len(sample.strata) for sample in parts if sample.means[k].mean() == edge]
+        for edge in (0, 1)
+    )
+    return overall_interval(estimate, zeros, ones, len(parts), coverage)

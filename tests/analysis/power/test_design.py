@@ -1,0 +1,134 @@
+"""Precision of a design by hand, its power by scipy and by simulation, the required sample size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.inference.contrasts import tail_weights
+from analysis.inference.covariance import Covariance, Sample
+from analysis.power.design import (
+    ITEM_GRID,
+    Components,
+    Precision,
+    components_of,
+    detectable,
+    power_above,
+    power_within,
+    precision,
+    required_sample_size,
+)
+
+SCALES = np.array([250, 500, 1000, 2000, 4000])
+ACROSS = float(tail_weights(SCALES) @ tail_weights(SCALES))
+
+
+def test_precision_by_hand():
+    found = precision(Components(0.02, 0.0001, 0.01), 5, np.array(100), np.array(4))
+    items, runs = 0.02 / 100, (0.0001 + 0.01 / 100) / 4
+    assert found.se == pytest.approx(np.sqrt(items + runs))
+    assert found.df == pytest.approx((items + runs) ** 2 / (items**2 / 99 + runs**2 / (3 * 4)))
+
+
+def test_known_run_noise_costs_no_degrees_of_freedom():
+    known = Components(0.02, 0.0001, 0.01, run_known=True)
+    items, runs = 0.02 / 100, (0.0001 + 0.01 / 100) / 4
+    found = precision(known, 5, np.array(100), np.array(4))
+    assert found.df == pytest.approx((items + runs) ** 2 / (items**2 / 99))
+
+
+def test_power_is_that_of_t_tests():
+    measured = Precision(np.array(0.01), np.array(12.0))
+    t = stats.t(12)
+    assert detectable(measured, 0.05, 0.8) == pytest.approx((t.ppf(0.95) + t.ppf(0.8)) * 0.01)
+    assert power_above(measured, 0.03, 0.05) == pytest.approx(t.cdf(3 - t.ppf(0.95)))
+    assert power_within(measured, 0.03, 0.05) == pytest.approx(2 * t.cdf(3 - t.ppf(0.95)) - 1)
+    assert power_within(measured, 0.015, 0.05) == 0
+    certain = Precision(np.array(0.0), np.array(np.inf))
+    assert (power_within(certain, 0.02, 0.05), power_above(certain, 0.02, 0.05)) == (1, 1)
+
+
+def test_components_of_a_pilot_by_hand():
+    """The tail slope of each item, of each run, and what is left of an item in a run."""
+    rng = np.random.default_rng(0)
+    k, s, n = 5, 4, 30
+    y = rng.normal(0.5, 0.2, n) + rng.normal(0, 0.06, (k, 1, n)) + rng.normal(0, 0.1, (k, s, n))
+    y += rng.normal(0, 0.05, (k, s, 1))
+    found = components_of(Covariance(Sample.from_scores(y, np.arange(n))), SCALES)
+    own = np.tensordot(tail_weights(SCALES), y.mean(1), 1)
+    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
+    rest -= rest.mean(0)
+    item_run = ACROSS * (rest**2).sum() / ((k - 1) * (s - 1) * (n - 1))
+    runs = y.mean(2) - y.mean((1, 2))[:, None]
+    ms_runs = ((runs - runs.mean(0)) ** 2).sum() / ((k - 1) * (s - 1))
+    assert found.item_run == pytest.approx(item_run)
+    assert found.item == pytest.approx(own.var(ddof=1) - item_run / s)
+    assert found.run == pytest.approx(ACROSS * ms_runs - item_run / n)
+    assert found.run_measured and not found.run_known
+
+
+def test_components_are_recovered_from_a_pilot():
+    rng = np.random.default_rng(0)
+    y = (
+        rng.normal(0.5, 0.2, 400)
+        + rng.normal(0, 0.06, (5, 1, 400))
+        + rng.normal(0, 0.02, (5, 20, 1))
+        + rng.normal(0, 0.1, (5, 20, 400))
+    )
+    found = components_of(Covariance(Sample.from_scores(y, np.arange(400))), SCALES)
+    assert found.item == pytest.approx(ACROSS * 0.06**2, rel=0.25)
+    assert found.run == pytest.approx(ACROSS * 0.02**2, rel=0.4)
+    assert found.item_run == pytest.approx(ACROSS * 0.1**2, rel=0.1)
+
+
+def test_run_noise_of_one_seed_is_known_only_if_it_is_stated():
+    sample = Sample.from_scores(np.random.default_rng(0).uniform(0, 1, (5, 1, 20)), np.arange(20))
+    assert not components_of(Covariance(sample), SCALES).run_measured
+    stated = components_of(Covariance(sample, 0.01), SCALES)
+    assert stated.run_measured and stated.run_known
+    assert stated.run == pytest.approx(ACROSS * 0.01**2)
+
+
+def test_the_required_sample_size_has_the_power_and_less_has_not():
+    parts = Components(0.01, 0.0001, 0.01)
+    items, seeds = required_sample_size(parts, 5, 0.02, 0.05, 0.8)
+    smaller = ITEM_GRID[np.searchsorted(ITEM_GRID, items) - 1]
+    power = power_within(precision(parts, 5, np.array([items, smaller]), seeds), 0.02, 0.05)
+    assert power[0] >= 0.8 > power[1]
+
+
+def test_the_fewest_seeds_are_taken_whose_items_are_at_most_twice_the_least():
+    parts = Components(0.01, 0.0001, 0.01)
+    _, seeds = required_sample_size(parts, 5, 0.02, 0.05, 0.8)
+    grid = precision(parts, 5, ITEM_GRID[:, None], np.arange(2, 41))
+    enough = power_within(grid, 0.02, 0.05) >= 0.8
+    least = np.where(enough.any(0), ITEM_GRID[enough.argmax(0)], np.inf)
+    assert seeds == 2 + int(np.argmax(least <= 2 * least.min()))
+    assert 2 < seeds < 40
+
+
+def test_no_sample_size_is_required_where_none_is_enough_or_noise_is_unmeasured():
+    unmeasured = Components(0.01, 0, 0, run_measured=False)
+    assert required_sample_size(unmeasured, 5, 0.02, 0.05, 0.8) is None
+    assert required_sample_size(Components(0.01, 0.1, 0.01), 5, 0.02, 0.05, 0.8) is None
+    known = Components(0.01, 0.0, 0.01, run_known=True)
+    assert required_sample_size(known, 5, 0.02, 0.05, 0.8)[1] == 1
+
+
+def test_the_promised_power_is_kept_by_simulation():
+    rng = np.random.default_rng(1)
+    parts = Components(ACROSS * 0.05**2, ACROSS * 0.01**2, ACROSS * 0.1**2)
+    promised = float(power_within(precision(parts, 5, np.array(100), np.array(3)), 0.02, 0.05))
+    shown = 0
+    for _ in range(300):
+        y = (
+            0.5
+            + rng.normal(0, 0.05, (5, 1, 100))
+            + rng.normal(0, 0.01, (5, 3, 1))
+            + rng.normal(0, 0.1, (5, 3, 100))
+        )
+        covariance = Covariance(Sample.from_scores(y, np.arange(100)))
+        low, high = covariance.contrast(tail_weights(SCALES)).interval(0.9)
+        shown += low > -0.02 and high < 0.02
+    assert shown / 300 == pytest.approx(promised, abs=0.08)

@@ -1,0 +1,206 @@
+"""The tables of one small fixed study, pinned by value: any change of method shows here.
+
+Each digit below is a score in tenths. Counts, means and differences are sums of digits by hand.
+Standard errors and degrees of freedom come from the analysis of variance in `by_hand`, which
+shares no code with the analysis; quantiles and tails of t from scipy. The numbers of the fit are
+those of version 1 of this analysis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.options import CurveOptions
+from analysis.pipeline import analyze
+from analysis.scores import check_scores
+
+SCALES, SEEDS, ITEMS = (10, 20, 40, 80), (1, 2), 3
+# A line per arm and category; a block per scale; in it the items of seed 1, then of seed 2.
+DIGITS = """
+full math  231332 343454 454656 565767
+full code  545445 554645 465556 555654
+lora math  121223 232434 344445 455646
+lora code  545544 455465 565545 545565
+"""
+BASE = {"math": "112", "code": "343"}
+
+
+def score_table() -> pd.DataFrame:
+    rows = []
+    for line in DIGITS.strip().splitlines():
+        arm, category, *blocks = line.split()
+        points = [(0, 1, BASE[category])]
+        for scale, block in zip(SCALES, blocks, strict=True):
+            points += [(scale, seed, block[ITEMS * i :][:ITEMS]) for i, seed in enumerate(SEEDS)]
+        rows += [
+            {"arm": arm, "scale": scale, "seed": seed, "category": category}
+            | {"item": f"{category}-{i}", "judge": "exact", "score": int(digit) / 10}
+            for scale, seed, digits in points
+            for i, digit in enumerate(digits)
+        ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    return analyze(check_scores(score_table()), CurveOptions(bootstrap_replicates=200))
+
+
+def row_of(table: pd.DataFrame, **key: object) -> pd.Series:
+    for column, value in key.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def by_hand(y: np.ndarray, weights: list[float]) -> tuple[float, float, float]:
+    """Value, standard error and degrees of freedom of a contrast of (scales, seeds, items) scores.
+
+    The squares of the run means less the scale means are split into the mean over scales
+    (`along`) and the rest (`across`); item-by-run noise is in them and in the items' own
+    contrasts, and counted once.
+    """
+    k, s, n = y.shape
+    w = np.array(weights)
+    own = np.einsum("k,ksn->n", w, y) / s
+    runs = y.mean(2) - y.mean((1, 2))[:, None]
+    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
+    along, items = w.sum() ** 2 / k / s, own.var(ddof=1) / n
+    across = w @ w / s - along
+    per_mean = n * (n - 1)
+    squares = {
+        # mean square of run means, of the noise in them, and their degrees of freedom
+        along: (k * (runs.mean(0) ** 2).sum(), k * (rest.mean(0) ** 2).sum(), s - 1),
+        across: (
+            ((runs - runs.mean(0)) ** 2).sum(),
+            ((rest - rest.mean(0)) ** 2).sum(),
+            (k - 1) * (s - 1),
+        ),
+    }
+    of_runs = sum(part * total / df for part, (total, _, df) in squares.items())
+    noise = sum(part * total / df / per_mean for part, (_, total, df) in squares.items())
+    variance = max(max(0, items - noise) + of_runs, items / 2)
+    divisor = items**2 / (n - 1)
+    for part, (total, noisy, df) in squares.items():
+        divisor += (part * total / df) ** 2 / df
+        divisor += (part * noisy / df / per_mean) ** 2 / (df * (n - 1))
+    return float(own.mean()), float(np.sqrt(variance)), float(variance**2 / divisor)
+
+
+def digits_of(arm: str, category: str) -> np.ndarray:
+    """(scales, seeds, items)"""
+    line = next(line for line in DIGITS.splitlines() if line.startswith(f"{arm} {category}"))
+    return np.array([[int(d) for d in block] for block in line.split()[2:]]).reshape(4, 2, 3) / 10
+
+
+def test_means(tables):
+    found = tables["curves"].pivot(index=["arm", "category"], columns="scale", values="mean")
+    assert found.loc[("full", "math")].to_dict() == pytest.approx(
+        {0: 4 / 30, 10: 14 / 60, 20: 23 / 60, 40: 30 / 60, 80: 36 / 60}
+    )
+    assert found.loc[("lora", "code"), 40] == pytest.approx(30 / 60)
+    assert found.loc[("full", "overall"), 80] == pytest.approx((36 + 30) / 120)
+    point = row_of(tables["curves"], arm="full", category="math", scale=80)
+    value, se, df = by_hand(digits_of("full", "math"), [0, 0, 0, 1])
+    half = stats.t.ppf(0.95, df) * se
+    assert (point["low"], point["high"]) == pytest.approx((value - half, value + half))
+    assert (point["low"], point["high"]) == pytest.approx((0.304691, 0.895309), abs=1e-6)
+    base = row_of(tables["curves"], arm="full", category="math", scale=0)
+    half = stats.t.ppf(0.95, 2) * 0.1 / 3  # of .1, .1 and .2, whose standard error is 1/30
+    assert base["high"] == pytest.approx(4 / 30 + half)
+
+
+def test_verdicts(tables):
+    math = row_of(tables["verdicts"], arm="full", category="math")
+    value, se, df = by_hand(digits_of("full", "math"), [0, -0.5, 0, 0.5])
+    assert (value, se, df) == pytest.approx((13 / 120, 1 / 60, 1.652798), abs=1e-6)
+    half = stats.t.ppf(0.95, df) * se
+    assert math[["tail_slope", "tail_low", "tail_high"]].tolist() == pytest.approx(
+        [value, value - half, value + half]
+    )
+    assert math[["tail_low", "tail_high"]].tolist() == pytest.approx([0.051925, 0.164742], abs=1e-6)
+    assert math["p_value"] == pytest.approx(stats.t.sf(value / se, df))
+    # Of the six claims of math and code the rise of math is made first, its tail second.
+    assert math["p_holm"] == pytest.approx(5 * math["p_value"])
+    assert math["rise"] == pytest.approx((23 + 30 + 36) / 180 - 14 / 60)
+    assert math["ladder_slope"] == pytest.approx((3 * (36 - 14) + (30 - 23)) / 600)
+    assert (math["drop_from"], math["drop_to"]) == (20, 40)
+    assert math["drop"] == pytest.approx((23 - 30) / 60)
+    assert (math["verdict"], math["ladder"]) == ("undetermined", "improved")
+    assert math["note"].startswith("rises by itself (p = 0.018), not after the correction")
+    assert (math["items_needed"], math["seeds_needed"]) == (21, 2)
+    code = row_of(tables["verdicts"], arm="full", category="code")
+    value, se, df = by_hand(digits_of("full", "code"), [0, -0.5, 0, 0.5])
+    assert df < 1  # taken as 1
+    half = stats.t.ppf(0.95, 1) * se
+    assert (code["tail_low"], code["tail_high"]) == pytest.approx((value - half, value + half))
+
+
+def test_comparisons(tables):
+    row = row_of(tables["comparisons"], category="math", scale=80)
+    gap = digits_of("full", "math") - digits_of("lora", "math")
+    value, se, df = by_hand(gap, [0, 0, 0, 1])
+    half = stats.t.ppf(0.95, df) * se
+    assert row["difference"] == pytest.approx(value) == pytest.approx((36 - 30) / 60)
+    assert (row["low"], row["high"]) == pytest.approx((value - half, value + half))
+    assert (row["low"], row["high"]) == pytest.approx((0.009098, 0.190902), abs=1e-6)
+    assert row["p_value"] == pytest.approx(2 * stats.t.sf(value / se, df))
+    assert row["p_holm"] == pytest.approx(8 * row["p_value"])
+    overall = row_of(tables["comparisons"], category="overall", scale=40)
+    assert overall["difference"] == pytest.approx((30 + 31 - 24 - 30) / 120)
+    assert overall["p_holm"] == pytest.approx(4 * overall["p_value"])
+
+
+def test_changes(tables):
+    """code of full from 40 to 80: 465 to 555 and 556 to 654."""
+    row = row_of(tables["changes"], arm="full", category="code", scale_from=40, scale_to=80)
+    assert row[["wins", "ties", "losses", "negative_flips"]].tolist() == pytest.approx(
+        [2 / 6, 2 / 6, 2 / 6, 1 / 6]
+    )
+
+
+def test_variance(tables):
+    found = tables["variance"].query("arm == 'full' and category == 'math'")
+    y = digits_of("full", "math")
+    k, s, n = y.shape
+    runs = y.mean(2) - y.mean((1, 2))[:, None]
+    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
+    rest = (rest**2).sum() / (k * (s - 1) * (n - 1))
+    run = (runs**2).sum() / (k * (s - 1)) - rest / n
+    item = y.mean(1).var(axis=1, ddof=1).mean() - rest / s
+    assert found["variance"].tolist()[:3] == pytest.approx([item, run, rest])
+    assert found["variance"].tolist()[:3] == pytest.approx([1 / 2400, 0.005, 0.00375])
+    assert found["share"].tolist()[:3] == pytest.approx([1 / 22, 12 / 22, 9 / 22])
+
+
+def test_efficiency(tables):
+    """.30 lies 4/9 of a doubling beyond 10 records for full, and is lora's mean at 20."""
+    row = row_of(
+        tables["efficiency"][tables["efficiency"]["score"].between(0.29, 0.31)], category="math"
+    )
+    assert row["score"] == pytest.approx(14 / 60 + 0.25 * (30 - 14) / 60)
+    assert (row["scale_a"], row["scale_b"]) == pytest.approx((10 * 2 ** (4 / 9), 20))
+    assert row["ratio"] == pytest.approx(2 ** (5 / 9))
+
+
+def test_fits(tables):
+    row = row_of(tables["fits"], arm="full", category="math", family="logit-linear")
+    assert row["parameters"] == "intercept=0.494983; slope=0.503315"
+    assert (row["chi2"], row["p_misfit"]) == pytest.approx((0.935127, 0.690357), abs=1e-6)
+
+
+def test_plan(tables):
+    """Squared weights of the slope 1/2; components of the tail slope from the digits."""
+    y = digits_of("full", "math")
+    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
+    rest = 0.5 * ((rest - rest.mean(0)) ** 2).sum() / (3 * 1 * 2)
+    runs = y.mean(2) - y.mean((1, 2))[:, None]
+    run = max(0, 0.5 * ((runs - runs.mean(0)) ** 2).sum() / 3 - rest / 3)
+    item = (y.mean(1)[3] - y.mean(1)[1]).var(ddof=1) / 4 - rest / 2
+    row = row_of(tables["plan"], arm="full", category="math", items=50, seeds=3)
+    variance = max(0, item) / 50 + (run + rest / 50) / 3
+    assert row["slope_se"] == pytest.approx(np.sqrt(variance)) == pytest.approx(0.003758, abs=1e-6)
+    assert (row["runs"], row["judgements"]) == (3 * 4, 3 * 4 * 50)
