@@ -9,7 +9,6 @@ import typer
 from pydantic import ValidationError
 
 from analysis.errors import InputError, unknown_option
-from analysis.figures.drawing import draw_all, draw_paper
 from analysis.options import FigureOptions
 
 Out = Annotated[Path, typer.Option(help="Folder of the figures.")]
@@ -33,19 +32,25 @@ def figures(
     ] = None,
 ) -> None:
     """Draw every figure that the tables allow."""
+    chosen = _options(options)
     if not tables.is_dir():
         raise InputError("no such folder", where=tables, fix="write the tables first")
-    written = draw_all(tables, out, _options(options), audits or [], title, interval, without or [])
+    from analysis.figures.drawing import draw_all  # matplotlib loads only when something is drawn
+
+    written = draw_all(tables, out, chosen, audits or [], title, interval, without or [])
     if len(written) == 1:
         raise InputError(
             "no table that a figure is drawn from", where=tables, fix="write the tables first"
         )
-    _report(written)
+    print(*written, sep="\n")
 
 
-def paper(out: Out, options: Options = "{}") -> None:
+def paper_figure(out: Out, options: Options = "{}") -> None:
     """Draw the paper's Figure 1 from its published numbers."""
-    _report(draw_paper(out, _options(options)))
+    chosen = _options(options)
+    from analysis.figures.drawing import draw_paper
+
+    print(*draw_paper(out, chosen), sep="\n")
 
 
 def _options(text: str) -> FigureOptions:
@@ -56,10 +61,5 @@ def _options(text: str) -> FigureOptions:
         if first["type"] == "extra_forbidden":
             key = str(first["loc"][0])
             raise unknown_option(key, FigureOptions.model_fields, "--options") from error
-        place = ".".join(str(part) for part in first["loc"]) or "--options"
-        raise InputError(first["msg"], where=f"figures.{place}") from error
-
-
-def _report(paths: list[Path]) -> None:
-    for path in paths:
-        print(path)
+        key = ".".join(str(part) for part in first["loc"]) or "--options"
+        raise InputError(first["msg"], where=f"figures.{key}") from error

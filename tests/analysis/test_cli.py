@@ -106,7 +106,8 @@ def test_the_planner_prints_a_design_and_its_cost(capsys, tmp_path):
     assert main(argv) == 0
     printed = capsys.readouterr().out
     assert "Cheapest:" in printed
-    assert "variances as stated" in printed
+    first = "power 0.8 to show that a tail slope of 0 lies within 0.02 per doubling (90% intervals)"
+    assert f"Designs with {first}; variances as stated." in printed
     plan = pd.read_csv(tmp_path / "new" / "plan.csv")
     assert list(plan)[:3] == ["scales", "seeds", "items"]
     assert len(plan) == 3 * 5

@@ -192,6 +192,9 @@ def test_two_scales_are_tested_as_their_difference():
 
 def test_a_range_at_the_margin_or_above_is_never_below_it():
     assert p_values(study([0.4, 0.5, 0.6], np.random.default_rng(2), 0.0))[0] == 1.0
+    means = np.array([[0.25], [0.5]])
+    at_margin = Covariance(Sample(means, np.full((2, 1, 4), 0.01), np.zeros(4, int), 4))
+    assert range_p_value(at_margin, [Estimate(0.25, 0.1, 9)], 0.25) == 1.0
 
 
 def test_means_without_noise_are_taken_as_they_are():

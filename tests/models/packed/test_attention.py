@@ -59,7 +59,7 @@ def test_sdpa_gives_output_and_gradients_of_the_definition(lengths):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
-def test_a_document_is_blind_to_its_neighbours():
+def test_a_document_does_not_see_its_neighbors():
     lengths = (5, 9, 4)
     query, key, value = inputs(lengths)
     slopes, documents = alibi_slopes(3, CPU), Documents(lengths, CPU)

@@ -140,5 +140,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "3.0 GPU hours, 0.25 of them in training steps" in text
     assert "full base 1 4 40 10 2.5 25.0%" in text
     assert "gpt 10 2,000 $1.50" in text
+    short = context | {"training_totals": [run | {"hours": 1e-6, "hours_training": 0.0}]}
+    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", **short)
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
     assert "gpt" not in section("costs.html.j2", **unpaid)
