@@ -55,6 +55,11 @@ def test_a_run_with_other_items_is_refused_and_named(scores):
     assert "math-001" in message
 
 
+def test_of_several_missing_items_the_first_is_named(scores):
+    odd = (scores["scale"] == 200) & (scores["seed"] == 1) & (scores["category"] == "math")
+    assert "it lacks 3, such as math-000" in refused(scores[~odd])
+
+
 def test_the_run_with_a_foreign_item_is_named_and_not_the_others(scores):
     odd = (scores["scale"] == 200) & (scores["seed"] == 1) & (scores["item"] == "math-001")
     scores.loc[odd, "item"] = "math-999"

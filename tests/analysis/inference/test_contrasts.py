@@ -28,6 +28,7 @@ LADDER = np.array([250, 500, 1000, 2000, 4000])
 def test_the_tail_is_a_quarter_of_the_largest_scale_and_at_least_two_scales():
     assert tail_scales(np.array([250, 500, 1000, 2000])).tolist() == [False, True, True, True]
     assert tail_scales(np.array([1, 10, 100])).tolist() == [False, True, True]
+    assert tail_scales(np.array([220, 300, 500, 1000])).tolist() == [False, True, True, True]
     paper = np.array([200_000, 600_000, 1_000_000, 2_000_000])
     assert tail_scales(paper).tolist() == [False, True, True, True]
     rounded = np.array([333, 667, 1335])  # a quarter of 1335 is 333.75
@@ -163,11 +164,17 @@ def test_a_range_on_the_margin_is_called_smaller_at_most_at_the_level(means, wal
     assert claimed < LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / 600)
 
 
-def test_the_p_value_of_a_range_is_the_chance_that_simulation_finds():
+@pytest.mark.parametrize(
+    ("total", "means"),
+    [
+        ([[0.5, 0.3, 0.1], [0.3, 5.0, -0.4], [0.1, -0.4, 0.5]], [0.5, 0.504, 0.492]),
+        ([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]], [0.5, 0.51, 0.49]),
+    ],
+)
+def test_the_p_value_of_a_range_is_the_chance_that_simulation_finds(total, means):
     """The largest chance, over pairs a margin apart, of a range below the observed one; the third
     mean lies around the middle of the pair, given its difference. Unequal, correlated noise."""
-    total = np.array([[0.5, 0.3, 0.1], [0.3, 5.0, -0.4], [0.1, -0.4, 0.5]]) * 3e-5
-    means = np.array([[0.500], [0.504], [0.492]])
+    total, means = np.array(total) * 3e-5, np.array(means)[:, None]
     root = np.linalg.cholesky(total)[:, None, :]
     covariance = Covariance(Sample(means, root, np.zeros(3, int), 3))
     observed = float(np.ptp(means))

@@ -67,6 +67,10 @@ def test_overall_is_widened_on_the_side_of_the_constant_categories_only():
 def test_overall_of_constant_categories_alone():
     _, high, _ = overall_interval(NONE, [5] * 12, [], 12, 0.9)
     assert high == pytest.approx(1 - 0.05 ** (1 / 60))
+    low, high, _ = overall_interval(Estimate(0.0, 0.05, 9), [5] * 12, [], 12, 0.9)
+    assert (low, high) == pytest.approx((0, Estimate(0.0, 0.05, 9).interval(0.9)[1]))  # the wider
+    low, high, _ = overall_interval(Estimate(1.0, 0.0, np.inf), [], [5] * 12, 12, 0.9)
+    assert (low, high) == pytest.approx((0.05 ** (1 / 60), 1))
     half = sum_bound([9], 0.9) / 2
     low, high, _ = overall_interval(Estimate(0.5, 0.0, np.inf), [9], [9], 2, 0.9)
     assert (low, high) == pytest.approx((0.5 - half, 0.5 + half))

@@ -108,6 +108,11 @@ def test_the_fewest_seeds_are_taken_whose_items_are_at_most_twice_the_least():
     assert 2 < seeds < 40
 
 
+def test_the_search_goes_from_10_to_100_000_items():
+    assert (ITEM_GRID[0], ITEM_GRID[-1]) == (10, 100_000)
+    assert (np.diff(ITEM_GRID) > 0).all()
+
+
 def test_exactly_twice_the_least_items_are_few_enough():
     """40 seeds need 38 items, seven need 76, six more."""
     parts = Components(0.0015, 0.000144, 0.0025)

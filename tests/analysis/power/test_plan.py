@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.errors import InputError
 from analysis.inference.curves import ArmCurves, build_arm_curves
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.power.design import Components, components_of, power_within, precision
 from analysis.power.plan import Costs, pilot_components, plan_rows, plan_table, stated_components
-from tests.analysis.score_tables import checked, table
+from tests.analysis.score_tables import LADDER, checked, table
 
 OPTIONS = CurveOptions()
 MEANS = {"math": [0.4, 0.42, 0.45, 0.46, 0.47], "code": [0.5, 0.5, 0.52, 0.5, 0.51]}
@@ -91,6 +92,21 @@ def test_the_items_are_the_fewest_that_show_a_level_tail():
     parts = Components(0.5 * 0.1**2, 0.5 * 0.01**2, 0.5 * 0.1**2)
     power = power_within(precision(parts, 5, np.array([items, items * 0.95]), 3), 0.02, 0.05)
     assert power[0] >= 0.8 > power[1]
+
+
+def test_a_pilot_of_two_seeds_and_two_scales_is_enough(tmp_path):
+    path = tmp_path / "pilot.csv"
+    table({"math": [0.4, 0.5]}, scales=(10, 20), seeds=2).to_csv(path, index=False)
+    assert set(pilot_components(path, None, None)) == {"math"}
+
+
+@pytest.mark.parametrize("shape", [{"seeds": 1}, {"scales": (10,)}])
+def test_a_pilot_of_one_seed_or_one_scale_is_refused(tmp_path, shape):
+    path = tmp_path / "pilot.csv"
+    means = [0.5] * len(shape.get("scales", LADDER))
+    table({"math": means}, **shape).to_csv(path, index=False)
+    with pytest.raises(InputError, match="run at least two of each"):
+        pilot_components(path, None, None)
 
 
 def test_a_pilot_carries_its_variance_to_other_ladders(tmp_path):

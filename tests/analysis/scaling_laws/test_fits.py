@@ -123,6 +123,23 @@ def test_few_clusters_draw_the_item_covariance_towards_equal_correlation():
     assert shrunk(covariance) == pytest.approx(expected + tiny, rel=1e-11)
 
 
+def test_correlations_inside_the_limits_are_averaged():
+    covariance = one_seed(items=15)
+    items, weight = covariance.items, 5 / (15 + 5)
+    spread = np.sqrt(np.diag(items))
+    correlation = (items / np.outer(spread, spread))[np.triu_indices(5, 1)].mean()
+    assert -0.125 < correlation < 0.95
+    even = np.outer(spread, spread) * (correlation + (1 - correlation) * np.eye(5))
+    expected = (1 - weight) * items + weight * even
+    assert shrunk(covariance) == pytest.approx(expected, rel=1e-5, abs=1e-12)
+
+
+def test_two_scales_have_one_correlation_and_keep_it():
+    y = np.random.default_rng(1).uniform(0.3, 0.7, (2, 1, 12))
+    covariance = Covariance(Sample.from_scores(y, np.arange(12)))
+    assert shrunk(covariance) == pytest.approx(covariance.items, rel=1e-6)
+
+
 def test_run_noise_is_added_to_what_is_shrunk():
     y = np.random.default_rng(4).uniform(0.3, 0.7, (3, 1, 50))
     sample = Sample.from_scores(y, np.arange(50))

@@ -105,6 +105,13 @@ def test_arms_without_a_common_seed_have_no_joint_law():
     assert joint(scores)["reason"].tolist() == ["the arms share no seed"]
 
 
+def test_an_arm_of_one_scale_is_one_point():
+    rows = joint(sized_arms({"small": LADDER, "large": (4000,)}, items=100))
+    row = rows.query("category == 'math' and family == 'logit-linear in both'").iloc[0]
+    assert (row["n_points"], row["status"] == "refused") == (6, False)
+    assert 0 < row["p_misfit"] < 1
+
+
 def test_only_arms_whose_size_is_stated_are_fitted():
     rows = joint(sized_arms(), CurveOptions(sizes={"small": 1e8}))
     assert (rows["arms"] == "small").all()
