@@ -61,11 +61,11 @@ def train(model: BloomForCausalLM, documents: Sequence[np.ndarray], config: Tiny
         fused=True,
     )
     schedule = LambdaLR(optimizer, lambda step: learning_rate_share(step, config.steps))
-    batches = _batches(documents, config.batch_tokens, config.seed)
+    drawn = batches(documents, config.batch_tokens, config.seed)
     start, losses, seen = time.perf_counter(), [], 0
     with tqdm(range(config.steps), unit="step", mininterval=1.0, desc="base") as bar:
         for _ in bar:
-            batch = _pack(next(batches))
+            batch = _pack(next(drawn))
             loss = model(batch=batch) / len(batch.targets)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
@@ -128,7 +128,7 @@ def _parameter_groups(model: BloomForCausalLM) -> list[dict]:
     return [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
 
 
-def _batches(
+def batches(
     documents: Sequence[np.ndarray], batch_tokens: int, seed: int
 ) -> Iterator[list[np.ndarray]]:
     """Whole documents until they predict `batch_tokens` tokens, pass after pass, in a new order
