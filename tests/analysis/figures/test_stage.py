@@ -253,8 +253,8 @@ def test_a_table_without_a_needed_column_is_refused(tmp_path: Path):
     ("options", "message"),
     [
         ('{"dpy": 1}', "did you mean 'dpi'?"),
-        ('{"dpi": 1}', "figures.dpi: Input should be greater than or equal to 72"),
-        ("{", "figures.--options: Invalid JSON"),
+        ('{"dpi": 1}', "--options: dpi: Input should be greater than or equal to 72"),
+        ("{", "--options: JSON: Invalid JSON"),
     ],
 )
 def test_bad_options_are_refused_with_their_key(tmp_path: Path, options: str, message: str):
