@@ -47,7 +47,7 @@ def test_figures_are_drawn_with_the_study_and_the_interval_of_the_options(
     scores, tmp_path, monkeypatch, capsys
 ):
     calls = []
-    monkeypatch.setattr("analysis.figures.draw_all", lambda *a, **k: calls.append((a, k)))
+    monkeypatch.setattr("analysis.figures.drawing.draw_all", lambda *a, **k: calls.append((a, k)))
     options = json.dumps({"interval": 0.8, "bootstrap_replicates": 100, "fit_draws": 50})
     assert main([str(scores), "--out", str(tmp_path), "--options", options]) == 0
     tables, figures = tmp_path / "tables", tmp_path / "figures"

@@ -80,7 +80,7 @@ def test_a_failed_step_shows_its_error_and_the_way_to_go_on(study):
     assert done.returncode == 1
     assert "FAILED evalset: results/tiny/logs/evalset.log" in done.stderr
     assert "error: items.jsonl, line 1" in done.stderr
-    assert "0 of 1 steps done; the same command goes on from here" in done.stderr
+    assert "0 of 1 steps done; run the same command again to continue" in done.stderr
     assert "Traceback" not in done.stderr
     assert "python -m instruct_scaling" not in done.stderr
 

@@ -29,6 +29,7 @@ def wide_study():
     config["intermediate_checkpoints"] = {"fractions": [0.5]}
     config["judges"]["gpt"] = {"type": "llm", "model": "some model", "concurrency": 2}
     config["execution"] = {"save_minutes": 3}
+    config["analysis"] = {"interval": 0.8}
     config["tracking"] = {"tool": "wandb", "project": "my project"}
     return config
 
@@ -104,6 +105,12 @@ def test_joining_stages_are_given_every_judge_and_percent(study):
     assert jobs["scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["percent"] == [50]
+
+
+def test_all_that_show_intervals_are_given_the_same(study):
+    _, jobs = study
+    assert json.loads(jobs["curves"][0]["options"]) == {"interval": 0.8}
+    assert jobs["figures"][0]["interval"] == jobs["intermediate-scores"][0]["interval"] == 0.8
 
 
 def test_work_folders_are_one_for_each_job_and_outside_its_outputs(study):

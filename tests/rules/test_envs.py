@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -59,6 +60,12 @@ def constraints() -> dict[str, str]:
     return pins((ROOT / "envs" / "constraints.txt").read_text("utf-8").splitlines())
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Top-level module -> the installed distributions that have it."""
+    return packages_distributions()
+
+
 def environment(name: str) -> dict[str, str]:
     content = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text("utf-8"))
     (pip,) = [entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict)]
@@ -104,7 +111,7 @@ def third_party(subcommand: Subcommand) -> set[str]:
                 todo += filter(None, [imported_file(module)])
             elif top not in sys.stdlib_module_names:
                 names.add(top)
-    known = packages_distributions()
+    known = distributions()
     return {normalized(known[name][0]) for name in names if name in known}
 
 

@@ -50,15 +50,19 @@ def test_ranks_get_the_arguments_without_the_launcher():
 
 
 def test_srun_starts_the_ranks_of_a_slurm_job(monkeypatch, tmp_path):
-    write_program(tmp_path / "scontrol", "printf 'node3\\nnode4\\n'")
+    """Under Snakemake's plugin the list of nodes has to be asked for."""
+    write_program(tmp_path / "squeue", '[ "$3" = 123456 ] && echo "node[3-4]"')
+    write_program(tmp_path / "scontrol", "[ $3 = 'node[3-4]' ] && printf 'node3\\nnode4\\n'")
     write_program(tmp_path / "srun", f'echo "$MASTER_ADDR:$MASTER_PORT $@" > {tmp_path}/called')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[3-4]")
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
     monkeypatch.setenv("SLURM_JOB_ID", "123456")
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
     launch("srun", ["--base", "b"], 16)
     called = (tmp_path / "called").read_text("utf-8").split()
-    assert called[:3] == ["node3:23456", "--ntasks", "16"]
-    assert called[3:] == [
+    assert called[0] == "node3:23456"
+    assert called[1:] == [
+        *("--ntasks", "16", "--cpus-per-task", "8", "--kill-on-bad-exit=1"),
         *(sys.executable, "-m", "instruct_scaling", "finetune"),
         *("--base", "b", "--launcher", "none"),
     ]

@@ -137,9 +137,9 @@ def slurm() -> Finding:
         fix = "pip install -c envs/constraints.txt -e '.[slurm]'"
         return Finding("SLURM", "missing", "sbatch is here, Snakemake's plugin is not", fix)
     command = ["sinfo", "--noheader", "--format", "%P"]
-    asked = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-    partitions = ", ".join(asked.stdout.split())
-    if asked.returncode != 0 or not partitions:
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    partitions = ", ".join(listed.stdout.split())
+    if listed.returncode != 0 or not partitions:
         return Finding("SLURM", "missing", "sinfo lists no partition", "check the cluster")
     return Finding("SLURM", "ok", f"partitions {partitions}; plugin {plugin}")
 

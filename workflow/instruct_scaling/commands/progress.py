@@ -247,14 +247,14 @@ class LogHandler(LogHandlerBase):
         step, seconds = finished
         left, whole = self.progress.seconds_left(now)
         total = self.progress.total
-        place = f"[{self.progress.done:>{len(str(total))}}/{total}]"
+        count = f"[{self.progress.done:>{len(str(total))}}/{total}]"
         if self.progress.done == total:
             rest = f"all done in {duration(self.progress.elapsed(now))}"
         elif whole or left >= 1:
             rest = f"{'about' if whole else 'more than'} {duration(left)} left"
         else:
             rest = "time left not known yet"
-        return f"{place} {step!s:<40} {duration(seconds):>8}   {rest}"
+        return f"{count} {step!s:<40} {duration(seconds):>8}   {rest}"
 
     def _failed(self, values: Mapping[str, Any]) -> str | None:
         step = self.progress.running.pop(values["jobid"], None)
@@ -264,7 +264,7 @@ class LogHandler(LogHandlerBase):
         return "\n".join([f"FAILED {step}: {', '.join(values['log'])}", *said])
 
     def close(self) -> None:
-        """Say, once, where the results are or how to go on."""
+        """Print, once, where the results are or how to continue."""
         if self.closed:
             return
         self.closed = True
@@ -273,7 +273,8 @@ class LogHandler(LogHandlerBase):
             print(f"results: {self.settings.results}", file=sys.stderr)
         elif done < total:
             print(
-                f"{done} of {total} steps done; the same command goes on from here", file=sys.stderr
+                f"{done} of {total} steps done; run the same command again to continue",
+                file=sys.stderr,
             )
         super().close()
 

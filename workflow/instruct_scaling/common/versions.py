@@ -19,6 +19,6 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_loss": 1,
     "intermediate_scores": 3,
     "curves": 4,
-    "figures": 3,
+    "figures": 4,
     "report": 3,
 }

@@ -52,8 +52,7 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
     if launcher == "local":
         commands = [(command, environment) for environment in rank_environments(ranks)]
     else:
-        srun = ["srun", "--ntasks", str(ranks), *command]
-        commands = [(srun, {**os.environ, **slurm_environment()})]
+        commands = [([*srun(ranks), *command], {**os.environ, **slurm_environment()})]
     with _forwarded_signals() as processes:
         for command, environment in commands:
             try:
@@ -80,24 +79,38 @@ def without_launcher(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
+def srun(ranks: int) -> list[str]:
+    """The command that starts ranks on the nodes of a SLURM job. A step does not inherit the
+    job's cores per task; one rank that fails ends the others."""
+    threads = os.environ.get("OMP_NUM_THREADS")  # Snakemake sets it to the rule's threads
+    cores = ["--cpus-per-task", threads] if threads else []
+    return ["srun", "--ntasks", str(ranks), *cores, "--kill-on-bad-exit=1"]
+
+
 def slurm_environment() -> dict[str, str]:
     """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
+
+    Snakemake's SLURM plugin leaves the job's id in the environment, but not its list of nodes.
 
     Raises:
         InputError: this is no SLURM job.
     """
-    nodes, job = os.environ.get("SLURM_JOB_NODELIST"), os.environ.get("SLURM_JOB_ID")
-    if nodes is None or job is None:
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
         raise InputError(
             "srun needs a SLURM allocation, and there is none here",
             where="--launcher",
-            fix="submit the job with the workflow's slurm profile, or use --launcher local",
+            fix="submit the job with the profile slurm-multinode, or use --launcher local",
         )
-    listing = subprocess.run(
-        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
+        "squeue", "--noheader", "--jobs", job, "--format", "%N"
     )
-    port = 20_000 + int(job) % 20_000
-    return {"MASTER_ADDR": listing.stdout.split()[0], "MASTER_PORT": str(port)}
+    first = _output("scontrol", "show", "hostnames", nodes).split()[0]
+    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + int(job) % 20_000)}
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rank_environments(ranks: int) -> list[dict[str, str]]:
