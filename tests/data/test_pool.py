@@ -273,7 +273,7 @@ def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
         "decontaminate": {"method": "none"},
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    assert set(audit["by_category"]) == {"math", "cot"}
+    assert audit["by_category"] == {"cot": 20, "math": 20}
     assert audit["read"] == 40
 
 

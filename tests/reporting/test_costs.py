@@ -50,12 +50,13 @@ def test_seeds_are_averaged(table):
     found = table(
         ("full", 100, document(core_hours=1.0)),
         ("full", 100, document(core_hours=3.0, seconds=30.0)),
+        ("full", 100, document(core_hours=11.0, seconds=10.0)),
         ("full", 200, document()),
     )
     assert list(found.columns) == [*COLUMNS, *SECONDS]
     columns = ["scale", "seeds", "cost", "cost_training", "seconds_training", "seconds_total"]
     assert found[columns].values.tolist() == [
-        [100, 2, 2.0, 1.375, 20.0, 30.0],  # 1 x 10 / 20 and 3 x 30 / 40
+        [100, 3, 5.0, 2.75, 50 / 3, 80 / 3],  # 1 x 10 / 20, 3 x 30 / 40 and 11 x 10 / 20
         [200, 1, 0.5, 0.25, 10.0, 20.0],
     ]
     assert set(found.seconds_startup) == {4.0}

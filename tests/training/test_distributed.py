@@ -42,6 +42,7 @@ ranks.destroy_process_group()
 
 ENDINGS = """
 import os, sys
+from torch import distributed
 from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.training.distributed import Rank, rank_process
 
@@ -63,9 +64,10 @@ def end(rank, error):
         sys.exit(75)
 
 late = Late()
-errors = {"done": None, "bad": InputError("bad input"), "stop": Interrupted("stopped"),
-          "bug": ValueError("a defect")}
+errors = {"early": InputError("no GPU"), "done": None, "bad": InputError("bad input"),
+          "stop": Interrupted("stopped"), "bug": ValueError("a defect")}
 for name, error in errors.items():
+    distributed.is_initialized = lambda met=name != "early": met
     for rank in (0, 1):
         child = os.fork()
         if child == 0:
@@ -98,9 +100,10 @@ def test_a_rank_ends_with_its_code_and_without_the_interpreters_shutdown():
     """gloo's threads may abort the process during that shut-down. Rank 0 reports for all."""
     done = subprocess.run([sys.executable, "-c", ENDINGS], capture_output=True, text=True)
     assert done.stdout.splitlines() == [
-        *("done 0 0", "done 1 0", "bad 0 2", "bad 1 2"),
+        *("early 0 2", "early 1 2", "done 0 0", "done 1 0", "bad 0 2", "bad 1 2"),
         *("stop 0 75", "stop 1 75", "bug 0 1", "bug 1 1"),
     ], done.stderr
+    assert done.stderr.count("error: no GPU") == 2  # rank 0 may not meet it
     assert done.stderr.count("error: bad input") == 1
     assert done.stderr.count("stopped") == 1
     assert done.stderr.count("ValueError: a defect") == 2

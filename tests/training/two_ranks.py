@@ -25,6 +25,7 @@ import torch
 from deepspeed.utils import safe_get_full_grad
 
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.models.packed.bloom import restore
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
@@ -39,7 +40,7 @@ from instruct_scaling.training.examples import Encoded, load_examples, write_exa
 from instruct_scaling.training.loop import RowShape, Trainer
 from instruct_scaling.training.memory import Machine, Setup, deepspeed_config, measure, predict
 from instruct_scaling.training.metrics import Stopwatch
-from instruct_scaling.training.model import load_engine, load_weights, read_config, restore
+from instruct_scaling.training.model import load_engine, load_weights, read_config
 from instruct_scaling.training.order import Order
 
 from .conftest import tiny_model

@@ -113,6 +113,7 @@ def test_zeros_before_the_tail_count_for_the_range_alone(items, flat, level):
     found = zeros_at(0, items)
     assert found.constant_bound == pytest.approx(1 - 0.05 ** (1 / items))
     assert (found.p_flat < LEVEL, found.p_level < LEVEL) == (flat, level)
+    assert flat or found.p_flat == 1
 
 
 def test_zeros_in_the_tail_count_for_its_slope():

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from instruct_scaling.config.identity import execution_field
+from instruct_scaling.config.identity import execution_field, execution_keys
 from instruct_scaling.config.section import Strict, Unordered
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -111,7 +111,7 @@ class Recipe(Strict):
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the weights, defaults included."""
-        return self.model_dump(mode="json", exclude={"zero_stage", "deepspeed"})
+        return self.model_dump(mode="json", exclude=execution_keys(self))
 
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:

@@ -143,8 +143,8 @@ def run_on_rank_zero(action: Callable[[], Result]) -> Result:
 
 @contextmanager
 def rank_process(rank: Rank) -> Iterator[None]:
-    """Around all that a rank does: bad input is reported by rank 0 alone, since all ranks meet it
-    or only that one, and the process ends without the interpreter's own shut-down.
+    """Around all that a rank does: once the ranks have met, bad input is reported by rank 0 alone,
+    since all ranks find it alike; and the process ends without the interpreter's own shut-down.
 
     During that shut-down a thread of gloo may still hold the last reference to a tensor of a
     finished collective. To drop it, the thread wants Python's lock, which it cannot get any more:
@@ -158,7 +158,7 @@ def rank_process(rank: Rank) -> Iterator[None]:
         code = 0
     except (InputError, Interrupted) as error:
         code = EXIT_RETRY if isinstance(error, Interrupted) else EXIT_BAD_INPUT
-        if rank.is_first:
+        if rank.is_first or not distributed.is_initialized():
             raise
         raise SystemExit(code) from error
     finally:

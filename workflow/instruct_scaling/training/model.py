@@ -16,6 +16,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.models.packed.attention import choose_backend
+from instruct_scaling.models.packed.bloom import pack_model, restore
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.distributed import seed_everything
 from instruct_scaling.training.memory import zero_stage
@@ -149,7 +150,7 @@ def prepare_model(
             "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
         )
         backend = "stock, padded"
-    _swap_classes(module, backend, recipe)
+    pack_model(module, backend, recipe.neftune_alpha)
     if checkpointing:
         module.gradient_checkpointing_enable({"use_reentrant": False})
     module.train()
@@ -163,13 +164,6 @@ def prepare_model(
     )
 
 
-def _swap_classes(module: nn.Module, backend: str, recipe: Recipe) -> None:
-    """Give the model the classes that run packed rows."""
-    from instruct_scaling.models.packed.bloom import pack_model
-
-    pack_model(module, backend, recipe.neftune_alpha)
-
-
 @contextmanager
 def stock_classes(tuned: TunedModel, recipe: Recipe) -> Iterator[None]:
     """Give the model its stock classes for the length of the body."""
@@ -177,14 +171,7 @@ def stock_classes(tuned: TunedModel, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     finally:
-        _swap_classes(tuned.module, tuned.attention, recipe)
-
-
-def restore(module: nn.Module) -> None:
-    """Give the model back its stock classes."""
-    from instruct_scaling.models.packed import bloom
-
-    bloom.restore(module)
+        pack_model(tuned.module, tuned.attention, recipe.neftune_alpha)
 
 
 def announce_zero3(settings: dict[str, Any]) -> Any:
