@@ -110,6 +110,23 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "unknown category 'maht'; did you mean 'math'?",
         ),
         ("study: small", "study: a/b", 1, "string should match pattern"),
+        ("epochs: 3", "epochs: null", 12, "give either `epochs` or `steps`"),
+        ("epochs: 3", "batch_size: null", 12, "give either `batch_size` or `batch_tokens`"),
+        ("epochs: 3", "batch_tokens: 9", 12, "give either `batch_size` or `batch_tokens`"),
+        ("{type: tiny}", "{type: tiny, heads: 3}", 7, "hidden_size must be a multiple of heads"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n"
+            "    filters: {min_output_chars: 9, max_output_chars: 8}",
+            6,
+            "max_output_chars is below min_output_chars",
+        ),
+        (
+            "study: small",
+            "study: small\nintermediate_checkpoints: {fractions: [0.1204]}",
+            2,
+            "whole percents",
+        ),
         ("{start: 100, factor: 2, count: 3}", "{scales: [0, 50]}", 15, "scales must be above 0"),
         (
             "{start: 100, factor: 2, count: 3}",
