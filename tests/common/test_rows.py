@@ -26,6 +26,8 @@ def as_lines(values):
     [
         ("a.jsonl", as_lines(VALUES)),
         ("bom.jsonl", b"\xef\xbb\xbf" + as_lines(VALUES)),
+        ("bom_alone.jsonl", b"\xef\xbb\xbf\n" + as_lines(VALUES)),
+        ("tabs.json", json.dumps(VALUES, indent="\t").replace("\n", "\r\n").encode()),
         ("blank_lines.jsonl", b"\n" + as_lines(VALUES).replace(b"\n", b"\r\n\r\n")),
         ("list.json", json.dumps(VALUES, indent=2).encode()),
         ("one_line_list.json", json.dumps(VALUES).encode()),
