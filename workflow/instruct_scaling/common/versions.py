@@ -9,7 +9,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "pool": 2,
     "validation_set": 2,
     "subset": 2,
-    "base": 1,
+    "base": 2,
     "finetune": 4,
     "generate": 3,
     "judge": 2,
@@ -19,6 +19,6 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_loss": 1,
     "intermediate_scores": 3,
     "curves": 4,
-    "figures": 3,
+    "figures": 4,
     "report": 3,
 }
