@@ -1,8 +1,5 @@
-# The targets. A default target inside an included file is not seen, so `all` stands here.
+# The workflow is in workflow/Snakefile. An included file sets no default target, so it is named here.
 include: "workflow/Snakefile"
 
 
-rule all:
-    default_target: True
-    input:
-        rules.report.output,
+workflow.default_target = "all"

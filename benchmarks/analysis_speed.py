@@ -12,19 +12,13 @@ Each runs in a process of its own. Writes benchmarks/results/analysis_speed.json
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import platform
-import resource
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy
 from scipy import stats
 
 from analysis.inference.contrasts import tail_weights
@@ -32,9 +26,9 @@ from analysis.options import CurveOptions
 from analysis.pipeline import analyze
 from analysis.scores import read_scores
 from analysis.tables import write_tables
+from benchmarks.harness import measure_once, run_benchmark
 from benchmarks.simulated_study import Design, simulate, truth
 
-RESULT = Path(__file__).parent / "results" / "analysis_speed.json"
 REPLICATES = 2000
 CATEGORIES, REPEATS = 12, 3
 
@@ -69,14 +63,18 @@ def make_table(path: Path, design: Design) -> int:
     return len(table)
 
 
-def whole_analysis(path: Path) -> None:
+def whole_analysis(path: Path) -> Callable[[], None]:
     """Every table of the analysis, written to disk."""
     options = CurveOptions(bootstrap_replicates=REPLICATES)
-    write_tables(analyze(read_scores(path), options), path.parent / "tables")
+    return lambda: write_tables(analyze(read_scores(path), options), path.parent / "tables")
 
 
-def plain_loop(path: Path) -> None:
+def plain_loop(path: Path) -> Callable[[], None]:
     """What a user would write first: items only, category by category."""
+    return lambda: _bootstrap_each_mean(path)
+
+
+def _bootstrap_each_mean(path: Path) -> None:
     table = pd.read_parquet(path)
     for _, rows in table.groupby("category"):
         means = rows.pivot_table(index="item", columns="scale", values="score")
@@ -93,56 +91,44 @@ def plain_loop(path: Path) -> None:
             )
 
 
-def _child(work: Callable[[Path], None], path: Path, pipe: object) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    work(path)
-    seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send((seconds, (after - before) / 1024, after / 1024))
-    pipe.close()
-
-
-def measure(work: Callable[[Path], None], path: Path) -> dict[str, float]:
-    """Seconds, MiB added to the process and peak MiB of one run in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(work, path, sender))
-    process.start()
-    sender.close()
-    seconds, added, peak = receiver.recv()
-    process.join()
-    return {"seconds": seconds, "added_mib": added, "peak_mib": peak}
-
-
-def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.analysis_speed")
-    parser.add_argument("--quick", action="store_true", help="a third of the seeds and scales")
-    arguments = parser.parse_args()
-    design = Design("graded", 200, 2, 5) if arguments.quick else Design("graded", 200, 5, 8)
+def compare(quick: bool) -> dict[str, Any]:
+    """Seconds and peak memory of both programs on the same table, and their ratios."""
+    design = Design("graded", 200, 2, 5) if quick else Design("graded", 200, 5, 8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
         rows = make_table(path, design)
-        found = {"analysis": measure(whole_analysis, path), "loop": measure(plain_loop, path)}
+        measured = {
+            "analysis": measure_once(whole_analysis, path),
+            "loop": measure_once(plain_loop, path),
+        }
     ratios = {
-        name: found["analysis"][name] / found["loop"][name] for name in ("seconds", "peak_mib")
+        name: measured["analysis"][name] / measured["loop"][name]
+        for name in ("seconds", "peak_bytes")
     }
-    print(f"{rows:,} rows; {REPLICATES} replicates")
-    print(pd.DataFrame(found).T.round(2).to_string())
-    print(f"analysis / loop: time {ratios['seconds']:.2f}, peak memory {ratios['peak_mib']:.2f}")
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    record = {
-        "quick": arguments.quick,
-        "rows": rows,
-        "measured": found,
-        "analysis_over_loop": ratios,
-        "versions": {"python": platform.python_version(), "numpy": np.__version__}
-        | {"scipy": scipy.__version__, "pandas": pd.__version__},
-        "machine": platform.machine(),
-    }
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    return {"rows": rows, "measured": measured, "analysis_over_loop": ratios}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The measurements as text."""
+    found = results["speed"]
+    ratios = found["analysis_over_loop"]
+    lines = [f"{found['rows']:,} rows; {REPLICATES} replicates"]
+    lines += [
+        f"{name:<9}{part['seconds']:6.2f} s, peak {part['peak_bytes'] / 2**20:.0f} MiB "
+        f"({part['extra_bytes'] / 2**20:.0f} MiB more than after the imports)"
+        for name, part in found["measured"].items()
+    ]
+    lines.append(
+        f"analysis / loop: time {ratios['seconds']:.2f}, peak memory {ratios['peak_bytes']:.2f}"
+    )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(
+        "analysis_speed",
+        __doc__.split("\n")[0],
+        {"speed": compare},
+        table,
+        packages=("numpy", "pandas", "scipy"),
+    )

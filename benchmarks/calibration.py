@@ -6,20 +6,15 @@ labels and coverage of the extrapolation, and writes benchmarks/results/calibrat
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import platform
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.stats
+from scipy import stats
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_scales, tail_weights
 from analysis.inference.covariance import Covariance, Sample
@@ -28,9 +23,9 @@ from analysis.inference.verdicts import decide
 from analysis.options import CurveOptions
 from analysis.scaling_laws.extrapolation import envelope, why_no_extrapolation
 from analysis.scaling_laws.fits import fit_curve
+from benchmarks.harness import run_benchmark
 from benchmarks.simulated_study import Design, simulate, truth, truth_at
 
-RESULT = Path(__file__).parent / "results" / "calibration.json"
 TRUTHS = (
     "flat",
     "plateau",
@@ -208,14 +203,15 @@ def designs(size: Size) -> Iterable[Design]:
                 yield Design(kind, items, seeds, scales)
 
 
-def run(size: Size, progress: bool = True) -> dict[str, list[dict[str, Any]]]:
+def run(quick: bool) -> dict[str, list[dict[str, Any]]]:
     """Every cell; deterministic, each with a seed of its own."""
+    size = QUICK if quick else FULL
     seed = itertools.count(1)
-    cells = []
-    for design in designs(size):
-        cells += [one_cell(name, design, size.studies, next(seed)) for name in TRUTHS]
-        if progress:
-            print(".", end="", flush=True)
+    cells = [
+        one_cell(name, design, size.studies, next(seed))
+        for design in designs(size)
+        for name in TRUTHS
+    ]
     labels = [
         one_cell(name, design, size.studies, next(seed))
         for base in (Design("graded", 180, 5, 5), Design("graded", 600, 3, 5))
@@ -295,35 +291,21 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]
 def _with_interval(cells: pd.DataFrame) -> pd.DataFrame:
     """With columns `low` and `high`: the 95% Wilson interval of `wrong`."""
     found = [
-        scipy.stats.binomtest(round(wrong * n), n).proportion_ci(method="wilson")
+        stats.binomtest(round(wrong * n), n).proportion_ci(method="wilson")
         for wrong, n in zip(cells["wrong"], cells["studies"], strict=True)
     ]
     return cells.assign(low=[ci.low for ci in found], high=[ci.high for ci in found])
 
 
-def main() -> None:
-    """Run, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few designs, under a minute")
-    arguments = parser.parse_args()
-    start = time.perf_counter()
-    results = run(QUICK if arguments.quick else FULL)
-    print()
-    for title, table in summary(results).items():
-        print(f"\n{title}\n{table.round(4).to_string(index=False)}")
-    seconds = time.perf_counter() - start
-    print(f"\n{seconds:.0f} s")
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    record = {
-        "quick": arguments.quick,
-        "seconds": round(seconds, 1),
-        "versions": {"python": platform.python_version(), "numpy": np.__version__}
-        | {"scipy": scipy.__version__},
-        "machine": platform.machine(),
-        "results": results,
-    }
-    RESULT.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+def table(results: dict[str, Any]) -> str:
+    """The summary as text."""
+    return "\n\n".join(
+        f"{title}\n{frame.round(4).to_string(index=False)}"
+        for title, frame in summary(results["results"]).items()
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(
+        "calibration", __doc__.split("\n")[0], {"results": run}, table, packages=("numpy", "scipy")
+    )

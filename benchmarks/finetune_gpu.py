@@ -40,7 +40,8 @@ from torch import nn
 from torch.nn import functional as F
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "workflow"))  # the machine may lack the package's own dependencies
+# The machine may lack the package's own dependencies, so the package is not installed.
+sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
 from instruct_scaling.models.packed.attention import (  # noqa: E402
     BACKENDS,
@@ -51,8 +52,8 @@ from instruct_scaling.models.packed.attention import (  # noqa: E402
 )
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
 from instruct_scaling.models.packed.packing import PackedBatch, packed_batch  # noqa: E402
-from instruct_scaling.training.hardware import device_peak, training_flops  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
+from instruct_scaling.training.metrics import device_peak, training_flops  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -232,14 +233,14 @@ def attention_phase(bench: Bench) -> dict[str, Any]:
         inputs = attention_inputs(shape, bench.device)
         wanted = reference_attention(inputs, slopes, documents)
         results[name] = {"documents": len(lengths), "tokens": shape.row}
-        ways: dict[str, Callable[..., torch.Tensor]] = {
+        variants: dict[str, Callable[..., torch.Tensor]] = {
             backend: partial(attend, slopes=slopes, documents=documents, backend=backend)
             for backend in bench.backends
         }
         if len(lengths) == 1:
-            ways["stock"] = lambda q, k, v: stock_attention(q, k, v, slopes)
-        for way, function in ways.items():
-            results[name][way] = measure_attention(bench, function, inputs, wanted)
+            variants["stock"] = lambda q, k, v: stock_attention(q, k, v, slopes)
+        for variant, function in variants.items():
+            results[name][variant] = measure_attention(bench, function, inputs, wanted)
     return results
 
 
@@ -287,8 +288,8 @@ def reference_attention(
     results = [torch.empty_like(upstream) for _ in range(4)]
     start = 0
     for length in documents.lengths:
-        place = torch.arange(length, device=upstream.device)
-        gap = (place[None] - place[:, None]).double()
+        position = torch.arange(length, device=upstream.device)
+        gap = (position[None] - position[:, None]).double()
         for head, slope in enumerate(slopes.double()):
             part = (slice(start, start + length), head)
             leaves = [t[part].clone().requires_grad_() for t in qkv]
@@ -308,8 +309,8 @@ def stock_attention(
     """transformers' eager BLOOM attention on one document: absolute ALiBi in the input's type."""
     q, k, v = (t.transpose(0, 1) for t in (query, key, value))
     length = q.shape[1]
-    place = torch.arange(length, device=q.device)
-    alibi = (slopes[:, None, None] * place).to(q.dtype)
+    position = torch.arange(length, device=q.device)
+    alibi = (slopes[:, None, None] * position).to(q.dtype)
     scores = torch.baddbmm(
         alibi.expand(-1, length, -1), q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5
     )
@@ -537,7 +538,7 @@ class Case:
 
     name: str
     tuning: str  # full or lora
-    way: str  # a back-end, or stock
+    variant: str  # a back-end, or stock
     lengths: list[int]  # tokens of the examples of one optimizer step
     supervised: float
     recompute: bool
@@ -548,7 +549,7 @@ def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
     from instruct_scaling.models.packed.packing import first_fit_decreasing
 
     examples = sequences(shape, case.lengths, case.supervised)
-    if case.way != "stock":
+    if case.variant != "stock":
         rows = first_fit_decreasing(case.lengths, shape.row)
     else:
         # As many padded examples as a packed row has tokens, in random order: the usual collator.
@@ -556,7 +557,7 @@ def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
         rows = [
             list(range(at, min(at + size, len(examples)))) for at in range(0, len(examples), size)
         ]
-    return [[examples[place] for place in row] for row in rows]
+    return [[examples[position] for position in row] for row in rows]
 
 
 def predicted_gb(shape: Shape, total: int, trainable: int, recompute: bool) -> float:
@@ -596,12 +597,14 @@ def model_phase(bench: Bench, tuning: str, cases: list[Case]) -> dict[str, Any]:
 def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     """Full tuning by the stage's own engine, in the set-up that its memory arithmetic chooses."""
     from instruct_scaling.config.recipe import Recipe
-    from instruct_scaling.training.deepspeed_config import deepspeed_config
-    from instruct_scaling.training.distributed import destroy_process_group, init_distributed
-    from instruct_scaling.training.hardware import gpu_memory
-    from instruct_scaling.training.job import Rank
-    from instruct_scaling.training.model import Tuned, start_engine
-    from instruct_scaling.training.tuning import measure
+    from instruct_scaling.training.distributed import (
+        Rank,
+        destroy_process_group,
+        init_distributed,
+    )
+    from instruct_scaling.training.memory import deepspeed_config, measure
+    from instruct_scaling.training.metrics import gpu_memory
+    from instruct_scaling.training.model import TunedModel, start_engine
 
     shape, backend = bench.shape, bench.backends[0]
     recipe = Recipe(precision="bf16", learning_rate=1e-6, zero_stage="auto" if bench.cuda else 3)
@@ -616,8 +619,8 @@ def deepspeed_phase(bench: Bench) -> dict[str, Any]:
     pack(model, backend)
     if setup.checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    tuned = Tuned(model, None, backend, sizes.parameters, sizes.trainable)
-    engine = start_engine(tuned, recipe, deepspeed_config(recipe, setup, 1, sizes.parameters))
+    tuned = TunedModel(model, None, backend, sizes.parameters, sizes.trainable)
+    engine = start_engine(tuned, recipe, deepspeed_config(recipe, setup, 1, sizes))
     results: dict[str, Any] = {
         "setup": str(setup),
         "optimizer": type(engine.optimizer.optimizer).__name__,
@@ -639,8 +642,8 @@ def engine_step(
 ) -> None:
     """One optimizer step of a DeepSpeed engine."""
     scale = 1 / supervised_tokens(rows)
-    for place, row in enumerate(rows, 1):
-        engine.set_gradient_accumulation_boundary(place == len(rows))
+    for position, row in enumerate(rows, 1):
+        engine.set_gradient_accumulation_boundary(position == len(rows))
         batch = packed_batch(row, bench.device, fill_to=fill_to(bench, case))
         engine.backward(engine(batch=batch) * scale)
     engine.step()
@@ -655,7 +658,7 @@ def run_case(
 
     def step() -> None:
         for row in rows:
-            if case.way == "stock":
+            if case.variant == "stock":
                 loss = stock_loss(model, pad(row, bench.device))
             else:
                 batch = packed_batch(row, bench.device, fill_to=fill_to(bench, case))
@@ -665,14 +668,14 @@ def run_case(
 
     with prepared(model, case):
         result = measure_steps(bench, case, rows, step, trainable)
-    if case.way != "stock":
+    if case.variant != "stock":
         result["predicted_gb"] = predicted_gb(bench.shape, total, trainable, case.recompute)
     return result
 
 
 def fill_to(bench: Bench, case: Case) -> int:
     """Flex attention is compiled for one row length; the others take any."""
-    return bench.shape.row if case.way == "flex" else 1
+    return bench.shape.row if case.variant == "flex" else 1
 
 
 def supervised_tokens(rows: list[list[tuple[np.ndarray, int]]]) -> int:
@@ -702,7 +705,8 @@ def measure_steps(
     flops = training_flops(
         body=body,
         head=head,
-        trained=min(1.0, trainable / (body + head)),
+        body_trained=min(1.0, (trainable - head * (trainable > body)) / body),
+        head_trained=float(trainable > body),
         layers=shape.layers,
         width=shape.hidden,
         tokens=tokens,
@@ -723,8 +727,8 @@ def measure_steps(
 @contextlib.contextmanager
 def prepared(model: Any, case: Case) -> Iterator[None]:
     """Class swap and recomputation for the length of one case."""
-    if case.way != "stock":
-        pack(model, case.way)
+    if case.variant != "stock":
+        pack(model, case.variant)
     if case.recompute:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         if case.tuning == "lora":
@@ -734,7 +738,7 @@ def prepared(model: Any, case: Case) -> Iterator[None]:
     finally:
         if case.recompute:
             model.gradient_checkpointing_disable()
-        if case.way != "stock":
+        if case.variant != "stock":
             unpack(model)
 
 

@@ -3,30 +3,25 @@
     python -m benchmarks.generate [--quick]
 
 The same BLOOM with random weights, the same prompts, `generate()` with greedy decoding to a fixed
-number of new tokens, one thread. Both ways live in processes of their own and answer one batch in
-turn.
+number of new tokens, one thread. Both variants live in processes of their own and answer one batch
+in turn.
 
 ours    the stage's model: packed prompts, relative ALiBi, scaled_dot_product_attention
 stock   transformers' BLOOM as it is loaded
 
 Also states how much of a batch is padding, sorted by length as the stage does it and unsorted.
-Writes benchmarks/results/respond.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.interleaved import machine, measure, one_thread, versions
+from benchmarks.harness import measure, run_benchmark, spread
 
-RESULT = Path(__file__).parent / "results" / "respond.json"
 VOCABULARY = 2048
 
 
@@ -101,7 +96,7 @@ def answering(case: Case, ours: bool) -> Iterator[float]:
 
 
 def padding(case: Case) -> dict[str, float]:
-    """Share of the prompts' places that is padding, sorted by length and as they come."""
+    """Share of the prompts' positions that is padding, sorted by length and as they come."""
     from instruct_scaling.evaluation.generate import batches_by_length
 
     lengths = lengths_of(case)
@@ -110,48 +105,41 @@ def padding(case: Case) -> dict[str, float]:
         padded = sum(len(group) * max(lengths[i] for i in group) for group in groups)
         return 1 - sum(lengths) / padded
 
-    places, size = list(range(len(lengths))), case.batch
-    as_they_come = [places[first : first + size] for first in range(0, len(places), size)]
+    every, size = list(range(len(lengths))), case.batch
+    as_they_come = [every[first : first + size] for first in range(0, len(every), size)]
     return {"sorted": share(batches_by_length(lengths, size)), "as they come": share(as_they_come)}
+
+
+def measure_cases(quick: bool) -> list[dict[str, Any]]:
+    """Speed, memory and padding of every case."""
+    found = []
+    for case in QUICK if quick else CASES:
+        variants = {name: (answering, (case, name == "ours")) for name in ("ours", "stock")}
+        measured = measure(variants, case.rounds).as_json("ours")
+        found.append({**asdict(case), "padding": padding(case), **measured})
+    return found
 
 
 def table(results: dict[str, Any]) -> str:
     """The measurements as Markdown."""
-    lines = ["| case | way | new tokens/s | ours is faster by | peak memory | padding |"]
+    lines = ["| case | variant | new tokens/s | ours is faster by | peak memory | padding |"]
     lines.append("|---|---|---|---|---|---|")
     for case in results["cases"]:
         for name, speed in case["per_second"].items():
-            ratio, memory = case["ratio"][name], case["peak_memory_bytes"][name] / 1e9
-            shares = case["padding"]
+            memory, shares = case["peak_memory_bytes"][name] / 1e9, case["padding"]
             lines.append(
-                f"| {case['name']} | {name} | {speed:,.0f} | {ratio['median']:.2f}x "
-                f"({ratio['low']:.2f} to {ratio['high']:.2f}) | {memory:.2f} GB "
+                f"| {case['name']} | {name} | {speed:,.0f} | {spread(case['ratio'][name], 'x')} "
+                f"| {memory:.2f} GB "
                 f"| {shares['sorted']:.0%}, unsorted {shares['as they come']:.0%} |"
             )
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="one toy case, under a minute")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    options = parser.parse_args()
-    one_thread()
-    results: dict[str, Any] = {
-        "quick": options.quick,
-        "machine": machine(),
-        "versions": versions("torch", "transformers"),
-        "cases": [],
-    }
-    for case in QUICK if options.quick else CASES:
-        ways = {name: (answering, (case, name == "ours")) for name in ("ours", "stock")}
-        found = measure(ways, case.rounds).as_json("ours")
-        results["cases"].append({**asdict(case), "padding": padding(case), **found})
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-    print(table(results))
-
-
 if __name__ == "__main__":
-    main()
+    run_benchmark(
+        "generate",
+        __doc__.split("\n")[0],
+        {"cases": measure_cases},
+        table,
+        packages=("torch", "transformers"),
+    )

@@ -1,5 +1,1 @@
-"""The study's figures, drawn from its tables alone."""
-
-from analysis.figures.drawing import draw_all, draw_paper
-
-__all__ = ["draw_all", "draw_paper"]
+"""The study's figures, drawn from its tables alone; `stage` is the command, `drawing` the work."""

@@ -1,4 +1,4 @@
-"""Figure 2: score against scale, a panel per category, with bands, fits and verdicts."""
+"""Figures 2 and 4: score against scale, and the fitted curves beyond the ladder."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures import captions, style
-from analysis.figures.panels import Grid
-from analysis.figures.sources import Sources, paper_points
-from analysis.options import FigureOptions
-
-NAME = "figure2_curves"
-TITLE = "Score against instruction records"
-SPLIT = ("judge",)
+from analysis.figures import layout, style, text
+from analysis.figures.kind import Kind, NothingToDraw, Sources, paper_points
+from analysis.figures.layout import Grid, Page
 
 KEY = ("judge", "arm", "category")
-COLUMNS = (
-    *KEY,
-    *("scale", "mean", "low", "high", "n_items", "n_seeds", "n_missing"),
-    *("bound_low", "bound_high"),
-)
-BASE_LOOK: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
-FIT_LOOK: dict[str, Any] = {"linestyle": (0, (1, 1)), "linewidth": 1.0, "zorder": 4}
-BOUND_LOOK: dict[str, Any] = {"linestyle": "solid", "linewidth": 0.6}
+POINTS = (*KEY, "scale", "mean", "low", "high", "n_items", "n_seeds")
+COLUMNS = (*POINTS, "n_missing", "bound_low", "bound_high")
+VERDICTS = (*KEY, "verdict", "margin", "range_margin")
+FAN = (*KEY, "scale", "factor", "mean", "low", "high", "families", "status", "reason")
+HORIZON = 10  # the widest factor that is ever drawn, refused or not
+AXES = ("instruction records (log scale)", "mean score")
+FITS_NOTE = "fits account for the noise that scales share, so they may run beside the points"
+
+FIT_LOOK: dict[str, Any] = {"linestyle": style.DOTTED, "linewidth": 1.0, "zorder": 4}
+BOUND_WIDTH = 0.6
 PAPER_LOOK: dict[str, Any] = {
     "color": "#111111",
     "marker": "*",
@@ -37,24 +34,27 @@ PAPER_LOOK: dict[str, Any] = {
     "markerfacecolor": "white",
     "markeredgewidth": 0.6,
 }
+INSIDE: dict[str, Any] = {"color": "#0173B2", "linewidth": 1.1}
+BEYOND: dict[str, Any] = {"color": "#DE8F05", "linewidth": 1.1, "linestyle": (0, (3, 1.5))}
+MEASURED: dict[str, Any] = {"color": style.INK, "marker": "o", "markersize": 2.8}
+REFUSED = {"facecolor": "#F4F4F4", "hatch": "////", "hatchcolor": "#B5B5B5", "linewidth": 0}
 
 
-def prepare(sources: Sources) -> pd.DataFrame:
-    """Rows of four kinds: `mean` (curves), `fit`, `verdict`, and `paper` if asked for.
+def prepare_curves(sources: Sources) -> pd.DataFrame:
+    """Rows of four kinds: `mean` (curves), `fit`, `verdict`, and `paper` if the options say so.
 
     A row of the kind `verdict` has the columns verdict, margin and range_margin; the others have
     scale, mean, low, high.
     """
     curves = sources.table("curves", COLUMNS)
-    parts = [curves[list(COLUMNS)].assign(kind="mean")]
+    parts = [curves.assign(kind="mean")]
     fits = sources.optional("extrapolation", (*KEY, "scale", "mean", "status"))
     if fits is not None:
-        inside = fits.loc[fits["status"] == "fit", [*KEY, "scale", "mean"]]
+        inside = fits[fits["status"] == "fit"].drop(columns="status")
         parts.append(inside.assign(kind="fit"))
-    verdicts = sources.optional("verdicts", (*KEY, "verdict", "margin", "range_margin"))
+    verdicts = sources.optional("verdicts", VERDICTS)
     if verdicts is not None:
-        kept = [*KEY, "verdict", "margin", "range_margin"]
-        parts.append(verdicts[kept].assign(kind="verdict"))
+        parts.append(verdicts.assign(kind="verdict"))
     if sources.options.paper_overlay:
         points = paper_points().rename(columns={"score": "mean"}).assign(kind="paper", arm="")
         points = points[points["category"].isin(curves["category"])]
@@ -63,141 +63,203 @@ def prepare(sources: Sources) -> pd.DataFrame:
     return frame.reindex(columns=[*COLUMNS, "verdict", "margin", "range_margin", "kind"])
 
 
-def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
+def draw_curves(frame: pd.DataFrame, page: Page) -> Figure:
     """Small multiples of one judge; arms are colors and markers, the base is a dashed line."""
-    width = style.figure_width(options)
-    means = frame[frame["kind"] == "mean"]
-    arms = list(means["arm"].drop_duplicates())
-    grid = Grid(
-        style.category_order(means["category"]),
-        width,
-        captions.heading(frame, TITLE),
-        caption(frame) if options.captions else "",
-        _handles(frame, arms, width),
-    )
-    for category in grid.panels:
+    means, verdicts = (frame[frame["kind"] == kind] for kind in ("mean", "verdict"))
+    looks = style.looks(means["arm"].unique())
+    categories = style.category_order(means["category"])
+    grid = Grid(page, categories, _curve_handles(frame, page.width), AXES, notes=len(verdicts) > 0)
+    for category, axes in grid.panels.items():
         part = frame[frame["category"] == category]
-        _panel(grid.panels[category], part, arms)
-        _badges(grid, category, part[part["kind"] == "verdict"], arms)
+        _curve_panel(axes, part, looks)
+        _signs(grid, category, part[part["kind"] == "verdict"], looks)
         if part.loc[part["kind"] == "mean", "mean"].isna().all():
-            grid.empty(category, "no scores")
+            middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+            axes.text(0.5, 0.5, "no scores", color=style.GREY, fontsize=7, **middle)
     grid.score_axis(frame[["mean", "low", "high", "bound_low", "bound_high"]].to_numpy(float))
     shown = frame[frame["kind"].isin(["mean", "paper"]) & (frame["scale"] > 0)]
     scales = sorted(int(scale) for scale in shown["scale"].unique())
     grid.log_axis(scales, style.scale_names(scales))
-    grid.label("instruction records (log scale)", "mean score")
     return grid.figure
 
 
-def _panel(axes: Axes, part: pd.DataFrame, arms: list[str]) -> None:
-    colors = style.arm_colours(arms)
-    means = part[part["kind"] == "mean"]
-    _bases(axes, means[(means["scale"] == 0)].dropna(subset="mean"), colors)
-    for index, arm in enumerate(arms):
+def _curve_panel(axes: Axes, part: pd.DataFrame, looks: style.Looks) -> None:
+    means, fits, paper = (part[part["kind"] == kind] for kind in ("mean", "fit", "paper"))
+    _bases(axes, means[means["scale"] == 0].dropna(subset="mean"), looks)
+    for arm, look in looks.items():
         tuned = means[(means["arm"] == arm) & (means["scale"] > 0)].sort_values("scale")
-        _curve(axes, tuned, colors[arm], style.marker(index), len(arms))
-        fit = part[(part["kind"] == "fit") & (part["arm"] == arm)].sort_values("scale")
-        axes.plot(fit["scale"], fit["mean"], color=style.darker(colors[arm]), **FIT_LOOK)
-    paper = part[part["kind"] == "paper"]
+        _curve(axes, tuned, look, alpha=0.22 if len(looks) <= 3 else 0.12)
+        fit = fits[fits["arm"] == arm].sort_values("scale")
+        axes.plot(fit["scale"], fit["mean"], color=style.darker(look["color"]), **FIT_LOOK)
     axes.plot(paper["scale"], paper["mean"], zorder=4, **PAPER_LOOK)
 
 
-def _bases(axes: Axes, bases: pd.DataFrame, colors: dict[str, style.Color]) -> None:
+def _bases(axes: Axes, bases: pd.DataFrame, looks: style.Looks) -> None:
     """The untuned model: one grey line if all arms share it, else a line in each arm's color."""
-    shared = len(colors) == 1 or (len(bases) > 1 and bases["mean"].nunique() == 1)
+    shared = len(looks) == 1 or (len(bases) > 1 and bases["mean"].nunique() == 1)
     for row in (bases.head(1) if shared else bases).itertuples():
-        color = style.GREY if shared else colors[row.arm]
+        color = style.GREY if shared else looks[row.arm]["color"]
         axes.axhspan(row.low, row.high, color=color, alpha=0.10, linewidth=0)
-        axes.axhline(row.mean, color=color, **BASE_LOOK)
+        axes.axhline(row.mean, color=color, **style.BASE_LINE)
 
 
-def _curve(axes: Axes, tuned: pd.DataFrame, color: style.Color, marker: str, arms: int) -> None:
-    axes.fill_between(
-        tuned["scale"],
-        tuned["low"],
-        tuned["high"],
-        color=color,
-        alpha=0.22 if arms <= 3 else 0.12,
-        linewidth=0,
-    )
-    axes.plot(
-        tuned["scale"],
-        tuned["mean"],
-        color=color,
-        marker=marker,
-        zorder=3,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-    )
+def _curve(axes: Axes, tuned: pd.DataFrame, look: dict[str, Any], alpha: float) -> None:
+    x, color = tuned["scale"], look["color"]
+    axes.fill_between(x, tuned["low"], tuned["high"], color=color, alpha=alpha, linewidth=0)
+    axes.plot(x, tuned["mean"], zorder=3, **look, **style.MARKER_EDGE)
     bounded = tuned.dropna(subset=["bound_low", "bound_high"])
-    middle = (bounded["bound_low"] + bounded["bound_high"]) / 2
-    axes.errorbar(
-        bounded["scale"],
-        middle,
-        yerr=(bounded["bound_high"] - bounded["bound_low"]) / 2,
-        fmt="none",
-        ecolor=color,
-        elinewidth=BOUND_LOOK["linewidth"],
-        capsize=2,
-        zorder=2,
-    )
+    length = bounded["bound_high"] - bounded["bound_low"]
+    bar = {"fmt": "none", "ecolor": color, "elinewidth": BOUND_WIDTH, "capsize": 2, "zorder": 2}
+    axes.errorbar(bounded["scale"], bounded["bound_low"], yerr=[0 * length, length], **bar)
 
 
-def _badges(grid: Grid, category: str, verdicts: pd.DataFrame, arms: list[str]) -> None:
+def _signs(grid: Grid, category: str, verdicts: pd.DataFrame, looks: style.Looks) -> None:
     """The verdict below the category's name (one arm), or one sign per arm in its color."""
-    grid.heading(category, second_line=not verdicts.empty)
-    colors = style.arm_colours(arms)
+    step = min(11, 72 * grid.panel_width / len(looks))
     for row in verdicts.itertuples():
         sign, color = style.verdict_look(row.verdict)
-        if len(arms) == 1:
+        if len(looks) == 1:
             grid.note(category, f"{sign} {style.verdict_name(row.verdict)}", color=color)
         else:
-            step = min(11, 72 * grid.panel_width / len(arms))
-            shift = step * arms.index(row.arm)
-            grid.note(category, sign, shift, color=colors[row.arm], fontsize=7)
+            shift, color = step * list(looks).index(row.arm), looks[row.arm]["color"]
+            grid.note(category, sign, shift, color=color, fontsize=7)
 
 
-def _handles(frame: pd.DataFrame, arms: list[str], width: float) -> list[Artist]:
+def _curve_handles(frame: pd.DataFrame, width: float) -> list[Artist]:
     """The legend's entries: arms, then what else the panels hold."""
     kinds, means = set(frame["kind"]), frame[frame["kind"] == "mean"]
-    handles: list[Artist] = [*style.arm_handles(arms, width)]
-    handles.append(Patch(facecolor=style.GREY, alpha=0.25, label="interval"))
+    arms = means["arm"].unique()
+    entries: list[Artist] = [*style.handles(arms, width * 0.4)]
+    entries.append(Patch(facecolor=style.GREY, alpha=0.25, label="interval"))
     if (means["scale"] == 0).any():
-        handles.append(Line2D([], [], color=style.GREY, label="base, before tuning", **BASE_LOOK))
+        look = {"color": style.GREY, "label": "base, before tuning", **style.BASE_LINE}
+        entries.append(Line2D([], [], **look))
     if "fit" in kinds:
-        handles.append(Line2D([], [], color=style.GREY, label="fit", **FIT_LOOK))
+        entries.append(Line2D([], [], color=style.GREY, label="fit", **FIT_LOOK))
     if means["bound_low"].notna().any():
-        label = "bounds if missing were 0 or 1"
-        handles.append(
-            Line2D([], [], color=style.GREY, marker="|", markersize=5, label=label, **BOUND_LOOK)
-        )
+        look = {"color": style.GREY, "linewidth": BOUND_WIDTH, "marker": "|", "markersize": 5}
+        entries.append(Line2D([], [], label="bounds if missing were 0 or 1", **look))
     if "paper" in kinds:
-        label = "paper's points (its own judge)"
-        handles.append(Line2D([], [], label=label, **PAPER_LOOK))
+        entries.append(Line2D([], [], label="paper's points (its own judge)", **PAPER_LOOK))
     if len(arms) > 1:
-        used = set(frame.loc[frame["kind"] == "verdict", "verdict"])
-        handles += [style.verdict_handle(v) for v in style.VERDICT_LOOK if v in used]
-    return handles
+        entries += style.verdict_handles(frame["verdict"].dropna())
+    return entries
 
 
-def caption(frame: pd.DataFrame) -> str:
+def caption_curves(frame: pd.DataFrame) -> str:
     """Judge, items, seeds, interval level, margins and missing scores in one line."""
     means = frame[(frame["kind"] == "mean") & (frame["scale"] > 0)]
-    single = means[means["category"] != style.OVERALL]
-    arms = means["arm"].unique()
-    parts = [f"Judge {frame['judge'].iloc[0]}"]
-    if len(arms) == 1:
-        parts.append(f"arm {arms[0]}")
-    parts += [
-        captions.counted(single["n_items"], "item") + " per category",
-        captions.seeds_note(means["n_seeds"]),
-        f"bands: {captions.interval_name(frame)}",
-    ]
-    if (frame["kind"] == "fit").any():
-        parts.append(captions.FITS_NOTE)
     verdicts = frame[frame["kind"] == "verdict"]
-    if not verdicts.empty:
-        parts.append(captions.margins_note(verdicts))
-    if means["n_missing"].sum():
-        parts.append(f"{int(single['n_missing'].sum()):,} scores missing")
-    return "; ".join(parts) + "."
+    arms = means["arm"].unique()
+    missing = means.loc[means["category"] != style.OVERALL, "n_missing"].sum()
+    return text.sentence(
+        f"Judge {frame['judge'].iloc[0]}",
+        f"arm {arms[0]}" if len(arms) == 1 else "",
+        text.per_category(means, "n_items", "item"),
+        text.seeds_note(means["n_seeds"]),
+        f"bands: {text.interval_name(frame)}",
+        FITS_NOTE if (frame["kind"] == "fit").any() else "",
+        text.margins_note(verdicts) if len(verdicts) else "",
+        f"{int(missing):,} scores missing" if missing else "",
+    )
+
+
+def prepare_extrapolation(sources: Sources) -> pd.DataFrame:
+    """Rows whose `status` is measured (curves.csv), or fit, extrapolated or refused."""
+    fan = sources.table("extrapolation", FAN)
+    points = sources.table("curves", POINTS)
+    if not (fan["status"] == "fit").any():
+        reasons = "; ".join(sorted(set(fan["reason"].dropna())))
+        raise NothingToDraw(f"no curve may be fitted: {reasons}")
+    measured = points[points["scale"] > 0].assign(status="measured")
+    return pd.concat([measured, fan], ignore_index=True)
+
+
+def draw_extrapolation(frame: pd.DataFrame, page: Page) -> Figure:
+    """A panel per category of one arm: points, fit, fan, and a hatched zone where it ends."""
+    measured = frame[frame["status"] == "measured"]
+    categories = style.category_order(measured["category"])
+    grid = Grid(page, categories, _fan_handles(frame), AXES, notes=True)
+    scales = sorted(int(scale) for scale in measured["scale"].unique())
+    for category, axes in grid.panels.items():
+        part = frame[frame["category"] == category]
+        furthest = part.loc[part["status"] == "extrapolated", "factor"].max()
+        _fan_panel(axes, part, scales[-1])
+        note = "refused" if pd.isna(furthest) else f"to {furthest:g}× the data"
+        grid.note(category, note, color=style.GREY)
+    grid.score_axis(frame[["mean", "low", "high"]].to_numpy(float))
+    ticks = [*scales, HORIZON * scales[-1]]
+    grid.log_axis(ticks, style.scale_names(ticks))
+    return grid.figure
+
+
+def _fan_panel(axes: Axes, part: pd.DataFrame, largest: int) -> None:
+    points = part[part["status"] == "measured"]
+    look = {"linestyle": "none", "elinewidth": 0.7, "zorder": 4, **MEASURED}
+    axes.errorbar(points["scale"], points["mean"], yerr=layout.half_widths(points), **look)
+    fit = part[part["status"] == "fit"].sort_values("scale")
+    beyond = part[part["status"] == "extrapolated"].sort_values("scale")
+    # The fan starts where the fit ends, so that no gap is drawn between the two.
+    beyond = pd.concat([fit.tail(1), beyond]) if len(beyond) else beyond
+    for rows, look in ((fit, INSIDE), (beyond, BEYOND)):
+        band = {"color": look["color"], "alpha": 0.25, "linewidth": 0}
+        axes.fill_between(rows["scale"], rows["low"], rows["high"], **band)
+        axes.plot(rows["scale"], rows["mean"], **look)
+    end = max(largest, float(beyond["scale"].max()) if len(beyond) else 0)
+    axes.axvspan(end, HORIZON * largest * 10, zorder=0.5, **REFUSED)
+
+
+def _fan_handles(frame: pd.DataFrame) -> list[Artist]:
+    entries: list[Artist] = [
+        Line2D([], [], linewidth=0.7, label="measured", **MEASURED),
+        Line2D([], [], label="fit", **INSIDE),
+    ]
+    if (frame["status"] == "extrapolated").any():
+        entries.append(Line2D([], [], label="extrapolation", **BEYOND))
+    entries.append(Patch(facecolor=style.GREY, alpha=0.3, label="interval (envelope of the fits)"))
+    entries.append(Patch(label="refused", **REFUSED))
+    return entries
+
+
+def caption_extrapolation(frame: pd.DataFrame) -> str:
+    """Items, seeds, interval level, the assumption, and why panels have no extrapolation."""
+    measured, beyond = (frame[frame["status"] == s] for s in ("measured", "extrapolated"))
+    assumptions = sorted(beyond["reason"].dropna().unique())
+    line = text.sentence(
+        f"Judge {frame['judge'].iloc[0]}",
+        f"arm {frame['arm'].iloc[0]}",
+        text.interval_name(frame),
+        text.per_category(measured, "n_items", "item"),
+        text.seeds_note(measured["n_seeds"]),
+        FITS_NOTE,
+        f"extrapolated {' or '.join(assumptions)}" if assumptions else "",
+    )
+    return line + _refusals(frame, set(beyond["category"]))
+
+
+def _refusals(frame: pd.DataFrame, drawn: set[str]) -> str:
+    """Reasons for panels without any extrapolation, each with its categories."""
+    refused = frame[(frame["status"] == "refused") & ~frame["category"].isin(drawn)]
+    groups = refused.dropna(subset="reason").groupby("reason", sort=False)["category"]
+    return "".join(
+        f" Refused for {', '.join(map(style.category_name, style.category_order(names)))}: {why}."
+        for why, names in groups
+    )
+
+
+CURVES = Kind(
+    name="figure2_curves",
+    title="Score against instruction records",
+    split=("judge",),
+    prepare=prepare_curves,
+    caption=caption_curves,
+    draw=draw_curves,
+)
+EXTRAPOLATION = Kind(
+    name="figure4_extrapolation",
+    title="Fitted curves beyond the ladder",
+    split=("judge", "arm"),
+    prepare=prepare_extrapolation,
+    caption=caption_extrapolation,
+    draw=draw_extrapolation,
+)

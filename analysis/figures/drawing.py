@@ -5,49 +5,46 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis.figures import (
-    arms,
     bars,
     curves,
-    extrapolation,
+    forest,
     frontier,
     funnel,
     intermediate_scores,
     judges,
     planner,
-    slopes,
     style,
     validation_loss,
     variance,
 )
-from analysis.figures.canvas import freeze, save
-from analysis.figures.sources import TEXTS, NothingToDraw, Sources
+from analysis.figures.kind import Kind, NothingToDraw, Sources, read_csv
+from analysis.figures.layout import Page, freeze, save
 from analysis.options import FigureOptions
 
-FIGURES: tuple[ModuleType, ...] = (
-    bars,
-    curves,
-    slopes,
-    extrapolation,
-    arms,
-    frontier,
-    variance,
-    judges,
-    planner,
-    funnel,
-    validation_loss,
-    intermediate_scores,
+FIGURES: tuple[Kind, ...] = (
+    bars.BARS,
+    curves.CURVES,
+    forest.SLOPES,
+    curves.EXTRAPOLATION,
+    forest.ARMS,
+    frontier.FRONTIER,
+    variance.VARIANCE,
+    judges.JUDGES_KIND,
+    planner.PLANNER,
+    funnel.FUNNEL,
+    validation_loss.VALIDATION_LOSS,
+    intermediate_scores.INTERMEDIATE_SCORES,
 )
 INDEX = "index.json"
-_OWN_FILE = re.compile(
-    rf"({'|'.join(module.NAME for module in FIGURES)})(\.[\w-]+)*\.(csv|pdf|png|svg)"
-)
+_OWN_FILE = re.compile(r"figure\d+\w+(\.[\w-]+)*\.(csv|pdf|png|svg)")
 
 
 def draw_all(
@@ -81,20 +78,28 @@ def draw_all(
     earlier = _earlier(out)
     written: list[Path] = []
     index: dict[str, list[dict[str, Any]]] = {"figures": [], "skipped": []}
-    for module in FIGURES:
+    for kind in FIGURES:
         try:
-            frame = module.prepare(sources)
+            frame = kind.prepare(sources)
         except NothingToDraw as reason:
-            index["skipped"].append({"figure": module.NAME, "reason": str(reason)})
+            index["skipped"].append({"figure": kind.name, "reason": str(reason)})
             continue
-        for name, part in split(module, frame.assign(study=title, interval=interval)):
-            files = _write(module, name, part, out, options)
+        for name, part in split(kind, frame.assign(study=title, interval=interval)):
+            files = _write(kind, name, part, out, options)
             written += files
-            index["figures"].append(_entry(module, name, part, files))
-    written.append(_write_index(index, out))
+            index["figures"].append(_entry(kind, name, part, files))
+    out.mkdir(parents=True, exist_ok=True)
+    written.append(out / INDEX)
+    written[-1].write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", "utf-8")
     for path in earlier - set(written):
         path.unlink(missing_ok=True)
     return written
+
+
+def draw_paper(out: Path, options: FigureOptions = FigureOptions()) -> list[Path]:
+    """Draw the paper's own Figure 1 from its published numbers; return the files written."""
+    kind = replace(bars.BARS, name="paper_figure1", title="")
+    return _write(kind, kind.name, bars.paper_rows().assign(study=""), out, options)
 
 
 def _earlier(out: Path) -> set[Path]:
@@ -107,30 +112,12 @@ def _earlier(out: Path) -> set[Path]:
     return {out / name for name in names if _OWN_FILE.fullmatch(name)}
 
 
-def draw_paper(out: Path, options: FigureOptions = FigureOptions()) -> list[Path]:
-    """Draw the paper's own Figure 1 from its published numbers; return the files written."""
-    return _write(bars, "paper_figure1", bars.prepare_paper().assign(study=""), out, options)
-
-
-def redraw(module: ModuleType, csv: Path, out: Path, options: FigureOptions) -> list[Path]:
-    """Draw one figure again from the CSV file that stands beside it."""
-    with style.styled():
-        return _pictures(module, csv.stem, read_figure_csv(csv), out, options)
-
-
-def read_figure_csv(csv: Path) -> pd.DataFrame:
-    """The table a figure was drawn from, with names kept as text."""
-    return pd.read_csv(csv, dtype=TEXTS).fillna({"study": "", "arm": ""})
-
-
-def split(module: ModuleType, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def split(kind: Kind, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """One part per figure, named FIGURE.JUDGE or FIGURE.JUDGE.ARM where these have their own."""
-    if not module.SPLIT:
-        yield module.NAME, frame
-        return
     taken: set[str] = set()
-    for keys, part in frame.groupby(list(module.SPLIT), sort=False):
-        plain = ".".join([module.NAME, *(_slug(str(key)) for key in keys)])
+    parts = frame.groupby(list(kind.split), sort=False) if kind.split else [((), frame)]
+    for keys, part in parts:
+        plain = ".".join([kind.name, *(_slug(str(key)) for key in keys)])
         name = plain
         while name in taken:  # two names may differ only in characters that files do not take
             name = f"{plain}.{len(taken)}"
@@ -143,42 +130,46 @@ def _slug(text: str) -> str:
 
 
 def _write(
-    module: ModuleType, name: str, part: pd.DataFrame, out: Path, options: FigureOptions
+    kind: Kind, name: str, part: pd.DataFrame, out: Path, options: FigureOptions
 ) -> list[Path]:
+    """Write the rows as CSV and draw the figure from that file; return the files.
+
+    What the CSV does not hold cannot be in the figure.
+    """
     out.mkdir(parents=True, exist_ok=True)
     csv = out / f"{name}.csv"
     part.to_csv(csv, index=False, lineterminator="\n")
-    # Drawn from the file and not from memory: what the CSV does not hold cannot be in the figure.
-    return [csv, *redraw(module, csv, out, options)]
-
-
-def _pictures(
-    module: ModuleType, name: str, frame: pd.DataFrame, out: Path, options: FigureOptions
-) -> list[Path]:
-    figure = module.draw(frame, options)
-    freeze(figure)
-    paths = []
-    for suffix in dict.fromkeys(options.formats):
-        path = out / f"{name}.{suffix}"
-        save(figure, path, suffix, options.dpi)
-        paths.append(path)
+    paths = [csv]
+    with style.styled():
+        figure = picture(kind, read_rows(csv), options)
+        for suffix in dict.fromkeys(options.formats):
+            paths.append(out / f"{name}.{suffix}")
+            save(figure, paths[-1], suffix, options.dpi)
     return paths
 
 
-def _entry(module: ModuleType, name: str, part: pd.DataFrame, files: list[Path]) -> dict[str, Any]:
-    keys = {key: str(part[key].iloc[0]) for key in module.SPLIT}
+def read_rows(csv: Path) -> pd.DataFrame:
+    """The rows a figure is drawn from, with names kept as text."""
+    return read_csv(csv).fillna({"study": "", "arm": ""})
+
+
+def picture(kind: Kind, rows: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
+    """One figure, laid out; must be called inside `style.styled`."""
+    study = str(rows["study"].iloc[0])
+    title = f"{study}: {kind.title[:1].lower()}{kind.title[1:]}" if study else kind.title
+    caption = kind.caption(rows) if options.captions else ""
+    figure = kind.draw(rows, Page(style.WIDTH_INCHES[options.width], title, caption, options))
+    freeze(figure)
+    return figure
+
+
+def _entry(kind: Kind, name: str, part: pd.DataFrame, files: list[Path]) -> dict[str, Any]:
+    keys = {key: str(part[key].iloc[0]) for key in kind.split}
     return {
         "name": name,
-        "figure": module.NAME,
-        "title": module.TITLE,
-        "caption": module.caption(part),
+        "figure": kind.name,
+        "title": kind.title,
+        "caption": kind.caption(part),
         **keys,
         "files": [path.name for path in files],
     }
-
-
-def _write_index(index: dict[str, Any], out: Path) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / INDEX
-    path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return path

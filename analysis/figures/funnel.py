@@ -7,23 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.errors import InputError
-from analysis.figures import captions, style
-from analysis.figures.canvas import canvas
-from analysis.figures.sources import NothingToDraw, Sources
-from analysis.figures.text import shorten
-from analysis.figures.ticks import nice_ticks
-from analysis.options import FigureOptions
+from analysis.figures import layout, text
+from analysis.figures.kind import Kind, NothingToDraw, Sources
+from analysis.figures.layout import Page
 
-NAME = "figure9_funnel"
-TITLE = "From source rows to the pool"
-SPLIT = ()
-
-KEPT, REMOVED = "#0173B2", "#DE8F05"
+LEFT_LOOK = {"color": "#0173B2", "label": "left"}
+REMOVED_LOOK = {"color": "#DE8F05", "hatch": "////", "hatchcolor": "white", "label": "removed"}
 
 
 def prepare(sources: Sources) -> pd.DataFrame:
@@ -60,9 +56,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"not valid JSON: {error.msg} (line {error.lineno})", where=path
-        ) from error
+        message = f"not valid JSON: {error.msg} (line {error.lineno})"
+        raise InputError(message, where=path) from error
     if not isinstance(audit, Mapping) or not audit.get("steps") or "read" not in audit:
         raise InputError(
             "is not the audit of a pool", where=path, fix="give the audit.json beside its records"
@@ -79,6 +74,54 @@ def _removals(step: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(f"{step['name']}: {reason}", count) for reason, count in hit.items()]
 
 
+def draw(frame: pd.DataFrame, page: Page) -> Figure:
+    """A panel per pool: a bar per step for what is left, and after it what the step removed."""
+    pools = dict(list(frame.groupby("pool", sort=False)))
+    steps = [len(rows) for rows in pools.values()]
+    figure, body = page.open(0.3 + sum(0.17 * count + 0.38 for count in steps))
+    panels = body.subplots(len(pools), 1, squeeze=False, height_ratios=steps)[:, 0]
+    for axes, (pool, rows) in zip(panels, pools.items(), strict=True):
+        _panel(axes, rows.sort_values("position"), page.width)
+        axes.set_title(text.shorten(f"Pool {pool}", page.width * 0.7, 8))
+    panels[-1].set_xlabel("records")
+    handles, _ = panels[0].get_legend_handles_labels()
+    look = {"loc": "lower right", "bbox_to_anchor": (1, 1.0), "ncols": 2, "borderpad": 0}
+    shown = handles if frame["removed"].any() else handles[:1]
+    panels[0].legend(handles=shown, handlelength=1, **look)
+    return figure
+
+
+def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
+    lines = np.arange(len(steps))
+    left, removed = steps["left"], steps["removed"]
+    most = max(int((left + removed).max()), 1)
+    bar = {"height": 0.68, "linewidth": 0}
+    axes.barh(lines, left, **LEFT_LOOK, **bar)
+    ends = axes.barh(lines, removed, left=left, **REMOVED_LOOK, **bar)
+    counts = [_count(*pair) for pair in zip(left, removed, strict=True)]
+    axes.bar_label(ends, counts, padding=3, fontsize=layout.NOTE_SIZE)
+    room, size = width * 0.3, layout.LABEL_SIZE
+    names = [text.shorten(step.replace("_", " "), room, size) for step in steps["step"]]
+    axes.set_yticks(lines, names, fontsize=size)
+    axes.invert_yaxis()
+    # Room at the right for the widest count, which stands beside the longest bar.
+    axes.set_xlim(0, most * (1.3 if width > 5 else 1.75))
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", visible=True)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=layout.NICE_STEPS))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _count(left: int, removed: int) -> str:
+    """Records left and, where a step removed any, how many and their share of its input."""
+    if not removed:
+        return f"{left:,}"
+    percent = 100 * removed / (left + removed)
+    share = "<0.1%" if percent < 0.1 else f"{percent:.1f}%"
+    return f"{left:,}  −{removed:,} ({share})"
+
+
 def caption(frame: pd.DataFrame) -> str:
     """What the bars and numbers are."""
     if not frame["removed"].any():
@@ -89,69 +132,4 @@ def caption(frame: pd.DataFrame) -> str:
     )
 
 
-def draw(frame: pd.DataFrame, options: FigureOptions = FigureOptions()) -> Figure:
-    """A panel per pool: a bar per step for what is left, and after it what the step removed."""
-    width = style.figure_width(options)
-    pools = list(frame["pool"].drop_duplicates())
-    rows = [int((frame["pool"] == pool).sum()) for pool in pools]
-    height = 0.3 + sum(0.17 * count + 0.38 for count in rows)
-    text = caption(frame) if options.captions else ""
-    figure, body = canvas(width, height, captions.heading(frame, TITLE), text)
-    panels = body.subplots(len(pools), 1, squeeze=False, height_ratios=rows)[:, 0]
-    for axes, pool in zip(panels, pools, strict=True):
-        _panel(axes, frame[frame["pool"] == pool].sort_values("position"), width)
-        axes.set_title(shorten(f"Pool {pool}", width * 0.7, 8))
-    panels[-1].set_xlabel("records")
-    handles, _ = panels[0].get_legend_handles_labels()
-    panels[0].legend(
-        handles=handles if frame["removed"].any() else handles[:1],
-        loc="lower right",
-        bbox_to_anchor=(1, 1.0),
-        ncols=2,
-        borderpad=0,
-        handlelength=1,
-    )
-    return figure
-
-
-def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
-    places = range(len(steps))
-    most = max(int((steps["left"] + steps["removed"]).max()), 1)
-    axes.barh(places, steps["left"], color=KEPT, height=0.68, label="left")
-    axes.barh(
-        places,
-        steps["removed"],
-        left=steps["left"],
-        color=REMOVED,
-        height=0.68,
-        hatch="////",
-        hatchcolor="white",
-        linewidth=0,
-        label="removed",
-    )
-    for place, left, removed in zip(places, steps["left"], steps["removed"], strict=True):
-        change = f"  −{removed:,} ({_share(removed, left + removed)})" if removed else ""
-        axes.annotate(
-            f"{left:,}{change}",
-            (left + removed, place),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.3,
-        )
-    size = 6.8
-    names = [shorten(str(s).replace("_", " "), width * 0.3, size) for s in steps["step"]]
-    axes.set_yticks(list(places), names, fontsize=size)
-    axes.invert_yaxis()
-    # Room at the right for the widest count, which stands beside the longest bar.
-    axes.set_xlim(0, most * (1.3 if width > 5 else 1.75))
-    axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", visible=True)
-    axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(nice_ticks(most, 4))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-
-
-def _share(part: int, whole: int) -> str:
-    percent = 100 * part / whole
-    return "<0.1%" if percent < 0.1 else f"{percent:.1f}%"
+FUNNEL = Kind("figure9_funnel", "From source rows to the pool", (), prepare, caption, draw)

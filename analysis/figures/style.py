@@ -1,9 +1,10 @@
-"""Shared look of the figures: sizes, colors, markers, names of categories, scales, verdicts."""
+"""The look that figures share: fonts, colors, markers, names of categories, scales, verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,30 +18,24 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from analysis.figures.text import shorten
-from analysis.options import FigureOptions
+from analysis.tables import OVERALL
 
 STYLE_FILE = Path(__file__).with_name("style.mplstyle")
+SHIPPED_FONT = Path(__file__).parent / "fonts" / "NotoSansSC-GB2312.ttf"
 WIDTH_INCHES = {"page": 7.0, "column": 3.3}
 PAPER_ORDER = (
-    "math",
-    "code",
-    "cot",
-    "classification",
-    "extraction",
-    "rewrite",
-    "open_qa",
-    "closed_qa",
-    "generation",
-    "brainstorming",
-    "translation",
-    "summarization",
+    *("math", "code", "cot", "classification", "extraction", "rewrite", "open_qa", "closed_qa"),
+    *("generation", "brainstorming", "translation", "summarization"),
 )
-OVERALL = "overall"
 Color = tuple[float, float, float]
+Looks = dict[str, dict[str, Any]]  # of each arm, judge or pair: arguments of `plot`
 GREY = "#6B6B6B"
-LIGHT = "#E4E4E4"
 INK = "#222222"
+DASHED = (0, (4, 2))
+DOTTED = (0, (1, 1))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+MARKER_EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.4}
+BASE_LINE: dict[str, Any] = {"linestyle": DASHED, "linewidth": 0.9}
 VERDICT_LOOK = {
     "improving": ("▲", "#0173B2"),
     "plateaued": ("●", "#029E73"),
@@ -48,12 +43,7 @@ VERDICT_LOOK = {
     "non-monotone": ("◆", "#D55E00"),
     "undetermined": ("?", "#8A5A8F"),
 }
-_SPECIAL_NAMES = {
-    "cot": "CoT",
-    "open_qa": "Open QA",
-    "closed_qa": "Closed QA",
-    "overall": "Overall",
-}
+_SPECIAL_NAMES = {"cot": "CoT", "open_qa": "Open QA", "closed_qa": "Closed QA"}
 
 
 @contextmanager
@@ -68,7 +58,10 @@ def styled() -> Iterator[None]:
 
 @cache
 def _installed(families: tuple[str, ...]) -> list[str]:
-    known = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = font_manager.fontManager
+    fonts.addfont(SHIPPED_FONT)
+    fonts.ttflist.append(replace(fonts.ttflist[-1], weight=700))  # it stands for its bold, too
+    known = {font.name for font in fonts.ttflist}
     return [family for family in families if family in known]
 
 
@@ -76,11 +69,6 @@ def category_name(category: str) -> str:
     """The label of a category: `open_qa` is shown as "Open QA"."""
     plain = category.replace("_", " ")
     return _SPECIAL_NAMES.get(category, plain[:1].upper() + plain[1:])
-
-
-def category_names(categories: Iterable[str]) -> list[str]:
-    """The labels of several categories."""
-    return [category_name(category) for category in categories]
 
 
 def category_order(categories: Iterable[str]) -> list[str]:
@@ -107,10 +95,17 @@ def _scale_name(scale: int, in_millions: bool) -> str:
     return f"{scale / 1e3:.4g}k" if scale >= 1000 else str(scale)
 
 
-def arm_colours(arms: Sequence[str]) -> dict[str, Color]:
-    """A color-blind safe color for each arm, in order; after ten they start again."""
+def looks(names: Iterable[str]) -> Looks:
+    """Color (color-blind safe) and marker of each name.
+
+    Colors start again after ten; names of the same color have different markers.
+    """
     palette = sns.color_palette("colorblind")
-    return {arm: palette[index % len(palette)] for index, arm in enumerate(arms)}
+    count, shapes = len(palette), len(MARKERS)
+    return {
+        name: {"color": palette[i % count], "marker": MARKERS[(i + i // count) % shapes]}
+        for i, name in enumerate(names)
+    }
 
 
 def darker(color: Color) -> Color:
@@ -119,9 +114,13 @@ def darker(color: Color) -> Color:
     return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
-def marker(index: int) -> str:
-    """The marker of the arm at this place; arms of the same color have different markers."""
-    return MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]
+def handles(names: Iterable[str], room: float) -> list[Line2D]:
+    """Legend entries of arms, judges or pairs, names cut to `room` inches."""
+    size = mpl.rcParams["legend.fontsize"]
+    return [
+        Line2D([], [], **look, **MARKER_EDGE, label=shorten(name, room, size))
+        for name, look in looks(names).items()
+    ]
 
 
 def verdict_look(verdict: Any) -> tuple[str, str]:
@@ -134,29 +133,13 @@ def verdict_name(verdict: Any) -> str:
     return verdict if verdict in VERDICT_LOOK else "no verdict"
 
 
-def figure_width(options: FigureOptions) -> float:
-    """Width in inches."""
-    return WIDTH_INCHES[options.width]
+def verdict_handles(verdicts: Iterable[str]) -> list[Line2D]:
+    """Legend entries for the signs of those verdicts that occur, in a fixed order."""
+    present = set(verdicts)
+    return [_verdict_handle(verdict) for verdict in VERDICT_LOOK if verdict in present]
 
 
-def arm_handles(arms: Sequence[str], width: float) -> list[Line2D]:
-    """Legend entries of the arms, names cut to a part of the figure's width in inches."""
-    return [
-        Line2D(
-            [],
-            [],
-            color=color,
-            marker=marker(index),
-            markeredgecolor="white",
-            markeredgewidth=0.4,
-            label=shorten(arm, width * 0.4, mpl.rcParams["legend.fontsize"]),
-        )
-        for index, (arm, color) in enumerate(arm_colours(arms).items())
-    ]
-
-
-def verdict_handle(verdict: str) -> Line2D:
-    """A legend entry for a verdict's sign."""
+def _verdict_handle(verdict: str) -> Line2D:
     shape = TextPath((0, 0), VERDICT_LOOK[verdict][0], size=10)
     extents = shape.get_extents()
     middle = (-(extents.x0 + extents.x1) / 2, -(extents.y0 + extents.y1) / 2)

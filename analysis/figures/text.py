@@ -1,14 +1,21 @@
-"""Text on figures: what the fonts can show, how wide it is, how it is made to fit."""
+"""Text on figures: which glyphs exist, how wide it is, how it fits; phrases that captions share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import matplotlib as mpl
-from fontTools.ttLib import TTFont
+import pandas as pd
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
+
+from analysis.tables import OVERALL
+
+BOLD = 1.15  # bold letters are wider than the regular ones that are measured here
+# In every installation: the first comes with matplotlib, the second with this package.
+SHIPPED_FAMILIES = ("DejaVu Sans", "Noto Sans SC GB2312")
 
 
 @cache
@@ -17,26 +24,19 @@ def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
     return frozenset().union(*(font_manager.get_font(path).get_charmap() for path in paths))
 
 
-@cache
-def _is_true_type(family: str) -> bool:
-    path = font_manager.findfont(family, fallback_to_default=False)
-    with TTFont(path, fontNumber=0, lazy=True) as font:
-        return "glyf" in font
-
-
 def needs_outlines(text: str) -> bool:
-    """Whether `text` takes a glyph from a font with PostScript outlines.
+    """Whether `text` takes a glyph from a font that is not shipped.
 
-    Matplotlib would embed such a font in a PDF as if it were TrueType, which readers may refuse.
+    Such a font may have PostScript outlines. Matplotlib would embed it in a PDF as if it were
+    TrueType, which readers may refuse.
     """
-    families = tuple(family for family in mpl.rcParams["font.family"] if _is_true_type(family))
-    return not {ord(c) for c in text if c != "\n"} <= _glyphs(families)
+    return not {ord(c) for c in text if c != "\n"} <= _glyphs(SHIPPED_FAMILIES)
 
 
 def printable(text: str) -> str:
     """`text` with characters that no installed font can show written as their code point.
 
-    A reader then sees <U+6570> and not an empty box, and two such names stay different.
+    A reader then sees <U+D55C> and not an empty box, and two such names stay different.
     """
     glyphs = _glyphs(tuple(mpl.rcParams["font.family"]))
     return "".join(c if ord(c) in glyphs or c == "\n" else f"<U+{ord(c):04X}>" for c in text)
@@ -57,18 +57,13 @@ def text_width(text: str, size: float) -> float:
 
 
 def wrap(text: str, width: float, size: float) -> str:
-    """Break `text` at blanks so that no line is wider than `width` inches (words stay whole)."""
-    lines: list[str] = []
-    for paragraph in text.split("\n"):
-        line = ""
-        for word in paragraph.split(" "):
-            longer = f"{line} {word}".strip()
-            if line and text_width(longer, size) > width:
-                lines.append(line)
-                line = word
-            else:
-                line = longer
-        lines.append(line)
+    """`text`, printable, in lines of at most `width` inches; only wider words are broken."""
+    text = printable(text)
+    letters = max(1, int(1.2 * len(text) * width / max(text_width(text, size), width)))
+    lines = textwrap.wrap(text, letters)
+    while letters > 1 and text_width("\n".join(lines), size) > width:
+        letters -= 1
+        lines = textwrap.wrap(text, letters)
     return "\n".join(lines)
 
 
@@ -94,7 +89,7 @@ def shorten_all(names: Sequence[str], width: float, size: float) -> list[str]:
         shared = _shared_words([names[index] for index in alike])
         for index in alike:
             if shared:
-                short[index] = _cut_end(f"…{names[index][shared:]}", width, size)
+                short[index] = shorten(f"…{names[index][shared:]}", width, size)
     return short
 
 
@@ -106,28 +101,64 @@ def _shared_words(names: Sequence[str]) -> int:
     return max(first.rfind(mark, 0, differ) + 1 for mark in " _-")
 
 
-def _cut_end(text: str, width: float, size: float) -> str:
-    if text_width(text, size) <= width:
-        return text
-    while len(text) > 2 and text_width(f"{text}…", size) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def thin_labels(places: Sequence[float], names: Sequence[str], size: float) -> list[str]:
+def thin_labels(positions: Sequence[float], names: Sequence[str], size: float) -> list[str]:
     """Blank those labels that would touch their neighbors; the first and last stay.
 
     Args:
-        places: where each label is centerd, in inches, ascending.
+        positions: where each label is centered, in inches, ascending.
         names: the labels.
         size: font size in points.
     """
     half = [text_width(name, size) / 2 + 0.02 for name in names]
     shown = {0, len(names) - 1} if names else set()
-    edge = places[0] + half[0] if names else 0.0
+    edge = positions[0] + half[0] if names else 0.0
     for index in range(1, len(names) - 1):
-        clear_of_last = places[index] + half[index] < places[-1] - half[-1]
-        if places[index] - half[index] > edge and clear_of_last:
+        clear_of_last = positions[index] + half[index] < positions[-1] - half[-1]
+        if positions[index] - half[index] > edge and clear_of_last:
             shown.add(index)
-            edge = places[index] + half[index]
+            edge = positions[index] + half[index]
     return [name if index in shown else "" for index, name in enumerate(names)]
+
+
+def sentence(*parts: str) -> str:
+    """The phrases that are not empty, as one sentence."""
+    return "; ".join(part for part in parts if part) + "."
+
+
+def counted(values: Iterable[float], noun: str) -> str:
+    """Such as "40 items" or "142 to 200 items"; empty if there are no values."""
+    known = sorted({int(value) for value in values if value == value})
+    if not known:
+        return ""
+    low, high = known[0], known[-1]
+    if low == high:
+        return f"{low:,} {noun}{'' if low == 1 else 's'}"
+    return f"{low:,} to {high:,} {noun}s"
+
+
+def per_category(rows: pd.DataFrame, column: str, noun: str) -> str:
+    """Such as "40 items per category", from a table with the columns category and `column`."""
+    count = counted(rows.loc[rows["category"] != OVERALL, column], noun)
+    return f"{count} per category" if count else ""
+
+
+def seeds_note(n_seeds: Iterable[float]) -> str:
+    """The number of seeds, with a warning where training noise cannot be seen."""
+    note = counted(n_seeds, "seed")
+    return f"{note} (items only; training noise unmeasured)" if note == "1 seed" else note
+
+
+def interval_name(frame: pd.DataFrame) -> str:
+    """Such as "90% intervals", from the column `interval` (coverage) of a figure's table."""
+    levels = frame["interval"].dropna().unique() if "interval" in frame.columns else []
+    return f"{100 * levels[0]:.4g}% intervals" if len(levels) else "intervals of the tables"
+
+
+def margins_note(verdicts: pd.DataFrame) -> str:
+    """The equivalence margins of a table with columns margin and range_margin, in words."""
+    tail = " or ".join(f"{m:g}" for m in sorted(verdicts["margin"].dropna().unique()))
+    whole = " or ".join(f"{m:g}" for m in sorted(verdicts["range_margin"].dropna().unique()))
+    return (
+        f"verdicts: corrected over the categories, margins {tail} per doubling for the tail, "
+        f"{whole} for the range"
+    )

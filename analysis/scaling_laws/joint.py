@@ -135,9 +135,7 @@ def _refusal(family: str, sample: Sample, data: np.ndarray, sizes: np.ndarray) -
     return ""
 
 
-def fit_power(
-    data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray
-) -> Fitted:
+def fit_power(data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitted:
     """mu = a - b n^-c - d m^-e with 0 <= a <= 1, linear in (a, b, d) on a grid of (c, e).
 
     The form is that of Hoffmann et al. (2022) for loss, turned upside down for a score.

@@ -1,22 +1,96 @@
-"""The ways to fine-tune that are compared, each an iterator that does one optimizer step per
-`next` and gives the step's useful tokens."""
+"""The variants of fine-tuning that are compared, the model and the examples that all of them train
+on. A variant does one optimizer step per `next` and gives the step's useful tokens."""
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.finetune.data import MAX_LENGTH, Case
-from benchmarks.interleaved import Steps
+from benchmarks.harness import Steps
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_LENGTH = 1024
+TEMPLATE = "Human: {prompt}\n\nAssistant: "
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model and batch."""
+
+    name: str
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    batch: int  # examples per optimizer step
+    micro_batch: int  # examples per padded forward pass
+    rounds: int
+
+
+def texts() -> tuple[list[tuple[str, str]], str]:
+    """(prompt, answer) pairs and where they come from."""
+    data = Path(os.environ.get("INSTRUCT_SCALING_DATA", ROOT.parent / "shared" / "data"))
+    path = data / "alpaca_zh_demo.json"
+    if path.exists():
+        rows = json.loads(path.read_text("utf-8"))
+        pairs = [(f"{row['instruction']}\n{row['input']}", row["output"]) for row in rows]
+        return pairs, path.name
+    from instruct_scaling.data.synthetic.generate import generate_records
+
+    records = generate_records(1000, seed=0)
+    return [(record.prompt, record.output) for record in records], "synthetic generator"
+
+
+def tokenizer_for(pairs: Sequence[tuple[str, str]], vocabulary: int) -> Any:
+    """A byte-level BPE trained on the texts, of at most 8,192 pieces."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=min(vocabulary, 8192),
+        special_tokens=["<unk>", "<s>", "</s>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator((text for pair in pairs for text in pair), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+    )
+
+
+def examples_writer(
+    vocabulary: int, count: int | None = None
+) -> tuple[Callable[[Path], None], str]:
+    """What tokenizes `count` examples into a folder as the stage does (default: every text once;
+    more repeat them), and where the texts come from."""
+    from instruct_scaling.common.records import Record
+    from instruct_scaling.training.examples import encode_records, write_examples
+
+    pairs, source = texts()
+    tokenizer = tokenizer_for(pairs, vocabulary)
+    records = [Record.make(prompt, answer) for prompt, answer in pairs]
+    count = count or len(records)
+    repeated = [records[index % len(records)] for index in range(count)]
+    ids = [str(index) for index in range(count)]
+
+    def write(folder: Path) -> None:
+        encoded = encode_records(repeated, tokenizer, TEMPLATE, MAX_LENGTH)
+        write_examples(folder, ids, encoded)
+
+    return write, source
 
 
 def make_model(case: Case) -> Any:
+    """A BLOOM with random weights, the same for every variant."""
     import torch
     from transformers import BloomConfig, BloomForCausalLM
 
@@ -38,44 +112,39 @@ def make_model(case: Case) -> Any:
 
 def stage_trainer(case: Case, folder: Path) -> Any:
     """The stage's own trainer on its own engine, one rank."""
-    import torch
-
     from instruct_scaling.config.recipe import Recipe
     from instruct_scaling.models.packed.bloom import pack_model
-    from instruct_scaling.training.allocator import keep_freed_memory
-    from instruct_scaling.training.checkpoints import Checkpoints
-    from instruct_scaling.training.deepspeed_config import deepspeed_config
-    from instruct_scaling.training.distributed import init_distributed
+    from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
+    from instruct_scaling.training.distributed import Rank, init_distributed
     from instruct_scaling.training.examples import load_examples
-    from instruct_scaling.training.hardware import Costs
-    from instruct_scaling.training.job import Rank
     from instruct_scaling.training.launch import rank_environments
-    from instruct_scaling.training.loop import RowShape, SaveEvery, Trainer
-    from instruct_scaling.training.memory import Setup
-    from instruct_scaling.training.metrics_logger import MetricsLogger
-    from instruct_scaling.training.model import Tuned, start_engine
+    from instruct_scaling.training.loop import RowShape, Trainer
+    from instruct_scaling.training.memory import Setup, deepspeed_config, measure
+    from instruct_scaling.training.metrics import FlopCounter, MetricsLogger, Stopwatch
+    from instruct_scaling.training.model import TunedModel, start_engine
     from instruct_scaling.training.order import Order
 
     os.environ.update(rank_environments(1)[0])
-    init_distributed(Rank(0, 0, 1))
-    keep_freed_memory()
+    device = init_distributed(Rank(0, 0, 1))
     recipe = Recipe(batch_size=case.batch, epochs=1000, learning_rate=1e-4, precision="fp32")
     model = make_model(case)
-    size = sum(parameter.numel() for parameter in model.parameters())
+    sizes = measure(model.config, recipe)
     pack_model(model, "sdpa")
-    settings = deepspeed_config(recipe, Setup(2, 4096), 1, size)
-    engine = start_engine(Tuned(model, None, "sdpa", size, size), recipe, settings)
+    tuned = TunedModel(model, None, "sdpa", sizes.parameters, sizes.trainable)
+    settings = deepspeed_config(recipe, Setup(2, 4096), 1, sizes)
     examples = load_examples(folder)
-    costs = Costs.of(model.config, size, size, torch.device("cpu"))
+    unused = folder / "unused"
+    flops = FlopCounter.of(model.config, tuned, device)
     return Trainer(
-        engine,
+        start_engine(tuned, recipe, settings),
         examples,
         Order.make(examples.ids, examples.lengths, 0, recipe),
         recipe,
         RowShape(4096),
         SaveEvery(minutes=1e9),
-        Checkpoints(folder / "unused", frozen=False),
-        MetricsLogger(folder / "unused", steps=1, ranks=1, costs=costs, silent=True),
+        Checkpoints(unused, {}, frozen=False),
+        MetricsLogger(unused, steps=1, ranks=1, flops=flops, silent=True),
+        Stopwatch(),
     )
 
 
@@ -96,8 +165,8 @@ def rows(folder: Path) -> list[dict[str, list[int]]]:
 
     examples = load_examples(folder)
     made = []
-    for place in range(len(examples)):
-        tokens, prompt = examples.sequence(place)
+    for index in range(len(examples)):
+        tokens, prompt = examples.sequence(index)
         ids = tokens.tolist()
         made.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
     return made
@@ -111,10 +180,10 @@ def collate(batch: list[dict[str, list[int]]], length: int | None = None) -> dic
     shape = (len(batch), width)
     ids, mask = torch.full(shape, 3), torch.zeros(shape, dtype=torch.int64)
     labels = torch.full(shape, -100)
-    for place, row in enumerate(batch):
+    for index, row in enumerate(batch):
         size = len(row["input_ids"])
-        ids[place, :size], mask[place, :size] = torch.tensor(row["input_ids"]), 1
-        labels[place, :size] = torch.tensor(row["labels"])
+        ids[index, :size], mask[index, :size] = torch.tensor(row["input_ids"]), 1
+        labels[index, :size] = torch.tensor(row["labels"])
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
@@ -132,7 +201,7 @@ def plain_loop(case: Case, folder: Path, length: int | None) -> Steps:
     rng = np.random.default_rng(0)
     count = case.batch // case.micro_batch
     while True:
-        chosen = [data[place] for place in rng.choice(len(data), case.batch, replace=False)]
+        chosen = [data[index] for index in rng.choice(len(data), case.batch, replace=False)]
         for first in range(0, case.batch, case.micro_batch):
             batch = collate(chosen[first : first + case.micro_batch], length)
             (model(**batch).loss / count).backward()
@@ -216,10 +285,12 @@ def _hf_trainer(case: Case, folder: Path, strategy: str) -> Steps:
 
 
 def dynamic(case: Case, folder: Path) -> Steps:
+    """transformers.Trainer, each batch padded to its longest example."""
     return _hf_trainer(case, folder, "random")
 
 
 def grouped(case: Case, folder: Path) -> Steps:
+    """transformers.Trainer, batches of similar length."""
     return _hf_trainer(case, folder, "group_by_length")
 
 
@@ -262,7 +333,7 @@ def trl(case: Case, folder: Path) -> Steps:
     return _driven(make)
 
 
-WAYS: dict[str, Callable[[Case, Path], Steps]] = {
+VARIANTS: dict[str, Callable[[Case, Path], Steps]] = {
     "packed": packed,
     "pad-1024": pad_1024,
     "dynamic": dynamic,

@@ -47,7 +47,7 @@ def test_figures_are_drawn_with_the_study_and_the_interval_of_the_options(
     scores, tmp_path, monkeypatch, capsys
 ):
     calls = []
-    monkeypatch.setattr("analysis.figures.draw_all", lambda *a, **k: calls.append((a, k)))
+    monkeypatch.setattr("analysis.figures.drawing.draw_all", lambda *a, **k: calls.append((a, k)))
     options = json.dumps({"interval": 0.8, "bootstrap_replicates": 100, "fit_draws": 50})
     assert main([str(scores), "--out", str(tmp_path), "--options", options]) == 0
     tables, figures = tmp_path / "tables", tmp_path / "figures"
@@ -106,7 +106,8 @@ def test_the_planner_prints_a_design_and_its_cost(capsys, tmp_path):
     assert main(argv) == 0
     printed = capsys.readouterr().out
     assert "Cheapest:" in printed
-    assert "variances as stated" in printed
+    first = "power 0.8 to show that a tail slope of 0 lies within 0.02 per doubling (90% intervals)"
+    assert f"Designs with {first}; variances as stated." in printed
     plan = pd.read_csv(tmp_path / "new" / "plan.csv")
     assert list(plan)[:3] == ["scales", "seeds", "items"]
     assert len(plan) == 3 * 5
@@ -142,9 +143,10 @@ def test_every_number_of_the_planner_reaches_the_table(tmp_path):
 
 
 def test_one_seed_is_planned_only_when_run_noise_is_known(capsys):
-    main([*STATED, "--seeds", "1"])
+    quiet = [*STATED, "--seeds", "1", "--run-sd", "0.002"]
+    main(quiet)
     assert "None of these designs" in capsys.readouterr().out
-    main([*STATED, "--seeds", "1", "--run-sd-known", "--run-sd", "0.002"])
+    main([*quiet, "--run-sd-known"])
     assert "Fewest judgements:" in capsys.readouterr().out
 
 

@@ -1,4 +1,7 @@
-"""Five seeds kept apart; an order of the pool that growth does not disturb."""
+"""Five seeds kept apart; an order of the pool that growth does not disturb.
+
+Known seeds and keys stand in tests/data/test_golden.py.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,10 @@ from hypothesis import strategies as st
 
 from instruct_scaling.common.seeds import PURPOSES, derive_seed, rank_key
 
-KNOWN = [1588375064, 894540536, 1878857161, 1078422471, 1952046172]
-
 
 def test_the_five_seeds_of_replicates_all_differ():
     seeds = {derive_seed(0, replicate, purpose) for replicate in range(50) for purpose in PURPOSES}
     assert len(seeds) == 50 * len(PURPOSES)
-
-
-def test_a_seed_is_the_same_everywhere():
-    # Written down once: a changed derivation would silently change every study.
-    assert [derive_seed(0, 1, purpose) for purpose in PURPOSES] == KNOWN
 
 
 @given(st.integers(), st.integers(), st.sampled_from(PURPOSES))

@@ -62,14 +62,25 @@ def test_arms_share_the_base_that_answers_alike(study, tmp_path, change, folder)
     parsed = Study(**study)
     write_runs(tmp_path / "runs.csv", parsed)
     rows = read_runs(tmp_path / "runs.csv")
-    assert [(row.arm, row.scale, row.seed) for row in rows] == [
+    assert [(row.arm, row.scale, row.seed) for row in rows] == sorted(
         (run.arm, run.scale, run.seed) for run in all_runs(parsed)
-    ]
+    )
     (twin,) = (row for row in rows if row.arm == "twin" and row.scale == 0)
     assert twin.folder == tmp_path / folder
     assert len({row.folder for row in rows}) == len(answering_runs(parsed))
     tuned = [row for row in rows if row.scale > 0]
     assert len({row.folder for row in tuned}) == len(tuned) == 8
+
+
+def test_the_order_of_the_arms_changes_no_row(study, tmp_path):
+    """A stage is given the study with its keys sorted, and must find the same folders."""
+    study["arms"]["a"] = study["arms"]["full"]
+    forward, backward = dict(study["arms"]), dict(reversed(study["arms"].items()))
+    write_runs(tmp_path / "forward.csv", Study(**study | {"arms": forward}))
+    write_runs(tmp_path / "backward.csv", Study(**study | {"arms": backward}))
+    text = (tmp_path / "forward.csv").read_bytes()
+    assert text == (tmp_path / "backward.csv").read_bytes()
+    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1"
 
 
 def test_sampled_bases_answer_for_themselves(study):
@@ -191,7 +202,8 @@ def test_the_table_of_runs_comes_back_with_its_folders(arms, tmp_path, monkeypat
     path = Path("results/s/runs.csv")
     write_runs(path, study)
     rows = read_runs(path)
-    assert [Run(row.arm, row.scale, row.seed) for row in rows] == all_runs(study)
+    assert len(rows) == len(all_runs(study))
+    assert {Run(row.arm, row.scale, row.seed) for row in rows} == set(all_runs(study))
     folders = {(row.arm, row.scale, row.seed): row.folder for row in rows}
     assert folders["full", 10, 2] == Path("results/s/runs/full/n10/s2")
     assert folders["lora", 0, 1] == folders["full", 0, 1] == Path("results/s/runs/full/n0/s1")

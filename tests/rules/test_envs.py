@@ -1,10 +1,12 @@
-"""pip and the conda environments pin the same versions, and each has what its stages import."""
+"""Rules have what they need, and their environments what their stages import, at one version."""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -12,27 +14,35 @@ from pathlib import Path
 import pytest
 import yaml
 
+from instruct_scaling.cli import COMMANDS, DEVELOPMENT, STAGES, Subcommand
+
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = {
-    "data": ["evalset", "pool", "validation", "subset"],
-    "train": ["base", "finetune", "generate"],
-    "judge": ["judge", "scores"],
-    "analysis": [
-        "costs",
-        "losses",
-        "intermediate_checkpoints",
-        "report",
-        "budget",
-        "analysis.curves",
-        "analysis.figures",
-    ],
-}
-COMMON = ROOT / "workflow" / "rules" / "common.smk"  # no rule in it
 # Needed beside what is imported by name.
 IMPLIED = {"accelerate", "ninja", "tensorboard", "pyarrow"}
+# Imported only where they are installed (GPU back-ends, loggers).
+OPTIONAL = {"flash-attn", "triton", "trl"}
 
 
-def folded(name: str) -> str:
+def rule_bodies(path: Path) -> list[tuple[str, str]]:
+    """Name and text of every rule of a file."""
+    return re.findall(r"^rule (\w+):\n((?:[ \n].*\n?)+)", path.read_text("utf-8"), re.M)
+
+
+def environments() -> dict[str, list[str]]:
+    """Environment -> the stages whose rules run in it, as the rule files say."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for name, body in rule_bodies(path):
+            (environment,) = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', body)
+            found.setdefault(environment, []).append(name.replace("_", "-"))
+    return found
+
+
+ENVIRONMENTS = environments()
+PAIRS = [(name, stage) for name, stages in ENVIRONMENTS.items() for stage in stages]
+
+
+def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -41,13 +51,19 @@ def pins(lines: list[str]) -> dict[str, str]:
     for line in lines:
         if line and not line.startswith("#"):
             name, version = line.split("==")
-            found[folded(name)] = version
+            found[normalized(name)] = version
     return found
 
 
 @cache
 def constraints() -> dict[str, str]:
     return pins((ROOT / "envs" / "constraints.txt").read_text("utf-8").splitlines())
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Top-level module -> the installed distributions that have it."""
+    return packages_distributions()
 
 
 def environment(name: str) -> dict[str, str]:
@@ -61,19 +77,14 @@ def location(module: str) -> Path:
     return ROOT.joinpath(*name.split("."))
 
 
-def stage_files(module: str) -> list[Path]:
-    """Source files of a stage: its module, or all of its package."""
-    path = location(module)
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-
-
 def imported_file(module: str) -> Path | None:
     """The file that importing one of our modules runs; None for a name inside a module."""
     path = location(module)
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return file if file.exists() else None
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -84,10 +95,11 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def third_party(stage: str) -> set[str]:
-    """Distributions that a stage imports, directly or through our own modules."""
-    start = stage if stage.startswith("analysis") else f"instruct_scaling.{stage}"
-    todo, seen, names = stage_files(start), set(), set()
+def third_party(subcommand: Subcommand) -> set[str]:
+    """Distributions that a subcommand imports, directly or through our own modules."""
+    module = subcommand.function.split(":")[0]
+    start = module if module.startswith("analysis") else f"instruct_scaling.{module}"
+    todo, seen, names = [imported_file(start)], set(), set()
     while todo:
         path = todo.pop()
         if path in seen:
@@ -99,58 +111,62 @@ def third_party(stage: str) -> set[str]:
                 todo += filter(None, [imported_file(module)])
             elif top not in sys.stdlib_module_names:
                 names.add(top)
-    known = packages_distributions()
-    return {folded(known[name][0]) for name in names if name in known}
+    known = distributions()
+    return {normalized(known[name][0]) for name in names if name in known}
 
 
-@pytest.mark.parametrize("name", STAGES)
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def test_every_stage_has_a_rule_with_an_environment_and_every_environment_a_rule():
+    assert sorted(stage for _, stage in PAIRS) == sorted(STAGES)
+    files = {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+    assert ENVIRONMENTS.keys() == files
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow" / "rules").glob("*.smk")), ids=str)
+def test_a_rule_has_a_log_and_one_that_costs_something_a_benchmark_and_limits(path):
+    for name, body in rule_bodies(path):
+        parts = set(re.findall(r"^    (\w+):", body, re.M))
+        assert {"output", "log", "conda", "params", "shell"} <= parts, name
+        if "localrule" not in parts:
+            assert {"benchmark", "resources"} <= parts, name
+            assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", body)), name
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_pins_what_the_constraints_pin(name):
     for package, version in environment(name).items():
         assert constraints()[package] == version
 
 
-@pytest.mark.parametrize(("name", "stage"), [(n, s) for n, all_ in STAGES.items() for s in all_])
+@pytest.mark.parametrize(("name", "stage"), PAIRS)
 def test_an_environment_has_what_its_stage_imports(name, stage):
-    missing = third_party(stage) - set(environment(name)) - OPTIONAL
+    missing = third_party(STAGES[stage]) - set(environment(name)) - OPTIONAL
     assert missing == set()
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_has_nothing_that_no_stage_imports(name):
-    used = set().union(*(third_party(stage) for stage in STAGES[name]))
+    used = set().union(*(third_party(STAGES[stage]) for stage in ENVIRONMENTS[name]))
     assert set(environment(name)) - used - IMPLIED == set()
 
 
 def test_every_dependency_of_the_project_is_pinned():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = project["dependencies"] + [
+    wanted = project()["dependencies"] + [
         requirement
-        for extra in project["optional-dependencies"].values()
+        for extra in project()["optional-dependencies"].values()
         for requirement in extra
         if not requirement.startswith("instruct-scaling")
     ]
-    names = {folded(re.match(r"[\w.\-]+", requirement)[0]) for requirement in wanted}
+    names = {normalized(re.match(r"[\w.\-]+", requirement)[0]) for requirement in wanted}
     assert names - set(constraints()) == set()
 
 
-def test_what_the_stages_import_is_declared():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {folded(re.match(r"[\w.\-]+", line)[0]) for line in project["dependencies"]}
-    used = set().union(*(third_party(stage) for all_ in STAGES.values() for stage in all_))
+def test_what_stages_and_commands_import_is_declared():
+    declared = {normalized(re.match(r"[\w.\-]+", line)[0]) for line in project()["dependencies"]}
+    subcommands = [*STAGES.values(), *COMMANDS.values(), *DEVELOPMENT.values()]
+    used = set().union(*map(third_party, subcommands))
     assert used - declared - OPTIONAL == set()
     assert IMPLIED - declared == set()
-
-
-def test_every_rule_names_one_of_the_environments():
-    for rule in set((ROOT / "workflow" / "rules").glob("*.smk")) - {COMMON}:
-        named = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', rule.read_text("utf-8"))
-        assert len(named) == 1, rule.name
-        assert named[0] in STAGES
-
-
-# Imported only where they are installed (GPU back-ends, loggers).
-OPTIONAL = {"flash-attn", "triton", "trl"}

@@ -1,14 +1,16 @@
-"""A tiny BLOOM, a pool, and a way to start the stage as the workflow does."""
+"""A tiny BLOOM and a pool; the pipeline in this process, the stage as the workflow starts it."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
+from instruct_scaling.config.execution import Execution
+from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.training.launch import rank_environments
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +64,7 @@ def run_ranks(module, arguments, ranks):
     """Start a module of the tests as so many ranks and wait for them."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **environment, "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
@@ -69,6 +75,21 @@ def run_ranks(module, arguments, ranks):
     for process in processes:
         _, stderr = process.communicate(timeout=400)
         assert process.returncode == 0, stderr[-3000:]
+
+
+@pytest.fixture(scope="session")
+def group():
+    """A process group of this process alone; returns the device."""
+    from instruct_scaling.training.distributed import Rank, init_distributed, silence_warnings
+
+    silence_warnings()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_RANK", "0")  # read by every engine
+        with pytest.MonkeyPatch.context() as meeting:  # not for processes that tests start
+            for name, value in rank_environments(1)[0].items():
+                meeting.setenv(name, value)
+            device = init_distributed(Rank(0, 0, 1))
+        yield device
 
 
 @pytest.fixture(scope="session")
@@ -116,69 +137,156 @@ def write_subset(path: Path, ids) -> Path:
     return path
 
 
-@dataclass
-class Stage:
-    """The stage's command line over inputs in one folder."""
+TEMPLATE = "Human: {prompt}\n\nAssistant: "
+RECIPE = {
+    "batch_size": 8,
+    "epochs": 2,
+    "learning_rate": 1e-3,
+    "precision": "fp32",
+    "max_length": 64,
+}  # 12 steps on the 48 records of the subset
 
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory, tokenizer) -> Path:
+    """A folder with a base that has dropout, a pool of 60 records, a subset of 48, and the 12
+    others as validation records."""
+    folder = tmp_path_factory.mktemp("inputs")
+    records = make_records(60)
+    write_pool(folder, records)
+    write_subset(folder / "subset.parquet", [record.id for record in records[:48]])
+    ids = [record.id for record in records[48:]]
+    table = pa.table({"id": ids, "category": ["cot", "unlabeled"] * 6})
+    pq.write_table(table, folder / "validation_set.parquet")
+    model = tiny_model(scale=1.0, hidden_dropout=0.1, attention_dropout=0.1)
+    model.save_pretrained(folder / "base")
+    tokenizer.save_pretrained(folder / "base")
+    return folder
+
+
+@dataclass
+class Run:
+    """One run with its own outputs, tuned in this process (`tune`) or by the command (`start`)."""
+
+    inputs: Path
     folder: Path
-    recipe: dict = field(
-        default_factory=lambda: {
-            "batch_size": 8,
-            "epochs": 2,
-            "learning_rate": 1e-3,
-            "precision": "fp32",
-            "max_length": 64,
-        }
-    )
-    base: str = "base"
+    recipe: dict[str, Any] = field(default_factory=dict)
+    base: Path | None = None
     ranks: int = 2
 
-    def command(self, name, *extra, **recipe):
-        out = self.folder / name
+    def tune(self, device, *, observation: dict | None = None, **execution) -> dict[str, Any]:
+        """Run the pipeline in this process; the content of train.json."""
+        from instruct_scaling.training import pipeline
+        from instruct_scaling.training.metrics import Stopwatch
+
+        pipeline.tune(
+            self.pipeline_inputs(),
+            pipeline.Outputs(self.model, self.folder / "train.json", self.work),
+            pipeline.Observation(**(observation or {})),
+            Execution(**execution),
+            device,
+            Stopwatch(),
+        )
+        return self.train
+
+    def refused(self, device, **options) -> str:
+        """The message with which `tune` refuses the run."""
+        with pytest.raises(InputError) as refusal:
+            self.tune(device, **options)
+        return str(refusal.value)
+
+    def pipeline_inputs(self):
+        from instruct_scaling.training.pipeline import Inputs
+
+        return Inputs(
+            self.base or self.inputs / "base",
+            self.inputs / "records",
+            self.inputs / "subset.parquet",
+            Recipe(**RECIPE | self.recipe),
+            TEMPLATE,
+            order_seed=1,
+            init_seed=2,
+            identity={"arm": "full", "base": "tiny"},
+        )
+
+    def command(self, *extra: str) -> list[str]:
+        """The command line of the stage."""
         return [
             *(sys.executable, "-m", "instruct_scaling", "finetune"),
-            *("--base", str(self.folder / self.base)),
-            *("--records", str(self.folder / "records")),
-            *("--subset", str(self.folder / "subset.parquet")),
-            *("--recipe", json.dumps({**self.recipe, **recipe})),
-            *("--template", "Human: {prompt}\n\nAssistant: "),
-            *("--order-seed", "1", "--init-seed", "2"),
+            *("--base", str(self.base or self.inputs / "base")),
+            *("--records", str(self.inputs / "records")),
+            *("--subset", str(self.inputs / "subset.parquet")),
+            *("--recipe", json.dumps(RECIPE | self.recipe)),
+            *("--template", TEMPLATE, "--order-seed", "1", "--init-seed", "2"),
             *("--identity-json", json.dumps({"arm": "full", "base": "tiny"})),
-            *("--work", str(out / "work")),
-            *("--out-model", str(out / "model"), "--out-train", str(out / "train.json")),
-            *("--ranks", str(self.ranks)),
+            *("--work", str(self.work), "--out-model", str(self.model)),
+            *("--out-train", str(self.folder / "train.json"), "--ranks", str(self.ranks)),
             *extra,
         ]
 
-    def start(self, name, *extra, **recipe):
+    def start(self, *extra: str, **environment: str) -> subprocess.Popen:
+        """Start the command in a process group of its own."""
         return subprocess.Popen(
-            self.command(name, *extra, **recipe),
+            self.command(*extra),
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             start_new_session=True,
         )
 
-    def kill(self, process):
-        """kill -9 to the launcher and its ranks at one instant."""
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-    def run(self, name, *extra, **recipe):
-        process = self.start(name, *extra, **recipe)
+    def call(self, *extra: str) -> tuple[int, str]:
+        """Exit code and standard error of the command."""
+        process = self.start(*extra)
         _, stderr = process.communicate(timeout=300)
         return process.returncode, stderr
 
-    def train(self, name):
-        return json.loads((self.folder / name / "train.json").read_text("utf-8"))
+    def finish(self, *extra: str) -> str:
+        """Let the command run to its end; its standard error."""
+        code, stderr = self.call(*extra)
+        assert code == 0, stderr
+        return stderr
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def train(self) -> dict[str, Any]:
+        return json.loads((self.folder / "train.json").read_text("utf-8"))
+
+    @property
+    def weights(self) -> str:
+        return sha256_file(self.model / "model.safetensors")
+
+    def checkpoints(self) -> list[int]:
+        """Steps with a finished checkpoint, newest first."""
+        found = self.work.glob("*/checkpoints/step-*/manifest.json")
+        steps = (int(path.parent.name.removeprefix("step-")) for path in found)
+        return sorted(steps, reverse=True)
 
 
 @pytest.fixture
-def stage(tmp_path, tokenizer):
-    records = make_records(60)
-    write_pool(tmp_path, records)
-    write_subset(tmp_path / "subset.parquet", [record.id for record in records[:48]])
-    model = tiny_model(scale=1.0, hidden_dropout=0.1, attention_dropout=0.1)
-    model.save_pretrained(tmp_path / "base")
-    tokenizer.save_pretrained(tmp_path / "base")
-    return Stage(tmp_path)
+def run(inputs, tmp_path):
+    """Makes runs by name."""
+
+    def make(name="run", **recipe) -> Run:
+        return Run(inputs, tmp_path / name, recipe)
+
+    return make
+
+
+def copy_base(run: Run) -> Path:
+    """A base of the run's own, to be edited."""
+    run.base = run.folder / "base"
+    shutil.copytree(run.inputs / "base", run.base)
+    return run.base
+
+
+def kill(process: subprocess.Popen) -> None:
+    """kill -9 to the launcher and its ranks at one instant."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -1,14 +1,16 @@
-"""The CPU benchmark's arithmetic, and the order in which it asks its ways."""
+"""The benchmarks' harness: order and arithmetic, the command line, the result file, the tables."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from benchmarks.finetune.overhead import timed
-from benchmarks.finetune.tables import tables
-from benchmarks.interleaved import Measured, measure, ratio
+from benchmarks.finetune.__main__ import tables
+from benchmarks.finetune.parts import timed
+from benchmarks.harness import Measured, measure, measure_once, ratio, run_benchmark, spread
 
 
 def counting(units):
@@ -19,13 +21,52 @@ def counting(units):
 def test_ratios_are_taken_round_by_round():
     found = ratio([10.0, 40.0, 90.0], [10.0, 20.0, 30.0])
     assert found == {"median": 2.0, "low": 1.0, "high": 3.0}
+    assert spread(found, "x", digits=1) == "2.0x (1.0 to 3.0)"
 
 
-def test_every_way_is_asked_in_every_round():
+def test_every_variant_does_a_step_in_every_round():
     found = measure({"a": (counting, (3,)), "b": (counting, (5,))}, rounds=4)
     assert {name: len(speeds) for name, speeds in found.speeds.items()} == {"a": 4, "b": 4}
     assert min(found.speeds["a"]) > 0
     assert found.peak_bytes["b"] > 2**20
+
+
+def filled(size):
+    return len(b"x" * size)
+
+
+def prepare(size):
+    filled(size // 2)
+    return partial(filled, size)
+
+
+def test_what_comes_before_an_action_is_not_counted():
+    found = measure_once(prepare, 2**28)
+    assert found["result"] == 2**28
+    assert 2**26 < found["extra_bytes"] < 2**28  # half of it had been there already
+    assert found["peak_bytes"] > 2**28
+    assert found["seconds"] > 0
+
+
+def test_a_part_that_is_measured_alone_is_merged_into_the_file(tmp_path, capsys):
+    parts = {"a": lambda quick: 1 if quick else 10, "b": lambda quick: 2 if quick else 20}
+    out = tmp_path / "results" / "name.json"
+
+    def call(*arguments, **options):
+        shown = lambda results: " ".join(key for key in ("a", "b") if key in results)  # noqa: E731
+        arguments = [*arguments, "--out", str(out)]
+        run_benchmark("name", "What for.", parts, shown, arguments=arguments, **options)
+        return json.loads(out.read_text("utf-8"))
+
+    quick = call("--quick", quick_parts=["a"], packages=("numpy", "no-such-package"))
+    assert (quick["a"], quick["quick"], "b" in quick) == (1, True, False)
+    assert list(quick["versions"]) == ["numpy"]
+    assert quick["machine"]["cores"] >= 1
+    whole = call("--only", "b")
+    assert (whole["a"], whole["b"], whole["quick"]) == (1, 20, False)
+    assert capsys.readouterr().out == "a\na b\n"
+    with pytest.raises(SystemExit):
+        call("--only", "c")
 
 
 def test_time_is_counted_also_when_a_call_fails():
@@ -41,6 +82,6 @@ def test_time_is_counted_also_when_a_call_fails():
 
 def test_the_tables_show_what_was_measured_and_skip_the_rest():
     measured = Measured({"packed": [30.0], "grouped": [20.0]}, {"packed": 2e9, "grouped": 3e9})
-    shown = tables({"ways": {"cases": [{"name": "toy", **measured.as_json("packed")}]}})
+    shown = tables({"variants": {"cases": [{"name": "toy", **measured.as_json("packed")}]}})
     assert "| toy | grouped | 20 | 1.50x (1.50 to 1.50) | 1.15x | 3.00 GB |" in shown
-    assert "launcher" not in shown
+    assert "first step" not in shown

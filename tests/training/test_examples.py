@@ -1,4 +1,4 @@
-"""Tokenising: what is supervised, what is cut, what is refused."""
+"""Tokenizing: what is supervised, what is cut, what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from instruct_scaling.training.examples import (
     encode,
     encode_records,
     load_examples,
-    read_subset,
+    subset_records,
     write_examples,
 )
 
@@ -86,8 +86,8 @@ def test_arrays_survive_the_disk(tmp_path):
     write_examples(tmp_path / "examples", ["a", "b", "c"], iter(encoded))
     examples = load_examples(tmp_path / "examples")
     assert examples.ids == ["a", "b", "c"]
-    for place, example in enumerate(encoded):
-        tokens, prompt_length = examples.sequence(place)
+    for index, example in enumerate(encoded):
+        tokens, prompt_length = examples.sequence(index)
         np.testing.assert_array_equal(tokens, example.tokens)
         assert prompt_length == example.prompt_length
     counts = examples.counts
@@ -100,15 +100,15 @@ def test_subset_order_is_kept_and_unknown_ids_are_named(tmp_path):
     records = make_records(5)
     pool = write_pool(tmp_path, records)
     wanted = [records[3].id, records[0].id]
-    found = read_subset(pool, write_subset(tmp_path / "s.parquet", wanted))
+    found = subset_records(pool, write_subset(tmp_path / "s.parquet", wanted))
     assert found == [records[3], records[0]]
     bad = write_subset(tmp_path / "bad.parquet", [records[0].id, "missing"])
     with pytest.raises(InputError, match=r"1 of 2 ids.*missing"):
-        read_subset(pool, bad)
+        subset_records(pool, bad)
     empty = tmp_path / "empty.parquet"
     write_subset(empty, [records[0].id])
     import pyarrow.parquet as pq
 
     pq.write_table(pq.read_table(empty).slice(0, 0), empty)
     with pytest.raises(InputError, match="no records"):
-        read_subset(pool, empty)
+        subset_records(pool, empty)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,26 @@ def test_what_runs_too_long_is_cut_short(tmp_path):
     )
     assert "cut short" in done.stdout
     assert done.returncode == 1
+
+
+def test_it_needs_torch_and_transformers_alone(tmp_path):
+    """Called by its path on a machine without the package and its other dependencies."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "missing = 'pydantic typer deepspeed peft pandas pyarrow scipy psutil datasets'.split()\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in missing:\n"
+        "            raise ImportError(f'{name} is not on this machine')\n"
+        "sys.meta_path.insert(0, Missing())\n"
+    )
+    command = [sys.executable, str(ROOT / "benchmarks" / "finetune_gpu.py"), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--small" in done.stdout
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
-"""Starting ranks: environments, other launchers' command lines, exit codes."""
+"""Starting ranks: their number, environments, the command line of srun, exit codes."""
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import subprocess
@@ -10,30 +11,78 @@ import sys
 import pytest
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.training.job import Rank
+from instruct_scaling.training import finetune as finetune_module
+from instruct_scaling.training import launch as launch_module
 from instruct_scaling.training.launch import (
-    external_command,
+    THREAD_VARIABLES,
+    default_ranks,
     free_port,
     launch,
     rank_environments,
-    slurm_environment,
     wait_for_all,
+    without_launcher,
 )
-
-PROGRAM = ["-m", "package", "--option", "1"]
 
 
 def test_ranks_share_an_address_and_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("instruct_scaling.training.launch.usable_cores", lambda: 8)
+    monkeypatch.setattr(launch_module, "usable_cores", lambda: 8)
     environments = rank_environments(2)
     assert [env["RANK"] for env in environments] == ["0", "1"]
     assert {env["WORLD_SIZE"] for env in environments} == {"2"}
     assert {env["OMP_NUM_THREADS"] for env in environments} == {"4"}
     assert len({env["MASTER_PORT"] for env in environments}) == 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as Snakemake does for a rule with two threads
-    assert {env["OMP_NUM_THREADS"] for env in rank_environments(2)} == {"1"}
+    for name in THREAD_VARIABLES:  # as Snakemake does for a rule with two threads
+        monkeypatch.setenv(name, "2")
+    assert {env[name] for env in rank_environments(2) for name in THREAD_VARIABLES} == {"1"}
     assert {env["OMP_NUM_THREADS"] for env in rank_environments(4)} == {"1"}
+
+
+def test_a_rank_computes_with_its_share_of_the_threads(monkeypatch):
+    """torch reads MKL_NUM_THREADS before OMP_NUM_THREADS."""
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "2")
+    program = "import torch; print(torch.get_num_threads())"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | rank_environments(2)[0],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(("threads", "ranks"), [("1", 1), ("2", 2), ("8", 2)])
+def test_without_a_gpu_a_job_has_a_rank_for_each_thread_up_to_two(monkeypatch, threads, ranks):
+    monkeypatch.setattr(launch_module, "GPU_DEVICES", ())
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert default_ranks() == ranks
+
+
+@pytest.mark.parametrize(
+    ("launcher", "ranks", "expected"),
+    [("local", 1, "rank"), ("local", 2, "launch"), ("srun", 1, "launch"), ("none", 2, "rank")],
+)
+def test_a_single_local_rank_is_the_process_that_was_started(
+    monkeypatch, tmp_path, launcher, ranks, expected
+):
+    from instruct_scaling.training import pipeline
+
+    events = []
+    monkeypatch.setattr(os, "environ", os.environ | {"WORLD_SIZE": "outer"})
+    monkeypatch.setattr(finetune_module, "launch", lambda *_: events.append("launch"))
+    monkeypatch.setattr(finetune_module, "end_with_parent", lambda: None)
+    monkeypatch.setattr(pipeline, "run_rank", lambda *_: events.append("rank"))
+    path = tmp_path
+    finetune_module.finetune(
+        *(path, path, path, "{}", "{prompt}", 0, 0, path, path, path),
+        ranks=ranks,
+        launcher=launcher,
+    )
+    assert events == [expected]
+    single = launcher == "local" and ranks == 1
+    assert os.environ["WORLD_SIZE"] == ("1" if single else "outer")
 
 
 def test_a_port_in_use_is_passed_over(monkeypatch):
@@ -41,58 +90,60 @@ def test_a_port_in_use_is_passed_over(monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr("instruct_scaling.training.launch.PORTS", range(port, port + 1))
+        monkeypatch.setattr(launch_module, "PORTS", range(port, port + 1))
         with pytest.raises(InputError, match="no port is free"):
             free_port()
     assert free_port() == port
 
 
-def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    assert Rank.from_environment() == Rank(0, 0, 1)
-    for name, value in {"PROCID": "5", "LOCALID": "1", "NTASKS": "8"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    assert Rank.from_environment() == Rank(5, 1, 8)
-    for name, value in {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}.items():
-        monkeypatch.setenv(name, value)
-    assert Rank.from_environment() == Rank(3, 3, 4)
+def test_ranks_get_the_arguments_without_the_launcher():
+    given = ["--base", "b", "--launcher", "srun", "--launcher=local", "--ranks", "2"]
+    assert without_launcher(given) == ["--base", "b", "--ranks", "2"]
 
 
-def test_command_lines_of_other_launchers(monkeypatch):
-    monkeypatch.setattr("instruct_scaling.training.launch.free_port", lambda: 20001)
-    assert external_command("torchrun", PROGRAM, 4) == [
-        "torchrun",
-        "--nproc-per-node",
-        "4",
-        "--master-port",
-        "20001",
-        *PROGRAM,
-    ]
-    deepspeed = external_command("deepspeed", PROGRAM, 4)
-    assert deepspeed[:5] == ["deepspeed", "--num_gpus", "4", "--master_port", "20001"]
-    assert deepspeed[-4:] == ["--module", "package", "--option", "1"]
-    srun = external_command("srun", PROGRAM, 4)
-    assert srun == ["srun", "--ntasks", "4", sys.executable, *PROGRAM]
-
-
-def test_ranks_of_a_slurm_job_meet_on_its_first_node(monkeypatch, tmp_path):
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text("#!/bin/sh\nprintf 'node3\\nnode4\\n'\n", "utf-8")
-    scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
+def test_srun_starts_the_ranks_of_a_slurm_job(monkeypatch, tmp_path):
+    """Under Snakemake's plugin the list of nodes has to be asked for."""
+    write_program(tmp_path / "squeue", '[ "$3" = 123456 ] && echo "node[3-4]"')
+    write_program(tmp_path / "scontrol", "[ $3 = 'node[3-4]' ] && printf 'node3\\nnode4\\n'")
+    write_program(tmp_path / "srun", f'echo "$MASTER_ADDR:$MASTER_PORT $@" > {tmp_path}/called')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[3-4]")
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
     monkeypatch.setenv("SLURM_JOB_ID", "123456")
-    assert slurm_environment() == {"MASTER_ADDR": "node3", "MASTER_PORT": "23456"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    launch("srun", ["--base", "b"], 16)
+    called = (tmp_path / "called").read_text("utf-8").split()
+    assert called[0] == "node3:23456"
+    assert called[1:] == [
+        *("--ntasks", "16", "--cpus-per-task", "8", "--kill-on-bad-exit=1"),
+        *(sys.executable, "-m", "instruct_scaling", "finetune"),
+        *("--base", "b", "--launcher", "none"),
+    ]
 
 
-def test_srun_without_a_job_and_a_missing_launcher_are_refused(monkeypatch):
+def write_program(path, line):
+    path.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_srun_without_a_job_or_without_srun_is_refused(monkeypatch, tmp_path):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(InputError, match="allocation"):
         launch("srun", [], 2)
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="torchrun is not installed"):
-        launch("torchrun", [], 2)
+    write_program(tmp_path / "scontrol", "echo node3")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node3")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    with pytest.raises(InputError, match="srun is not installed"):
+        launch("srun", [], 2)
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(2, 2), (75, 75), (1, 1), (3, 1), (-6, 1)])
+def test_a_launcher_passes_on_the_codes_that_mean_something(monkeypatch, code, exit_code):
+    monkeypatch.setattr(launch_module, "wait_for_all", lambda processes: code)
+    monkeypatch.setattr(launch_module, "PROGRAM", ("true",))
+    with pytest.raises(SystemExit) as ended:
+        launch("local", [], 2)
+    assert ended.value.code == exit_code
 
 
 def processes(*codes):

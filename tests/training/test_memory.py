@@ -1,26 +1,31 @@
-"""The set-up that is chosen, and what is said when nothing fits."""
+"""The set-up that is chosen, what is reported when nothing fits, and DeepSpeed's configuration."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.config.execution import Execution
+from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.training.memory import (
     Machine,
     Setup,
     Sizes,
     candidates,
     choose,
+    choose_setup,
+    deepspeed_config,
     fits,
+    measure,
     predict,
 )
 
-from .conftest import run_ranks, tiny_model
+from .conftest import tiny_config
 
 BLOOM = Sizes(7_069_016_064, 7_069_016_064, 30, 4096, 250_880)
 LORA = replace(BLOOM, trainable=15_728_640, head_trained=False)
@@ -37,24 +42,6 @@ def test_published_memory_of_mixed_precision_adam():
     assert parts["weights"] + parts["states"] == 16 * BLOOM.parameters
     sixteen = predict(BLOOM, Machine(16, H200), Setup(2, 2048))
     assert sixteen["states"] == pytest.approx(14 * BLOOM.parameters / 16)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_what_deepspeed_holds_is_what_is_predicted(ranks, tmp_path):
-    """Bytes of all living tensors in the middle of a step, against weights + states + buckets."""
-    tiny_model(hidden_size=256, n_layer=4, n_head=4, vocab_size=4096).save_pretrained(
-        tmp_path / "base"
-    )
-    run_ranks("tests.training.residents", [tmp_path / "base", tmp_path], ranks)
-    found = json.loads((tmp_path / "residents.json").read_text("utf-8"))
-    for stage in ("1", "2"):  # what is on its way has arrived between two passes
-        held = found[stage]
-        assert held["measured"] == pytest.approx(held["weights"] + held["states"], rel=1e-3)
-    third = found["3"]  # keeps its bucket; gathers the embedding only while it is used
-    most = third["weights"] + third["states"] + third["buckets"]
-    gathered = 2 * third["embedding"] * (ranks > 1)
-    assert most - gathered <= third["measured"] <= most * 1.001
 
 
 def test_a_7b_model_on_the_machines_people_have():
@@ -114,3 +101,94 @@ def test_the_choice_fits_and_nothing_faster_does(gpus, memory, sizes, stage, lon
 def test_more_gpus_never_need_more_memory_each(gpus, setup):
     one, more = (predict(BLOOM, Machine(n, H200), setup) for n in (gpus + 1, gpus + 2))
     assert more["total"] <= one["total"]
+
+
+def test_sizes_are_those_of_what_is_trained():
+    full = measure(tiny_config(), Recipe(precision="fp32"))
+    embedding = full.vocabulary * full.width
+    assert (full.trainable, full.head_trained, full.weight_bytes) == (full.parameters, True, 4)
+    frozen = measure(tiny_config(), Recipe(tuning={"method": "frozen_embedding"}))
+    assert (frozen.trainable, frozen.head_trained) == (full.parameters - embedding, False)
+    only = measure(tiny_config(), Recipe(tuning={"method": "embedding"}))
+    assert (only.trainable, only.head_trained, only.weight_bytes) == (embedding, True, 2)
+    lora = measure(tiny_config(), Recipe(tuning={"method": "lora", "rank": 1}))
+    assert 0 < lora.trainable == lora.parameters - full.parameters
+
+
+def test_execution_options_and_a_users_own_configuration_fix_the_setup():
+    machine, recipe = Machine(8, A100), Recipe()
+    free = choose_setup(recipe, Execution(), BLOOM, machine, 1024)
+    assert free == chosen(BLOOM, 8, A100)
+    given = Execution(row_tokens=1000, checkpointing=True)
+    fixed = replace(free, row_tokens=1000, checkpointing=True)
+    assert choose_setup(recipe, given, BLOOM, machine, 1024) == fixed
+    own = Recipe(deepspeed={"zero_optimization": {"stage": 1}})
+    assert choose_setup(own, Execution(), BLOOM, machine, 9000) == Setup(1, 9000)
+
+
+def config_of(setup=Setup(2, 2048), sizes=BLOOM, ranks=8, **recipe):
+    return deepspeed_config(Recipe(**recipe), setup, ranks, sizes)
+
+
+def test_the_configuration_has_the_recipes_clipping_and_precision():
+    config = config_of(max_grad_norm=0.3, precision="bf16")
+    assert config["gradient_clipping"] == 0.3
+    assert config["bf16"] == {"enabled": True}
+    assert "fp16" not in config
+    assert config["train_batch_size"] == 8
+    assert config_of(max_grad_norm=0)["gradient_clipping"] == 0
+    assert "bf16" not in config_of(precision="fp32")
+    assert config_of(precision="fp16")["fp16"]["enabled"]
+
+
+def test_the_configuration_has_the_setups_stage_groups_and_offload():
+    assert config_of()["zero_optimization"]["stage"] == 2
+    setup = Setup(3, 2048, sub_groups=True, offload=True)
+    zero = config_of(setup)["zero_optimization"]
+    assert (zero["stage"], zero["sub_group_size"]) == (3, 100_000_000)
+    assert zero["offload_optimizer"]["device"] == "cpu"
+    assert zero["reduce_bucket_size"] == 200_000_000
+    adapters = config_of(setup, LORA)["zero_optimization"]
+    assert adapters["reduce_bucket_size"] == LORA.trainable  # no room for gradients of the frozen
+
+
+def test_a_users_own_configuration_is_completed_from_the_recipe():
+    own = {
+        "zero_optimization": {"stage": 1},
+        "gradient_clipping": "auto",
+        "bf16": {"enabled": "auto"},
+        "fp16": {"enabled": "auto", "hysteresis": 3},
+        "train_batch_size": "auto",
+        "prescale_gradients": True,
+    }
+    config = config_of(deepspeed=own, max_grad_norm=0.3, precision="bf16")
+    assert config["zero_optimization"] == {"stage": 1}
+    assert config["gradient_clipping"] == 0.3
+    assert config["bf16"] == {"enabled": True}
+    assert "fp16" not in config
+    assert (config["train_batch_size"], config["prescale_gradients"]) == (8, True)
+    half = config_of(deepspeed=own, precision="fp16")
+    assert (half["fp16"]["hysteresis"], half["fp16"]["loss_scale"]) == (3, 0)
+    assert config_of(deepspeed={"prescale_gradients": True})["zero_optimization"] == {"stage": 0}
+
+
+@pytest.mark.parametrize(
+    ("own", "complaint"),
+    [
+        ({"gradient_clipping": 1.0}, "gradient_clipping is 1.0, max_grad_norm 0.3"),
+        ({"fp16": {"enabled": True}}, "fp16.enabled is true, precision bf16"),
+        ({"bf16": {"enabled": False}}, "bf16.enabled is false, precision bf16"),
+        ({"bf16": {"bf16_master_weights_and_grads": True}}, "master weights and moments are fp32"),
+        ({"torch_autocast": {"enabled": True}}, "torch_autocast is enabled"),
+        ({"optimizer": {"type": "Adam"}}, "optimizer is given"),
+        ({"scheduler": {"type": "WarmupLR"}}, "scheduler is given"),
+    ],
+)
+def test_a_configuration_that_contradicts_the_recipe_is_refused(own, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        Recipe(max_grad_norm=0.3, deepspeed=own)
+
+
+def test_a_configuration_that_repeats_the_recipe_is_taken():
+    own = {"gradient_clipping": 0.3, "bf16": {"enabled": True}, "fp16": {"enabled": False}}
+    assert Recipe(max_grad_norm=0.3, deepspeed=own).deepspeed == own

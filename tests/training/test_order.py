@@ -1,4 +1,4 @@
-"""The training order is a function of the seed and the ids alone."""
+"""The training order is a function of the seed and the ids alone, the learning rate of the step."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections import Counter
 from itertools import chain
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.training.order import Order, epoch_order
+from instruct_scaling.training.order import Order, epoch_order, learning_rate
 
 IDS = [f"record {number}" for number in range(50)]
 LENGTHS = np.random.default_rng(0).integers(2, 60, len(IDS))
@@ -79,11 +80,32 @@ def test_seed_and_epoch_change_the_order_and_nothing_else_does():
     assert epoch_order(IDS, 1, 0) == epoch_order(IDS, 1, 0)
     assert epoch_order(IDS, 1, 0) != epoch_order(IDS, 1, 1)
     assert epoch_order(IDS, 1, 0) != epoch_order(IDS, 2, 0)
-    backwards = [IDS[::-1][place] for place in epoch_order(IDS[::-1], 1, 0)]
-    assert backwards == [IDS[place] for place in epoch_order(IDS, 1, 0)]
+    backwards = [IDS[::-1][position] for position in epoch_order(IDS[::-1], 1, 0)]
+    assert backwards == [IDS[position] for position in epoch_order(IDS, 1, 0)]
 
 
 def test_a_resumed_run_looks_up_the_same_batches():
     for recipe in (Recipe(batch_size=16, epochs=3), Recipe(batch_size=None, batch_tokens=90)):
         order, batches = stream(recipe)
         assert Order.make(IDS, LENGTHS, 1, recipe).batch(order.steps - 1) == batches[-1]
+
+
+def rates(schedule, steps, warmup=0.0):
+    recipe = Recipe(schedule=schedule, warmup_ratio=warmup, learning_rate=1.0)
+    return [learning_rate(recipe, step, steps) for step in range(steps)]
+
+
+def test_known_learning_rates():
+    assert rates("constant", 4) == [1.0] * 4
+    assert rates("linear", 4) == [1.0, 0.75, 0.5, 0.25]
+    assert rates("cosine", 4) == pytest.approx([1.0, 0.853553, 0.5, 0.146447], abs=1e-6)
+    assert rates("constant", 8, warmup=0.5) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@given(st.sampled_from(["constant", "linear", "cosine"]), st.integers(1, 200), st.floats(0, 0.9))
+def test_rates_rise_then_never_rise_again_and_stay_positive(schedule, steps, warmup):
+    found = rates(schedule, steps, warmup)
+    peak = found.index(max(found))
+    assert all(0 < rate <= 1 for rate in found)
+    assert found[: peak + 1] == sorted(found[: peak + 1])
+    assert found[peak:] == sorted(found[peak:], reverse=True)

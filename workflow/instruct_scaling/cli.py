@@ -1,7 +1,7 @@
-"""The command `instruct-scaling`: every stage of the pipeline is a subcommand.
+"""The command `instruct-scaling`: what a person needs, and every stage of the pipeline.
 
-A stage is one function whose parameters are its options. It is imported when it is called, so
-that `instruct-scaling --help` answers in a fraction of a second though torch takes seconds.
+A subcommand is one function whose parameters are its options. It is imported when it is called,
+so that `instruct-scaling --help` answers in a fraction of a second though torch takes seconds.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from instruct_scaling.common.errors import (
     EXIT_BAD_INPUT,
@@ -33,20 +32,33 @@ class Subcommand:
 
     function: str
     help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of its context, as click names them."""
 
 
+COMMANDS: dict[str, Subcommand] = {
+    "validate": Subcommand("commands.study:validate", "check a config file"),
+    "plan": Subcommand("commands.study:plan", "print what a study will cost"),
+    "run": Subcommand(
+        "commands.study:run",
+        "run a study, one line per finished step",
+        {"ignore_unknown_options": True},  # they are Snakemake's
+    ),
+    "analyze": Subcommand("analysis.cli:analyze", "tables and figures of any score table"),
+    "doctor": Subcommand("commands.doctor:doctor", "say what works on this machine"),
+}
 STAGES: dict[str, Subcommand] = {
-    "runs": Subcommand("config.runs:runs", "write the table of all runs"),
     "evalset": Subcommand("data.evalset.stage:evalset", "collect the eval items"),
     "pool": Subcommand("data.pool.stage:pool", "load, filter and deduplicate instruction data"),
     "validation-set": Subcommand(
         "data.validation_set:validation_set", "draw the records that no run trains on"
     ),
-    "subset": Subcommand("data.subset:subset", "draw the records of one run"),
+    "subset": Subcommand("data.subset:subset", "draw the first records of a pool under a seed"),
     "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
     "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),
+    "runs": Subcommand("config.runs:runs", "write the table of all runs"),
     "scores": Subcommand("evaluation.scores:scores", "join all judgements into one table"),
     "intermediate-scores": Subcommand(
         "evaluation.intermediate_scores:intermediate_scores",
@@ -62,37 +74,44 @@ STAGES: dict[str, Subcommand] = {
     "budget": Subcommand("reporting.budget:budget", "print what a study will cost"),
 }
 DEVELOPMENT: dict[str, Subcommand] = {
+    "paper-figure": Subcommand("analysis.figures.stage:paper_figure", "draw the paper's Figure 1"),
     "config-reference": Subcommand(
         "config.reference:reference", "write docs/config.md and the JSON schema"
     ),
+}
+PANELS: dict[str, dict[str, Subcommand]] = {
+    "Commands": COMMANDS,
+    "Stages, in the order of the pipeline (the workflow calls them)": STAGES,
+    "Development": DEVELOPMENT,
 }
 
 
 class LazyGroup(TyperGroup):
     """A group whose subcommands are imported when they are called."""
 
-    commands_by_name = STAGES | DEVELOPMENT
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Names, panel by panel."""
+        return [name for panel in PANELS.values() for name in panel]
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the pipeline."""
-        return list(self.commands_by_name)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:
         """A command that knows its name and help line, and the rest once it is called."""
-        subcommand = self.commands_by_name.get(cmd_name.replace("_", "-"))
-        return None if subcommand is None else LazyCommand(cmd_name, subcommand)
+        name = cmd_name.replace("_", "-")
+        for panel, subcommands in PANELS.items():
+            if name in subcommands:
+                return LazyCommand(name, subcommands[name], panel)
+        return None
 
 
-class LazyCommand(typer.core.TyperCommand):
+class LazyCommand(TyperCommand):
     """A subcommand whose options are read from its function when it is called."""
 
-    def __init__(self, name: str, subcommand: Subcommand) -> None:
-        super().__init__(name, help=subcommand.help)
+    def __init__(self, name: str, subcommand: Subcommand, panel: str) -> None:
+        super().__init__(name, help=subcommand.help, rich_help_panel=panel)
         self._subcommand = subcommand
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **more: Any) -> Any:
         """The context of the real command."""
-        return _command(load(self._subcommand)).make_context(info_name, args, *rest, **more)
+        return command(self._subcommand).make_context(info_name, args, *rest, **more)
 
 
 def load(subcommand: Subcommand) -> Callable[..., None]:
@@ -103,9 +122,10 @@ def load(subcommand: Subcommand) -> Callable[..., None]:
     return getattr(import_module(module), name)
 
 
-def _command(function: Callable[..., None]) -> click.Command:
+def command(subcommand: Subcommand) -> TyperCommand:
+    """A subcommand with its options; this imports its module."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(function)
+    app.command(context_settings=subcommand.settings)(load(subcommand))
     return typer.main.get_command(app)
 
 
@@ -116,7 +136,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root() -> None:
-    """How much instruction data does each skill need? Stages in the order of the pipeline."""
+    """How much instruction data does each skill need?"""
 
 
 def _on_sigterm(signum: int, frame: Any) -> None:

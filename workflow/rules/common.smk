@@ -1,52 +1,80 @@
-# What several rules, or every dry run, need.
-RESULTS = f"results/{STUDY.study}"
-RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
+# Paths, runs and input functions that several rules use, and the plan that a dry run prints.
+import atexit
 
-RUNS = expand_study.all_runs(STUDY)
-RESPONSES = [f"{RESULTS}/runs/{run.folder}/responses.jsonl" for run in RUNS]
-JUDGEMENTS = [
-    f"{RESULTS}/runs/{run.folder}/judgements/{judge}.jsonl"
-    for run in RUNS
-    for judge in STUDY.judges
-]
-TRAINED = [
-    f"{RESULTS}/runs/{run.folder}/train.json" for run in expand_study.tuned_runs(STUDY)
-]
+from instruct_scaling.common.provenance import identity_hash
+from instruct_scaling.common.versions import STAGE_VERSIONS
+from instruct_scaling.config.identity import execution_json, identity_json
+from instruct_scaling.config.runs import (
+    Run,
+    answering_runs,
+    base_files,
+    evalset_files,
+    pool_files,
+    run_identity,
+    run_rows,
+    seed_for,
+    tuned_runs,
+    validation_seed,
+)
+
+RESULTS = f"results/{STUDY.study}"
+POOL = f"{RESULTS}/pools/{{pool}}"
+RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
+INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
+
+ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
+TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
-INTERMEDIATE = [
-    f"{RESULTS}/runs/{run.folder}/intermediate/{percent}/judgements/{judge}.jsonl"
-    for run in expand_study.tuned_runs(STUDY)
-    for percent in PERCENTS
-    for judge in STUDY.judges
-]
 USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
 
 
-def model_of(wildcards):
+def seed_of(purpose):
+    """The seed of one purpose, as a function of the wildcard `seed` (the replicate's label)."""
+    return lambda w: seed_for(STUDY, int(w.seed), purpose)
+
+
+def validation_of(pool):
+    """The validation records of a pool, if the study keeps any."""
+    return (
+        [f"{RESULTS}/pools/{pool}/validation_set.parquet"]
+        if STUDY.validation.records
+        else []
+    )
+
+
+def base_of(w):
+    """The base model of an arm."""
+    return f"{RESULTS}/bases/{STUDY.arms[w.arm].base}"
+
+
+def model_of(w):
     """The fine-tuned model of a run; at scale 0 its base."""
-    if int(wildcards.scale) == 0:
-        return f"{RESULTS}/bases/{STUDY.arms[wildcards.arm].base}"
-    return f"{RESULTS}/runs/{wildcards.arm}/n{wildcards.scale}/s{wildcards.seed}/model"
+    if int(w.scale) == 0:
+        return base_of(w)
+    return f"{RESULTS}/runs/{w.arm}/n{w.scale}/s{w.seed}/model"
 
 
-def validation_of(wildcards):
-    """The validation records of an arm's pool, if the study keeps any."""
-    if STUDY.validation.records == 0:
-        return []
-    return [f"{RESULTS}/pools/{STUDY.arms[wildcards.arm].pool}/validation_set.parquet"]
+def repeated(option, values):
+    """The same option once for each value."""
+    return [f"{option}={value}" for value in values]
 
 
 def folder_of(files):
-    """The folder of the first of some files."""
+    """The folder of the first of some files; derived from a rule's own files, it follows the
+    prefix of a module."""
     return str(Path(files[0]).parent)
 
 
 def print_plan():
+    """Print what the study will cost, in a dry run."""
     from instruct_scaling.reporting.budget import plan_text
 
     if workflow.dryrun:
-        print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
+        try:
+            print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
+        except InputError as error:  # a file of the study's results is broken
+            print(f"error: {error}", file=sys.stderr)
 
 
-# The plan comes with every dry run: last, where it is seen, before anything has been paid for.
+# At exit: the plan belongs below the list of jobs, and `onstart` is not called in a dry run.
 atexit.register(print_plan)

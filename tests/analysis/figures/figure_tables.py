@@ -42,7 +42,7 @@ def curves(
                             "scale": scale,
                             "mean": mean,
                             "low": max(0, mean - half),
-                            "high": min(1, mean + half),
+                            "high": min(1, mean + 0.6 * half),
                             "n_items": 40 + c,
                             "n_seeds": 1 if scale == 0 else seeds,
                             "n_missing": 0,
@@ -66,7 +66,7 @@ def verdicts(curve: pd.DataFrame) -> pd.DataFrame:
         ladder="improved",
         tail_slope=slope,
         tail_low=slope - 0.02,
-        tail_high=slope + 0.02,
+        tail_high=slope + 0.015,
         margin=0.02,
         range_margin=0.04,
         n_items=40,
@@ -280,9 +280,9 @@ def validation_loss(curve: pd.DataFrame) -> pd.DataFrame:
     """Losses of two seeds that fall with scale, and those of the base before each run."""
     tuned = curve.loc[(curve["judge"] == curve["judge"].iloc[0]) & (curve["scale"] > 0)]
     rows = []
-    for place, row in enumerate(tuned.itertuples()):
+    for index, row in enumerate(tuned.itertuples()):
         for seed in (1, 2):
-            fall = 0.3 * np.log1p(row.scale / 200) * (1 + 0.1 * (place % 5))
+            fall = 0.3 * np.log1p(row.scale / 200) * (1 + 0.1 * (index % 5))
             for fraction, loss in ((0, 4.0), (0.5, 4 - 0.7 * fall), (1, 4 - fall + 0.05 * seed)):
                 rows.append(
                     {
@@ -295,7 +295,7 @@ def validation_loss(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def intermediate_scores(curve: pd.DataFrame) -> pd.DataFrame:
-    """Three points along each of two runs per scale, on the way from 0.05 to the mean there."""
+    """Three intermediate checkpoints of two runs per scale, between 0.05 and the mean there."""
     tuned = curve.loc[curve["scale"] > 0, ["judge", "arm", "category", "scale", "mean", "n_items"]]
     parts = []
     for seed in (1, 2):

@@ -40,6 +40,13 @@ def test_a_constant_difference_is_found_exactly():
     assert (rows["high"] - rows["low"] < 1e-9).all()
 
 
+def test_equal_arms_have_no_noise_to_measure():
+    rows = compare(two_arms(0.0))
+    assert (rows[["difference", "low", "high"]] == 0).all().all()
+    assert (rows["p_value"] == 1).all()
+    assert (rows["note"] == "all differences are equal: no noise to measure").all()
+
+
 def test_one_seed_is_the_paired_t_test():
     scores = unrelated_arms({"math": [0.5]}, scales=(10,), seeds=1, items=15)
     a, b = (scores.loc[scores["arm"] == arm, "score"].to_numpy() for arm in "ab")
@@ -49,6 +56,7 @@ def test_one_seed_is_the_paired_t_test():
     assert row["p_value"] == pytest.approx(expected.pvalue)
     interval = expected.confidence_interval(0.9)
     assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+    assert row["note"] == ""
 
 
 def test_a_stated_run_sd_counts_twice_in_a_difference():

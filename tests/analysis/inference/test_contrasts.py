@@ -83,6 +83,13 @@ def test_a_drop_is_never_less_certain_than_impossible():
     assert rising.drop.bound < rising.drop.estimate.value < 0
 
 
+def test_of_drops_that_are_all_certain_the_largest_is_taken():
+    means = np.array([[0.5], [0.45], [0.3], [0.35]])
+    certain = Covariance(Sample(means, np.zeros((4, 1, 5)), np.zeros(5, int), 5))
+    drop = estimate_contrasts(certain, LADDER[:4], CurveOptions()).drop
+    assert (drop.earlier, drop.later, drop.p_value) == (0, 2, 0)
+
+
 def test_p_values_of_claims_come_from_the_contrasts():
     found = estimate_contrasts(curve([0.4, 0.45, 0.47, 0.49], 0.1), LADDER[:4], CurveOptions())
     assert found.p_value("tail") == found.tail.p_above(0)
@@ -113,6 +120,7 @@ def test_zeros_before_the_tail_count_for_the_range_alone(items, flat, level):
     found = zeros_at(0, items)
     assert found.constant_bound == pytest.approx(1 - 0.05 ** (1 / items))
     assert (found.p_flat < LEVEL, found.p_level < LEVEL) == (flat, level)
+    assert flat or found.p_flat == 1
 
 
 def test_zeros_in_the_tail_count_for_its_slope():
@@ -192,6 +200,9 @@ def test_two_scales_are_tested_as_their_difference():
 
 def test_a_range_at_the_margin_or_above_is_never_below_it():
     assert p_values(study([0.4, 0.5, 0.6], np.random.default_rng(2), 0.0))[0] == 1.0
+    means = np.array([[0.25], [0.5]])
+    at_margin = Covariance(Sample(means, np.full((2, 1, 4), 0.01), np.zeros(4, int), 4))
+    assert range_p_value(at_margin, [Estimate(0.25, 0.1, 9)], 0.25) == 1.0
 
 
 def test_means_without_noise_are_taken_as_they_are():

@@ -82,7 +82,7 @@ def test_too_many_missing_scores_leave_no_verdict():
     tables = analyze(scores, OPTIONS)
     found = tables["verdicts"].set_index("category")
     assert found.loc["math", "verdict"] == "undetermined"
-    assert "missing" in found.loc["math", "note"]
+    assert "up to 10% of the scores are missing at a scale (limit 5%)" in found.loc["math", "note"]
     assert found.loc["code", "verdict"] == "improving"
     refused = tables["fits"].query("category == 'math'")
     assert (refused["reason"] == "the noise is not known").all()

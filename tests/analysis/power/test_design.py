@@ -108,6 +108,14 @@ def test_the_fewest_seeds_are_taken_whose_items_are_at_most_twice_the_least():
     assert 2 < seeds < 40
 
 
+def test_exactly_twice_the_least_items_are_few_enough():
+    """40 seeds need 38 items, seven need 76, six more."""
+    parts = Components(0.0015, 0.000144, 0.0025)
+    least = power_within(precision(parts, 5, ITEM_GRID, np.array(40)), 0.02, 0.05) >= 0.8
+    assert ITEM_GRID[np.argmax(least)] == 38
+    assert required_sample_size(parts, 5, 0.02, 0.05, 0.8) == (76, 7)
+
+
 def test_no_sample_size_is_required_where_none_is_enough_or_noise_is_unmeasured():
     unmeasured = Components(0.01, 0, 0, run_measured=False)
     assert required_sample_size(unmeasured, 5, 0.02, 0.05, 0.8) is None

@@ -150,6 +150,13 @@ def test_exactly_one_label_and_the_right_one(reference, labels, response, wanted
     assert label_score(reference, labels, response) == wanted
 
 
+@pytest.mark.parametrize(("response", "count"), [("neither", 0), ("red or blue", 2)])
+def test_the_reason_says_how_many_labels_were_named(response, count):
+    item = EvalItem("0" * 32, "classification", "q", reference="red")
+    outcome = label_match(item, Constraints(labels=["red", "blue"]), response)
+    assert (outcome.score, outcome.reason) == (0, f"{count} labels named")
+
+
 def test_article_a_counts_as_the_label_a():
     """A one-letter label cannot be distinguished from the article: two labels are named, so 0."""
     assert label_score("B", ["A", "B"], "a clear B") == 0

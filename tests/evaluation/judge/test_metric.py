@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -118,12 +119,16 @@ def test_the_version_follows_what_decides_a_score():
     scorers = choose_scorers(["math", "open_qa"], {})
     version = judge_version(METRIC, scorers)
     assert judge_version(METRIC, choose_scorers(["open_qa", "math"], {})) == version
+    raised = scorers | {"math": replace(scorers["math"], version=2)}
+    assert judge_version(METRIC, raised) != version
     exact = choose_scorers(["math", "open_qa"], {"open_qa": "exact_match"})
     assert judge_version(METRIC, exact) != version
     slow = MetricJudge(type="metric", code_timeout_seconds=9)
     assert judge_version(slow, scorers) == version  # no programs, no time limit
     with_code = choose_scorers(["code"], {})
     assert judge_version(slow, with_code) != judge_version(METRIC, with_code)
+    large = MetricJudge(type="metric", code_memory_mb=1024)
+    assert judge_version(large, with_code) != judge_version(METRIC, with_code)
 
 
 def test_the_public_belle_set_can_be_judged(real_data):

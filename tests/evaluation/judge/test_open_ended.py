@@ -60,6 +60,7 @@ def test_repetition_lowers_fluency():
     assert fluency(fresh, "en") == 1
     assert fluency("the sea the sea the sea the sea the sea the sea", "en") < 0.3
     assert fluency("好好好好好好好好", "zh") < 0.3
+    assert fluency("one two three one two three one", "en") == pytest.approx(3 / 5 / 0.8)
 
 
 def test_the_wrong_script_lowers_fluency():
@@ -74,6 +75,13 @@ def test_language_is_taken_from_the_prompt_where_unknown():
     text = "The sea was calm and the small boat came home before night fell again, they say."
     assert fluency_only(chinese, Constraints(), text).score == 0
     assert fluency_only(ITEM, Constraints(), text).score == 1
+
+
+@pytest.mark.parametrize("scorer", [open_ended, fluency_only])
+def test_the_items_own_language_goes_before_the_prompts(scorer):
+    item = EvalItem("0" * 32, "generation", "翻译成英文", language="en")
+    text = "The sea was calm and the small boat came home before night fell again, they say."
+    assert scorer(item, Constraints(), text).score == 1
 
 
 def test_the_reason_names_both_factors():

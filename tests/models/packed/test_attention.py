@@ -59,7 +59,7 @@ def test_sdpa_gives_output_and_gradients_of_the_definition(lengths):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
 
 
-def test_a_document_is_blind_to_its_neighbours():
+def test_a_document_does_not_see_its_neighbors():
     lengths = (5, 9, 4)
     query, key, value = inputs(lengths)
     slopes, documents = alibi_slopes(3, CPU), Documents(lengths, CPU)
@@ -121,6 +121,15 @@ def test_the_choice_of_back_end_can_be_forced_and_refuses_what_cannot_run():
         choose_backend(CPU, "flash")
     with pytest.raises(InputError, match="unknown"):
         choose_backend(CPU, "fast")
+
+
+@pytest.mark.parametrize(
+    ("packages", "backend"),
+    [({"flash_attn", "triton"}, "flash"), ({"triton"}, "flex"), (set(), "sdpa")],
+)
+def test_a_gpu_takes_the_fastest_installed_back_end(monkeypatch, packages, backend):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in packages or None)
+    assert choose_backend(torch.device("cuda")) == backend
 
 
 @pytest.mark.gpu

@@ -26,7 +26,7 @@ QUESTIONS = {
     "math": ("小明有 12 个苹果，给了小红 5 个，又买了 3 个。他现在有几个苹果？", "10"),
     "translation": ("Translate into Chinese: The river is deep.", "这条河很深。"),
     "classification": ("Sort the word into fruit or tool: hammer", "tool"),
-    "summarization": ("Summarise: the meeting was moved from Monday to Thursday.", "It moved."),
+    "summarization": ("Summarize: the meeting was moved from Monday to Thursday.", "It moved."),
 }
 
 

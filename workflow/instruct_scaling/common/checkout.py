@@ -1,4 +1,4 @@
-"""Make jobs run this checkout's code with the Python that runs the workflow."""
+"""Make jobs run the code and the Python that run the workflow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ def use_this_checkout() -> None:
     """Put this checkout first on PYTHONPATH and this interpreter's folder first on PATH.
 
     Jobs inherit both. A conda environment that Snakemake activates for a job still goes before
-    PATH, so its Python is used, with this checkout's code.
+    PATH, so its Python is used, with this checkout's code. An installed package is no checkout:
+    its folder would bring all other packages along.
     """
-    _prepend("PYTHONPATH", ROOT / "workflow", ROOT)
+    if (ROOT / "workflow" / "Snakefile").is_file():
+        _prepend("PYTHONPATH", ROOT / "workflow", ROOT)
     _prepend("PATH", Path(sys.executable).parent)
 
 

@@ -30,9 +30,12 @@ def identity_json(section: BaseModel) -> str:
     return _as_text(_identity(section))
 
 
-def execution_json(section: BaseModel) -> str:
-    """The section's execution fields that are not at their defaults, as JSON."""
-    value = section.model_dump(mode="json", include=execution_keys(section), exclude_defaults=True)
+def execution_json(*sections: BaseModel) -> str:
+    """The execution fields of some sections that are not at their defaults, as one JSON object."""
+    value = {}
+    for section in sections:
+        keys = execution_keys(section)
+        value |= section.model_dump(mode="json", include=keys, exclude_defaults=True)
     return _as_text(value)
 
 

@@ -1,4 +1,4 @@
-"""How a base is tuned: what changes the resulting weights, and nothing else."""
+"""How a base is tuned: what changes the resulting weights, and how ZeRO shares out the work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from instruct_scaling.config.identity import execution_field, execution_keys
 from instruct_scaling.config.section import Strict, Unordered
 
 Precision = Literal["fp32", "bf16", "fp16"]
+
+# Options of DeepSpeed's precision sections that would keep the optimizer's states in 16 bits.
+LOW_PRECISION_STATES = (
+    "fp16_master_weights_and_grads",
+    "bf16_master_weights_and_grads",
+    "bf16_optimizer_states",
+)
 
 
 class FullTuning(Strict):
@@ -92,12 +100,18 @@ class Recipe(Strict):
     max_length: int = Field(1024, gt=1)
     """Longest prompt plus answer in tokens; the prompt is cut from its left, then the answer
     from its right."""
-    zero_stage: Literal["auto", 0, 1, 2, 3] = "auto"
-    """DeepSpeed ZeRO stage, where `deepspeed` is `auto`; `auto` leaves it free."""
-    deepspeed: Literal["auto"] | dict[str, Any] = "auto"
+    zero_stage: Literal["auto", 0, 1, 2, 3] = execution_field("auto")
+    """DeepSpeed ZeRO stage, where `deepspeed` is `auto`; `auto` leaves it free. It decides no
+    result: an edit trains nothing again."""
+    deepspeed: Literal["auto"] | dict[str, Any] = execution_field("auto")
     """`auto` takes the fastest set-up that fits the GPUs: stage, sub-groups, offload, recomputed
-    activations, tokens of a row (ZeRO-2 on a CPU). Or your own DeepSpeed configuration, taken as
-    it is; batch size and accumulation in it are set from this recipe."""
+    activations, tokens of a row (ZeRO-2 on a CPU). Or your own DeepSpeed configuration: batch
+    size, accumulation, precision and clipping in it are set from this recipe, and a precision or
+    clipping that contradicts it is refused. An edit trains nothing again."""
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the weights, defaults included."""
+        return self.model_dump(mode="json", exclude=execution_keys(self))
 
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:
@@ -110,6 +124,51 @@ class Recipe(Strict):
         if (self.batch_size is None) == (self.batch_tokens is None):
             raise ValueError("give either `batch_size` or `batch_tokens` (set the other to null)")
         return self
+
+    @model_validator(mode="after")
+    def _deepspeed_agrees(self) -> Recipe:
+        if self.deepspeed != "auto":
+            problems = contradictions(self.deepspeed, self)
+            if problems:
+                raise ValueError("`deepspeed` contradicts the recipe: " + "; ".join(problems))
+        return self
+
+
+def contradictions(deepspeed: dict[str, Any], recipe: Recipe) -> list[str]:
+    """What a user's DeepSpeed configuration says against a recipe. A key that is missing or
+    `auto`, as the transformers Trainer writes it, says nothing."""
+    found = []
+    clipping = deepspeed.get("gradient_clipping", "auto")
+    if clipping not in ("auto", recipe.max_grad_norm):
+        found.append(
+            f"gradient_clipping is {clipping}, max_grad_norm {recipe.max_grad_norm:g}: remove "
+            "gradient_clipping, or set both to one value"
+        )
+    for key, precision in (("bf16", "bf16"), ("bfloat16", "bf16"), ("fp16", "fp16")):
+        section = _section(deepspeed, key)
+        enabled = section.get("enabled", "auto")
+        if enabled not in ("auto", recipe.precision == precision):
+            found.append(
+                f"{key}.enabled is {str(enabled).lower()}, precision {recipe.precision}: remove "
+                f"{key}, or set `precision`"
+            )
+        found += [
+            f"{key}.{option} is true, but master weights and moments are fp32: remove it"
+            for option in LOW_PRECISION_STATES
+            if section.get(option) is True
+        ]
+    for key in ("amp", "torch_autocast"):
+        if _section(deepspeed, key).get("enabled") is True:
+            found.append(f"{key} is enabled, precision {recipe.precision}: remove {key}")
+    for key in ("optimizer", "scheduler"):
+        if key in deepspeed:
+            found.append(f"{key} is given, but the recipe decides it: remove it")
+    return found
+
+
+def _section(deepspeed: dict[str, Any], key: str) -> dict[str, Any]:
+    section = deepspeed.get(key)
+    return section if isinstance(section, dict) else {}
 
 
 class ByScale(Strict):

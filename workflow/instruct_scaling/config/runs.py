@@ -95,14 +95,13 @@ def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
     The untuned bases of two arms give the same answers if base, template and precision are the same
-    and decoding is greedy; the first such arm then answers for all of them.
+    and decoding is greedy; the first such arm by name then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
-    alike = (
-        name for name in study.arms if _base_answers(study, name) == _base_answers(study, run.arm)
-    )
-    return Run(next(alike), 0, run.seed)
+    # By name, for the order of the arms in the config is not part of the study's identity.
+    own = _base_answers(study, run.arm)
+    return Run(min(name for name in study.arms if _base_answers(study, name) == own), 0, run.seed)
 
 
 def _base_answers(study: Study, name: str) -> tuple[str, str, str]:
@@ -128,14 +127,16 @@ def runs(
     write_runs(out, parse_section(Study, study_config, "--study-config"))
 
 
+def run_rows(study: Study) -> list[tuple[str, int, int, str]]:
+    """The rows of `runs.csv`, sorted: arm, scale, seed, folder below the study's results."""
+    runs = all_runs(study)
+    return sorted((run.arm, run.scale, run.seed, answering_run(study, run).folder) for run in runs)
+
+
 def write_runs(path: Path, study: Study) -> None:
     """Write `runs.csv`; folders are relative to the file's own."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for run in all_runs(study):
-            folder = answering_run(study, run).folder
-            writer.writerow((run.arm, run.scale, run.seed, folder))
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *run_rows(study)])
 
 
 def read_runs(path: Path) -> list[RunRow]:

@@ -15,6 +15,7 @@ from instruct_scaling.config.evaluation import (
     IntermediateCheckpoints,
     Validation,
 )
+from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
@@ -121,12 +122,11 @@ class Budget(Strict):
 
 
 class Tracking(Strict):
-    """An experiment tracker, beside the TensorBoard events that are always written. It is an
-    extra of the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); keys and
-    hosts come from its own environment variables."""
+    """Weights & Biases, beside the TensorBoard events that are always written. It is an extra of
+    the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); its key and host
+    come from its own environment variables."""
 
-    tool: Literal["wandb", "trackio"] = Field(examples=["wandb"])
-    """Which tracker."""
+    tool: Literal["wandb"]
     project: str = Field("instruct-scaling", min_length=1)
     """Project under which the runs appear."""
 
@@ -162,5 +162,7 @@ class Study(Strict):
     """What the figures show."""
     budget: Budget = Budget()
     """What the plan assumes; no result depends on it."""
+    execution: Execution = Execution()
+    """How fine-tuning is carried out; no result depends on it."""
     tracking: Tracking | None = None
     """Where the figures of training runs also go; no result depends on it."""

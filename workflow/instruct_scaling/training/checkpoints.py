@@ -10,6 +10,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,30 @@ from torch import distributed
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, sha256_file, write_json
+from instruct_scaling.training.distributed import gather, run_on_rank_zero
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 KEEP = 2  # the newest may turn out damaged
 LOCK_SECONDS = 15.0  # ranks of a killed run need a moment to notice
+FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
+
+
+@dataclass(frozen=True)
+class SaveEvery:
+    """When checkpoints are due: after so many minutes, and at multiples of so many steps."""
+
+    minutes: float
+    steps: int | None = None
+
+    def due(self, step: int, *, last: bool, waited: float) -> bool:
+        """Whether to save after `step`, `waited` seconds after the checkpoint before."""
+        if self.steps is not None and step % self.steps == 0:
+            return True
+        if last:  # the export may be stopped too
+            return waited >= FINAL_SAVE_SECONDS
+        return waited >= 60 * self.minutes
 
 
 @contextmanager
@@ -73,17 +93,36 @@ def set_rng_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
+def checkpoint_layout(settings: dict[str, Any], ranks: int) -> dict[str, Any]:
+    """How DeepSpeed cuts a checkpoint into files; another layout cannot load it.
+
+    Args:
+        settings: DeepSpeed's configuration.
+        ranks: data-parallel ranks.
+    """
+    zero = settings.get("zero_optimization", {})
+    stage = zero.get("stage", 0)
+    return {
+        "--ranks": ranks,
+        "recipe.zero_stage": stage,
+        "sub_group_size": zero.get("sub_group_size") if stage == 3 else None,
+        "offload_optimizer": "offload_optimizer" in zero,
+    }
+
+
 class Checkpoints:
     """The checkpoints of one run. Every method but `steps` is called by all ranks together."""
 
-    def __init__(self, folder: Path, *, frozen: bool) -> None:
+    def __init__(self, folder: Path, layout: dict[str, Any], *, frozen: bool) -> None:
         """Name the folder.
 
         Args:
             folder: on a file system that all ranks share.
+            layout: see `checkpoint_layout`.
             frozen: most weights are frozen and come from the base (adapters).
         """
         self.folder = folder
+        self.layout = layout
         self.frozen = frozen
         self.rank = distributed.get_rank()
         self.world = distributed.get_world_size()
@@ -102,33 +141,29 @@ class Checkpoints:
             state: what the loop needs to go on; the same on all ranks.
         """
         tag = f"step-{step}"
-        states: list[Any] = [None] * self.world
-        distributed.all_gather_object(states, rng_state())
         engine.save_checkpoint(
             str(self.folder),
             tag=tag,
-            client_state={"loop": state, "rng": states},
+            client_state={"loop": state, "rng": gather(rng_state())},
             save_latest=False,
             exclude_frozen_parameters=self.frozen,
         )
-        distributed.barrier()
-        hashes: list[Any] = [None] * self.world
-        distributed.all_gather_object(hashes, self._hashes(self.folder / tag))
-        if self.rank == 0:
-            manifest = {"world_size": self.world, "files": {}}
-            for part in hashes:
-                manifest["files"] |= part
-            write_json(self.folder / tag / MANIFEST, manifest)
+        gather(None)  # every rank has written its files
+        hashes = self._hashes(self.folder / tag)
+
+        def finish() -> None:
+            write_json(self.folder / tag / MANIFEST, {"layout": self.layout, "files": hashes})
             self._prune(step)
-        distributed.barrier()
+
+        run_on_rank_zero(finish)
 
     def load(self, engine: Any) -> dict[str, Any] | None:
         """Load the newest undamaged checkpoint; None where there is none to go on from.
 
         Raises:
-            InputError: the checkpoints were written by another number of ranks.
+            InputError: the checkpoints have another layout (ranks, ZeRO stage).
         """
-        for step in self.steps():
+        for step in run_on_rank_zero(self.steps):
             if not self._sound(step):
                 if self.rank == 0:
                     log.warning("checkpoint of step %d is damaged; trying the one before", step)
@@ -142,31 +177,34 @@ class Checkpoints:
         return None
 
     def _hashes(self, folder: Path) -> dict[str, str]:
-        """SHA-256 of this rank's share of a checkpoint's files."""
+        """SHA-256 of a checkpoint's files, each computed by one of the ranks."""
         files = sorted(
             path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
         )
         share = files[self.rank :: self.world]
-        return {str(path.relative_to(folder)): sha256_file(path) for path in share}
+        parts = gather({str(path.relative_to(folder)): sha256_file(path) for path in share})
+        return {name: digest for part in parts for name, digest in part.items()}
 
     def _sound(self, step: int) -> bool:
-        """Whether all ranks find the files of a checkpoint as they were written."""
+        """Whether the files of a checkpoint are as they were written."""
+        manifest = run_on_rank_zero(partial(self._manifest, step))
+        return manifest is not None and self._hashes(self.folder / f"step-{step}") == manifest
+
+    def _manifest(self, step: int) -> dict[str, str] | None:
+        """File -> SHA-256 as written with the checkpoint; None where that is unreadable."""
         folder = self.folder / f"step-{step}"
         try:
             manifest = read_json(folder / MANIFEST)
         except InputError:
-            return False
-        if manifest["world_size"] != self.world:
-            raise InputError(
-                f"the checkpoint was written by {manifest['world_size']} ranks, not {self.world}",
-                where=folder,
-                fix=f"go on with --ranks {manifest['world_size']}, or remove {self.folder} to "
-                "start over",
-            )
-        hashes: list[Any] = [None] * self.world
-        distributed.all_gather_object(hashes, self._hashes(folder))
-        found = {name: digest for part in hashes for name, digest in part.items()}
-        return found == manifest["files"]
+            return None
+        for name, written in manifest["layout"].items():
+            if written != self.layout[name]:
+                raise InputError(
+                    f"the checkpoint was written with {name} {written}, not {self.layout[name]}",
+                    where=folder,
+                    fix=f"go on with {name} {written}, or remove {self.folder} to start over",
+                )
+        return manifest["files"]
 
     def _prune(self, newest: int) -> None:
         """Remove all but the newest finished checkpoints, and unfinished ones."""

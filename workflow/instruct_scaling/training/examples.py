@@ -66,8 +66,8 @@ class Examples:
         return self.tokens[start:stop], int(self.prompt_lengths[index])
 
 
-def read_subset(records: Path, subset: Path) -> list[Record]:
-    """The records of a subset, in the subset's order.
+def subset_records(records: Path, subset: Path) -> list[Record]:
+    """The records of a subset (or of any Parquet file with ids), in its order.
 
     Raises:
         InputError: a file is missing, the subset is empty, or one of its ids is not in the pool.
@@ -83,15 +83,15 @@ def read_subset(records: Path, subset: Path) -> list[Record]:
     wanted = pq.read_table(subset, columns=["id"])["id"]
     if len(wanted) == 0:
         raise InputError("the subset holds no records", where=subset)
-    places = pc.index_in(wanted, value_set=pool["id"])
-    if places.null_count:
-        missing = wanted.filter(places.is_null())
+    positions = pc.index_in(wanted, value_set=pool["id"])
+    if positions.null_count:
+        missing = wanted.filter(positions.is_null())
         raise InputError(
             f"{len(missing)} of {len(wanted)} ids are not in the pool, the first is {missing[0]}",
             where=subset,
             fix="make the subset from this pool (remove the file and run the workflow again)",
         )
-    return [Record(**row) for row in pool.take(places).to_pylist()]
+    return [Record(**row) for row in pool.take(positions).to_pylist()]
 
 
 def encode(
@@ -101,7 +101,7 @@ def encode(
 
     A prompt without tokens is replaced by the `start` token, because the first answer token has
     to be predicted from something. One prompt token always stays. An answer that is cut loses
-    its end token: the model is not taught to stop in the middle.
+    its end token: the model does not learn to stop in the middle.
 
     Args:
         prompt, answer: token ids without special tokens.
@@ -131,9 +131,7 @@ def encode_records(
         InputError: the tokenizer has no end token, or the template has no `{prompt}`.
     """
     if "{prompt}" not in template:
-        raise InputError(
-            "the template has no {prompt}", where="template", fix="write {prompt} where it goes"
-        )
+        raise InputError("the template has no {prompt}", where="template", fix="add {prompt} to it")
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(

@@ -1,30 +1,40 @@
-"""python -m instruct_scaling.training: tune a base on a subset."""
+"""Stage finetune: tune a base on a subset.
+
+Here are the options. `launch.py` starts the ranks, `pipeline.py` is what each of them does. This
+module does without torch, so that the process that starts the ranks is there in a fraction of a
+second.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import pydantic
 import typer
 
-from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
+from instruct_scaling.common.errors import InputError
+from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Tracking
-from instruct_scaling.training.job import EvalOptions, Execution, Job, Rank, Snapshot
-from instruct_scaling.training.launch import Launcher, default_ranks, end_with_parent, launch
-from instruct_scaling.training.trackers import check_installed
-
-Tracked = Literal["none", "wandb", "trackio"]
+from instruct_scaling.training.launch import (
+    Launcher,
+    default_ranks,
+    end_with_parent,
+    launch,
+    rank_environments,
+    without_launcher,
+)
 
 
 def finetune(
     base: Annotated[Path, typer.Option(help="Folder of the base model.")],
     records: Annotated[Path, typer.Option(help="Folder or file with the pool's records.")],
-    subset: Annotated[Path, typer.Option(help="The run's subset.parquet.")],
+    subset: Annotated[Path, typer.Option(help="The run's subset, Parquet.")],
     recipe: Annotated[str, typer.Option(help="Recipe as JSON.")],
     template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
     order_seed: Annotated[int, typer.Option(help="Seed of the training order.")],
@@ -34,7 +44,7 @@ def finetune(
     out_train: Annotated[Path, typer.Option(help="train.json.")],
     identity_json: Annotated[str, typer.Option(help="Identity of the run as JSON.")] = "{}",
     validation: Annotated[
-        Path | None, typer.Option(help="Parquet with ids and categories held out of the pool.")
+        Path | None, typer.Option(help="Parquet with ids and categories of validation records.")
     ] = None,
     validation_evaluations: Annotated[
         int, typer.Option(min=1, help="How often to measure the loss on them.")
@@ -42,22 +52,25 @@ def finetune(
     intermediate: Annotated[
         str,
         typer.Option(
-            help="Folders for snapshots of the model, in one quoted text; the folder around each "
+            help="Folders for intermediate checkpoints, in one quoted text; the folder around each "
             "names its percent of the steps: .../intermediate/25/model."
         ),
     ] = "",
-    ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
+    execution: Annotated[
+        str,
+        typer.Option(
+            help="How to train, as JSON: the recipe's zero_stage and deepspeed, and the keys of "
+            "the study's section `execution`."
+        ),
+    ] = "{}",
+    ranks: Annotated[
+        int,
+        typer.Option(help="Processes; 0 takes one per GPU; on a CPU one per thread, two at most."),
+    ] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
-    row_tokens: Annotated[
-        int | None, typer.Option(help="Token budget of a packed row; default by memory.")
-    ] = None,
-    attention: Annotated[str | None, typer.Option(help="Force sdpa, flash or flex.")] = None,
-    checkpointing: Annotated[
-        bool | None, typer.Option(help="Recompute activations; default by memory.")
-    ] = None,
-    save_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 10.0,
-    save_steps: Annotated[int | None, typer.Option(help="Also save every so many steps.")] = None,
-    tracker: Annotated[Tracked, typer.Option(help="Where the figures also go.")] = "none",
+    tracker: Annotated[
+        Literal["none", "wandb"], typer.Option(help="Where the figures also go.")
+    ] = "none",
     tracker_project: Annotated[
         str, typer.Option(help="Project of the run in the tracker.")
     ] = "instruct-scaling",
@@ -65,97 +78,75 @@ def finetune(
     """Fine-tune a base model on a subset; stops and goes on without losing exactness.
 
     The options from --validation on never change the weights, only how they are reached and what is
-    measured on the way.
+    measured meanwhile.
     """
-    job = Job(
-        base=base,
-        records=records,
-        subset=subset,
-        recipe=_recipe(recipe),
-        template=template,
-        order_seed=order_seed,
-        init_seed=init_seed,
-        identity=_json("--identity-json", identity_json),
-        work_root=work,
-        out_model=out_model,
-        out_train=out_train,
-        execution=Execution(
-            row_tokens,
-            attention,
-            checkpointing,
-            save_minutes,
-            save_steps,
-            None if tracker == "none" else Tracking(tool=tracker, project=tracker_project),
-        ),
-        watched=EvalOptions(validation, validation_evaluations, _snapshots(intermediate)),
-    )
-    _check_paths(job)
-    if tracker != "none":
-        check_installed(tracker)
-    if launcher != "none":
-        launch(launcher, _without_launcher(sys.argv[2:]), ranks or default_ranks())
-        return
-    _be_a_rank(job, Rank.from_environment())
-
-
-def _be_a_rank(job: Job, rank: Rank) -> None:
-    """Run in this process. What goes wrong is either seen by all ranks or by rank 0 alone, so
-    rank 0 says it for all."""
-    end_with_parent()
-    from instruct_scaling.training.run import run_rank
-
-    try:
-        run_rank(job, rank)
-    except (InputError, Interrupted) as error:
-        if rank.is_first:
-            raise
-        code = EXIT_RETRY if isinstance(error, Interrupted) else EXIT_BAD_INPUT
-        raise typer.Exit(code) from error
-
-
-def _check_paths(job: Job) -> None:
-    for path in (job.base, job.records, job.subset, job.watched.validation):
+    settings, options = parse_execution(execution)
+    whole = parse_object("--recipe", recipe) | settings
+    tuning = parse_section(Recipe, json.dumps(whole), "--recipe")
+    identity = parse_object("--identity-json", identity_json)
+    snapshots = snapshot_folders(intermediate)
+    for path in (base, records, subset, validation):
         if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
+    if launcher != "none":
+        ranks = ranks or default_ranks()
+        if launcher != "local" or ranks > 1:
+            launch(launcher, without_launcher(sys.argv[2:]), ranks)
+            return
+        os.environ.update(rank_environments(1)[0])  # this process is the rank
+    end_with_parent()
+    from instruct_scaling.training.pipeline import Inputs, Observation, Outputs, run_rank
+
+    tracking = None if tracker == "none" else Tracking(tool=tracker, project=tracker_project)
+    run_rank(
+        Inputs(base, records, subset, tuning, template, order_seed, init_seed, identity),
+        Outputs(out_model, out_train, work),
+        Observation(validation, validation_evaluations, snapshots, tracking),
+        options,
+    )
 
 
-def _snapshots(text: str) -> tuple[Snapshot, ...]:
-    paths = [Path(part) for part in shlex.split(text)]
-    for path in paths:
+def parse_execution(text: str) -> tuple[dict[str, Any], Execution]:
+    """`--execution`, split into the recipe's own execution fields and the study's section.
+
+    Raises:
+        InputError: it is not JSON, or has an unknown key or a wrong value.
+    """
+    given = parse_object("--execution", text)
+    of_recipe = {key: given.pop(key) for key in ("zero_stage", "deepspeed") if key in given}
+    return of_recipe, parse_section(Execution, json.dumps(given), "--execution")
+
+
+def snapshot_folders(text: str) -> dict[int, Path]:
+    """`--intermediate`: percent of the steps -> folder of the model that is kept after it.
+
+    Raises:
+        InputError: the folder around one of them is not named by a percent.
+    """
+    folders = {}
+    for path in map(Path, shlex.split(text)):
         percent = path.parent.name
         if not (percent.isascii() and percent.isdigit() and 0 < int(percent) < 100):
             raise InputError(
-                f"{percent!r} is no percent of a run",
+                f"{percent!r} is not a percent of the steps",
                 where=f"--intermediate {path}",
-                fix="name the folder around a snapshot by a whole number from 1 to 99",
+                fix="name the folder around an intermediate checkpoint by a whole number from 1 "
+                "to 99",
             )
-    return tuple(Snapshot(int(path.parent.name), path) for path in paths)
+        folders[int(percent)] = path
+    return folders
 
 
-def _recipe(text: str) -> Recipe:
+def parse_object(option: str, text: str) -> dict[str, Any]:
+    """A JSON object that was given as an option.
+
+    Raises:
+        InputError: it is not one.
+    """
     try:
-        return Recipe.model_validate(_json("--recipe", text))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["recipe", *(str(part) for part in first["loc"])])
-        raise InputError(first["msg"], where=key) from error
-
-
-def _json(option: str, text: str) -> dict:
-    try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"not valid JSON: {error}", where=option) from error
-
-
-def _without_launcher(arguments: list[str]) -> list[str]:
-    """The arguments for the ranks, which are started by nobody else."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == "--launcher":
-            skip = True
-        elif not argument.startswith("--launcher="):
-            kept.append(argument)
-    return kept
+    if not isinstance(value, dict):
+        raise InputError("not a JSON object", where=option)
+    return value

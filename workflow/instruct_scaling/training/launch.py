@@ -1,4 +1,9 @@
-"""Starting the ranks of a run on this machine, and ending them together."""
+"""Starting the ranks of a run, and ending them together.
+
+`local` starts them on this machine, `srun` over the nodes of a SLURM job. Other launchers
+(torchrun, deepspeed, mpirun) start the command themselves with `--launcher none`, which takes rank
+and address from the environment.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +17,30 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
 
-Launcher = Literal["local", "torchrun", "deepspeed", "srun", "none"]
+Launcher = Literal["local", "srun", "none"]
 
 PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
+# Snakemake sets all of them to a rule's threads, and torch reads MKL's before OpenMP's.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PORTS = range(20_000, 32_000)
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
-PROGRAM = ("instruct_scaling", "finetune")
+PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
 
 def default_ranks() -> int:
-    """One rank for each GPU; without GPUs two, on a single core one."""
-    import torch
+    """One rank for each GPU; without GPUs one for each thread of the job, two at most."""
+    if any(Path(device).exists() for device in GPU_DEVICES):  # torch takes seconds to import
+        import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return min(2, os.cpu_count() or 1)
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
+    return min(2, job_threads())
 
 
 def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
@@ -38,18 +48,18 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
     Raises:
         InputError: the launcher is not installed.
-        SystemExit: a rank failed or was asked to stop; it has already said so.
+        SystemExit: a rank failed or was stopped; it has reported why.
     """
-    program = ["-m", *PROGRAM, *arguments, "--launcher", "none"]
+    command = [*PROGRAM, *arguments, "--launcher", "none"]
     if launcher == "local":
-        commands = [([sys.executable, *program], env) for env in rank_environments(ranks)]
+        parent = {PARENT_VARIABLE: str(os.getpid())}
+        commands = [(command, parent | added) for added in rank_environments(ranks)]
     else:
-        meeting = slurm_environment() if launcher == "srun" else {}
-        commands = [(external_command(launcher, program, ranks), {**os.environ, **meeting})]
+        commands = [([*srun(ranks), *command], slurm_environment())]
     with _forwarded_signals() as processes:
-        for command, environment in commands:
+        for command, added in commands:
             try:
-                processes.append(subprocess.Popen(command, env=environment))
+                processes.append(subprocess.Popen(command, env=os.environ | added))
             except FileNotFoundError as error:
                 raise InputError(
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
@@ -59,56 +69,70 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
         sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
-def external_command(launcher: Launcher, program: list[str], ranks: int) -> list[str]:
-    """The command line of another launcher that starts `ranks` processes of `program`.
+def without_launcher(arguments: Sequence[str]) -> list[str]:
+    """The arguments for the ranks, which start no others."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--launcher":
+            skip = True
+        elif not argument.startswith("--launcher="):
+            kept.append(argument)
+    return kept
 
-    torchrun and deepspeed would all meet at one port, and so two runs could not share a machine.
-    """
-    port = str(free_port())
-    if launcher == "torchrun":
-        return ["torchrun", "--nproc-per-node", str(ranks), "--master-port", port, *program]
-    if launcher == "deepspeed":
-        options = ("--num_gpus", str(ranks), "--master_port", port, "--no_local_rank")
-        return ["deepspeed", *options, "--module", *program[1:]]
-    return ["srun", "--ntasks", str(ranks), sys.executable, *program]
+
+def srun(ranks: int) -> list[str]:
+    """The command that starts ranks on the nodes of a SLURM job. A step does not inherit the
+    job's cores per task; one rank that fails ends the others."""
+    threads = os.environ.get("OMP_NUM_THREADS")  # Snakemake sets it to the rule's threads
+    cores = ["--cpus-per-task", threads] if threads else []
+    return ["srun", "--ntasks", str(ranks), *cores, "--kill-on-bad-exit=1"]
 
 
 def slurm_environment() -> dict[str, str]:
     """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
 
+    Snakemake's SLURM plugin leaves the job's id in the environment, but not its list of nodes.
+
     Raises:
         InputError: this is no SLURM job.
     """
-    nodes, job = os.environ.get("SLURM_JOB_NODELIST"), os.environ.get("SLURM_JOB_ID")
-    if nodes is None or job is None:
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
         raise InputError(
             "srun needs a SLURM allocation, and there is none here",
             where="--launcher",
-            fix="submit the job with the workflow's slurm profile, or use --launcher local",
+            fix="submit the job with the profile slurm-multinode, or use --launcher local",
         )
-    listing = subprocess.run(
-        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
+        "squeue", "--noheader", "--jobs", job, "--format", "%N"
     )
-    port = 20_000 + int(job) % 20_000
-    return {"MASTER_ADDR": listing.stdout.split()[0], "MASTER_PORT": str(port)}
+    first = _output("scontrol", "show", "hostnames", nodes).split()[0]
+    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + int(job) % 20_000)}
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rank_environments(ranks: int) -> list[dict[str, str]]:
-    """The environment of each rank on this machine, as torchrun would set it.
-
-    The threads are shared out among the ranks: those of OMP_NUM_THREADS, which Snakemake sets to
-    a rule's threads, or all cores that this process may use.
-    """
-    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
+    """The variables of each rank on this machine, as torchrun would set them; the ranks share the
+    threads of the job."""
+    threads = str(max(1, job_threads() // ranks))
     shared = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(max(1, threads // ranks)),
+        **dict.fromkeys(THREAD_VARIABLES, threads),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
-        PARENT_VARIABLE: str(os.getpid()),
     }
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def job_threads() -> int:
+    """Threads that this job may use: those of OMP_NUM_THREADS, which Snakemake sets to a rule's
+    threads, or all usable cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
 
 
 def usable_cores() -> int:
@@ -125,20 +149,23 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise InputError("no port is free for the ranks to meet", fix="end what listens on so many")
+    raise InputError(
+        "no port is free for the ranks to meet",
+        fix="end the programs that listen on 20000 to 31999",
+    )
 
 
 @contextmanager
 def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
     """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
     processes: list[subprocess.Popen] = []
-    asked = False
+    again = False
 
     def forward(signum: int, frame: Any) -> None:
-        nonlocal asked
+        nonlocal again
         for process in processes:
-            process.kill() if asked else process.send_signal(signal.SIGTERM)
-        asked = True
+            process.kill() if again else process.send_signal(signal.SIGTERM)
+        again = True
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -159,7 +186,7 @@ def wait_for_all(processes: list[subprocess.Popen]) -> int:
         failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
         if failed and deadline is None:
             first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
-        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has said what is wrong
+        if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has reported what is wrong
             deadline = 0.0
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:

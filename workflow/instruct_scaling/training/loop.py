@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,25 +18,22 @@ from torch import distributed
 from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.models.packed.packing import PackedBatch, pack, packed_batch
-from instruct_scaling.training.checkpoints import Checkpoints
+from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples
-from instruct_scaling.training.metrics import Progress
-from instruct_scaling.training.metrics_logger import MetricsLogger
-from instruct_scaling.training.order import Order
-from instruct_scaling.training.schedule import learning_rate
+from instruct_scaling.training.metrics import MetricsLogger, Progress, Stopwatch
+from instruct_scaling.training.order import Order, learning_rate
 
-FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
 EXPLOSION_STEPS = 10  # one odd batch is no explosion
 
 log = logging.getLogger(__name__)
 
 
 class StopRequest:
-    """Remembers that SIGTERM or Ctrl-C asked the run to stop, until a step is over."""
+    """Remembers a SIGTERM or Ctrl-C until a step is over."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.received = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -50,7 +47,7 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _note(self, signum: int, frame: Any) -> None:
-        self.asked = True
+        self.received = True
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,6 @@ class RowShape:
 
     tokens: int
     fixed: bool = False
-
-
-@dataclass(frozen=True)
-class SaveEvery:
-    """When checkpoints are due: after so many minutes, and at multiples of so many steps."""
-
-    minutes: float
-    steps: int | None = None
 
 
 @dataclass
@@ -87,74 +76,70 @@ def explosion_limit(first: float, vocabulary: int) -> float:
     return first + math.log(vocabulary) / 2
 
 
+@dataclass
 class Trainer:
-    """Drives a DeepSpeed engine through a plan of steps."""
+    """Drives a DeepSpeed engine through the steps of a run.
 
-    def __init__(
-        self,
-        engine: Any,
-        examples: Examples,
-        order: Order,
-        recipe: Recipe,
-        shape: RowShape,
-        save: SaveEvery,
-        checkpoints: Checkpoints,
-        board: MetricsLogger,
-        callbacks: Sequence[Callable[[Progress], None]] = (),
-    ) -> None:
-        """Bring together what a run needs.
+    Args:
+        callbacks: called by all ranks before the first step, after every step and after a resume;
+            they must change neither weights nor random states.
+    """
 
-        Args:
-            callbacks: called by all ranks before the first step, after every step and after a
-                resume; they must change neither weights nor random states.
-        """
-        self.engine = engine
-        self.examples = examples
-        self.order = order
-        self.recipe = recipe
-        self.shape = shape
-        self.save = save
-        self.checkpoints = checkpoints
-        self.board = board
-        self.callbacks = callbacks
-        self.rank = distributed.get_rank()
-        self.world = distributed.get_world_size()
-        self.lengths = examples.lengths
-        self.stop = StopRequest()
+    engine: Any
+    examples: Examples
+    order: Order
+    recipe: Recipe
+    shape: RowShape
+    save: SaveEvery
+    checkpoints: Checkpoints
+    logger: MetricsLogger
+    clock: Stopwatch
+    callbacks: Sequence[Callable[[Progress], None]] = ()
+    stop: StopRequest = field(default_factory=StopRequest)
+
+    def __post_init__(self) -> None:
+        self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
+        self.lengths = self.examples.lengths
 
     def run(self) -> Progress:
-        """Train to the end of the plan, from the newest checkpoint if there is one.
+        """Train to the last step, from the newest checkpoint if there is one.
 
         Raises:
-            Interrupted: asked to stop; a checkpoint was written.
+            Interrupted: stopped by a signal; a checkpoint was written.
             InputError: the loss or the gradient is not finite.
         """
         progress = self._resume()
+        self.clock.lap("startup")
         steps = self.order.steps
         saved = time.monotonic()
         with self.stop.listening():
-            run_on_rank_zero(partial(self.board.open, progress.step))
+            run_on_rank_zero(partial(self.logger.open, progress.step))
             try:
-                self._watch(progress)
+                self._call_back(progress)
                 while progress.step < steps:
                     stop = self.step(progress)
-                    self._watch(progress)
-                    if self._all(stop or self._save_due(progress.step, saved)):
+                    self._call_back(progress)
+                    due = self.save.due(
+                        progress.step,
+                        last=progress.step == steps,
+                        waited=time.monotonic() - saved,
+                    )
+                    if self._on_rank_zero(stop or due):
                         self.checkpoints.save(self.engine, progress.step, asdict(progress))
+                        self.clock.lap("checkpoints")
                         saved = time.monotonic()
                     if stop:
                         raise Interrupted(f"stopped after step {progress.step} of {steps}, saved")
             finally:
-                self.board.close()
+                self.logger.close()
         return progress
 
     def step(self, progress: Progress) -> bool:
-        """One optimizer step; returns whether any rank was asked to stop."""
-        began = time.monotonic()
+        """One optimizer step; returns whether any rank received a signal to stop."""
         step = self.rows(progress.step)
         rate = self._set_learning_rate(progress.step)
         local = self.accumulate(step)
-        summed = self._sum(torch.stack([local, torch.full_like(local, self.stop.asked)]))
+        summed = self._sum(torch.stack([local, torch.full_like(local, self.stop.received)]))
         mean = float(summed[0]) / step.supervised
         self._check_finite(mean, "loss", step, progress.step)
         norm = self._update(step, progress)
@@ -166,12 +151,12 @@ class Trainer:
         progress.rows += step.row_count
         progress.losses.append(mean)
         self._check_explosion(progress.losses, step)
-        progress.seconds += time.monotonic() - began
-        self.board.show(progress, rate, norm)
+        self.clock.lap("training")
+        self.logger.show(progress, rate, norm)
         return bool(summed[1] > 0)
 
     def _update(self, step: StepRows, progress: Progress) -> float | None:
-        """Let the optimizer step; returns the gradient's norm where DeepSpeed computes it."""
+        """Update the weights; returns the gradient's norm where DeepSpeed computes it."""
         self.engine.step()
         if not self.engine.was_step_applied():  # fp16 overflowed, and the scale was lowered
             progress.skipped += 1
@@ -194,8 +179,8 @@ class Trainer:
         # DeepSpeed averages gradients over ranks; the factor turns that mean into the sum.
         scale = self.world / step.supervised
         total = torch.zeros((), dtype=torch.float64, device=self.engine.device)
-        for place, row in enumerate(step.rows, 1):
-            self.engine.set_gradient_accumulation_boundary(place == len(step.rows))
+        for number, row in enumerate(step.rows, 1):
+            self.engine.set_gradient_accumulation_boundary(number == len(step.rows))
             loss = self.engine(batch=row)
             self.engine.backward(loss * scale)
             total += loss.detach()
@@ -212,7 +197,7 @@ class Trainer:
         )
         rows = [
             packed_batch(
-                [self.examples.sequence(batch[place]) for place in row],
+                [self.examples.sequence(batch[index]) for index in row],
                 self.engine.device,
                 fill_to=self.shape.tokens if self.shape.fixed else 1,
             )
@@ -234,35 +219,26 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _watch(self, progress: Progress) -> None:
+    def _call_back(self, progress: Progress) -> None:
         for callback in self.callbacks:
             callback(progress)
 
     def _resume(self) -> Progress:
         state = self.checkpoints.load(self.engine)
-        if state is None:
-            return Progress()
-        progress = Progress(**state)
+        progress = Progress(**state) if state else Progress(starts=0)
         progress.starts += 1
-        if self.rank == 0:
+        self.clock.add(progress.seconds)
+        progress.seconds = self.clock.seconds
+        if state and self.rank == 0:
             log.info("going on from step %d", progress.step)
         return progress
-
-    def _save_due(self, step: int, saved: float) -> bool:
-        every = self.save.steps
-        if every is not None and step % every == 0:
-            return True
-        waited = time.monotonic() - saved
-        if step == self.order.steps:  # the export may be stopped too
-            return waited >= FINAL_SAVE_SECONDS
-        return waited >= 60 * self.save.minutes
 
     def _sum(self, values: torch.Tensor) -> torch.Tensor:
         distributed.all_reduce(values)
         return values.cpu()
 
-    def _all(self, due: bool) -> bool:
-        """Rank 0's view, so that all ranks save together though their clocks differ."""
+    def _on_rank_zero(self, due: bool) -> bool:
+        """Rank 0's decision, so that all ranks save together though their clocks differ."""
         flag = torch.tensor([float(due)], device=self.engine.device)
         distributed.broadcast(flag, 0)
         return bool(flag.item())
@@ -289,5 +265,5 @@ class Trainer:
             f"{what}; examples of the batch: {', '.join(ids)}{more}",
             where="recipe",
             fix="lower recipe.learning_rate, add recipe.warmup_ratio, set recipe.max_grad_norm, "
-            "use precision bf16 or fp32, or look at these examples",
+            "use precision bf16 or fp32, or check these examples",
         )

@@ -1,4 +1,5 @@
-"""How much memory a set-up takes on each GPU, and the fastest set-up that fits.
+"""How much memory a set-up takes on each GPU, the fastest set-up that fits, and its DeepSpeed
+configuration.
 
 Every figure is arithmetic on sizes, in bytes, for one GPU; N weights, T of them trained, W GPUs:
 
@@ -23,9 +24,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.models.packed.head import GPU_CHUNK_BYTES
+
+if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
+    from instruct_scaling.config.execution import Execution
+    from instruct_scaling.config.recipe import Recipe
 
 SUB_GROUP_ELEMENTS = 100_000_000
 BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
@@ -75,6 +83,26 @@ class Setup:
         return ", ".join(parts)
 
 
+def measure(config: Any, recipe: Recipe) -> Sizes:
+    """Sizes of a model in training, from its transformers configuration, without memory for it."""
+    from transformers import AutoModelForCausalLM
+
+    from instruct_scaling.models.packed.tuning import apply_tuning
+
+    with torch.device("meta"):
+        module = AutoModelForCausalLM.from_config(config)
+        apply_tuning(module, recipe.tuning)
+    return Sizes(
+        parameters=sum(p.numel() for p in module.parameters()),
+        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        vocabulary=config.vocab_size,
+        head_trained=module.get_input_embeddings().weight.requires_grad,
+        weight_bytes=4 if recipe.precision == "fp32" else 2,
+    )
+
+
 def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     """Bytes on each GPU by part (see the module's text), and their peak as `total`."""
     share = 1 / machine.gpus
@@ -86,8 +114,8 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     saved = 2.0 * sizes.width * setup.row_tokens * sizes.layers + block
     parts = {
         "weights": weights,
-        **_optimiser(sizes.trainable, setup, share),
-        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.parameters),
+        **_optimizer(sizes.trainable, setup, share),
+        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.trainable),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
@@ -97,7 +125,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     return {**parts, "overhead": overhead, "total": peak + overhead}
 
 
-def _optimiser(trainable: int, setup: Setup, share: float) -> dict[str, float]:
+def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
     """Bytes of gradients, master weights and moments, and what the step adds to them."""
     if setup.offload:
         return {"states": 2.0 * trainable * share, "step": 0.0}
@@ -163,20 +191,100 @@ def choose(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -
 
 def nearest(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -> str:
     """What would fit: another stage, more of the same GPUs, a larger GPU, or adapters."""
-    ways = []
+    changes = []
     if stage is not None:
         free = next((s for s in candidates(None, longest) if fits(sizes, machine, s)), None)
         if free:
-            ways.append(f"set recipe.zero_stage to auto ({free})")
+            changes.append(f"set recipe.zero_stage to auto ({free})")
     for gpus in (2, 4, 8, 16, 32, 64):
         more = replace(machine, gpus=gpus)
         setup = next((s for s in candidates(stage, longest) if fits(sizes, more, s)), None)
         if gpus > machine.gpus and setup:
-            ways.append(f"take {gpus} such GPUs ({setup})")
+            changes.append(f"use {gpus} such GPUs ({setup})")
             break
     low_rank = replace(sizes, trainable=max(1, sizes.parameters // 400), head_trained=False)
     if sizes.trainable > low_rank.trainable:
         setup = next((s for s in candidates(stage, longest) if fits(low_rank, machine, s)), None)
         if setup:
-            ways.append(f"tune with lora ({setup})")
-    return "; or ".join(ways) or "take a smaller base or shorter examples (recipe.max_length)"
+            changes.append(f"set recipe.tuning to lora ({setup})")
+    return "; or ".join(changes) or "use a smaller base or a lower recipe.max_length"
+
+
+def choose_setup(
+    recipe: Recipe, execution: Execution, sizes: Sizes, machine: Machine, longest: int
+) -> Setup:
+    """The set-up by memory, with what the execution options or the user's own DeepSpeed
+    configuration fix; `longest` is the number of tokens of the longest example.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    if recipe.deepspeed != "auto":
+        setup = Setup(zero_stage(recipe.deepspeed), max(CPU_ROW_TOKENS, longest))
+    else:
+        stage = None if recipe.zero_stage == "auto" else recipe.zero_stage
+        setup = choose(sizes, machine, stage=stage, longest=longest)
+    if execution.row_tokens is not None:
+        setup = replace(setup, row_tokens=execution.row_tokens)
+    if execution.checkpointing is not None:
+        setup = replace(setup, checkpointing=execution.checkpointing)
+    return setup
+
+
+def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> dict[str, Any]:
+    """DeepSpeed's configuration for a recipe, or the user's own, completed.
+
+    Accumulation is driven by the training loop (rows per step vary): DeepSpeed is configured for
+    one micro-batch per step and given the boundaries by the loop. Precision and clipping are the
+    recipe's in either case; the recipe refuses a user's configuration that contradicts them.
+
+    Args:
+        recipe: precision, clipping, and the user's own configuration.
+        setup: stage, sub-groups and offload.
+        ranks: data-parallel ranks.
+        sizes: of the model; they bound the communication buckets.
+    """
+    own = {} if recipe.deepspeed == "auto" else recipe.deepspeed
+    precisions = ("fp16", "bf16", "bfloat16")  # DeepSpeed takes both names of the latter
+    config: dict[str, Any] = {
+        "zero_optimization": {"stage": 0} if own else zero_section(setup, sizes),
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**31,
+        "wall_clock_breakdown": False,
+        **{key: value for key, value in own.items() if key not in precisions},
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "train_batch_size": ranks,
+        "gradient_clipping": recipe.max_grad_norm,
+    }
+    if recipe.precision == "bf16":
+        config["bf16"] = {**own.get("bfloat16", {}), **own.get("bf16", {}), "enabled": True}
+    if recipe.precision == "fp16":
+        scaling = {"loss_scale": 0, "initial_scale_power": 16}
+        config["fp16"] = {**scaling, **own.get("fp16", {}), "enabled": True}
+    return config
+
+
+def zero_section(setup: Setup, sizes: Sizes) -> dict[str, Any]:
+    """The `zero_optimization` section of a set-up."""
+    bucket = min(BUCKET_ELEMENTS, sizes.parameters)
+    zero: dict[str, Any] = {
+        "stage": setup.stage,
+        "reduce_bucket_size": min(BUCKET_ELEMENTS, sizes.trainable),
+        "allgather_bucket_size": bucket,
+    }
+    if setup.stage == 3:
+        zero |= {
+            "stage3_prefetch_bucket_size": bucket,
+            "stage3_param_persistence_threshold": 100_000,
+            "sub_group_size": SUB_GROUP_ELEMENTS if setup.sub_groups else 10**9,
+        }
+    if setup.offload:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+    return zero
+
+
+def zero_stage(config: dict[str, Any]) -> int:
+    """ZeRO stage of a DeepSpeed configuration."""
+    return config.get("zero_optimization", {}).get("stage", 0)

@@ -1,30 +1,36 @@
-"""Loading the base, laying adapters beside it, and wrapping it in a DeepSpeed engine."""
+"""The model in training: loading the base, adapters beside it, and its DeepSpeed engine."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import sha256_file
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.models.packed.attention import choose_backend
-from instruct_scaling.training.schedule import parameter_groups
-from instruct_scaling.training.tuning import apply_tuning
+from instruct_scaling.models.packed.bloom import pack_model, restore
+from instruct_scaling.models.packed.tuning import apply_tuning
+from instruct_scaling.training.distributed import seed_everything
+from instruct_scaling.training.memory import zero_stage
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Configuration, weights and tokenizer of a transformers model; `base.json` describes them.
+BASE_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+DESCRIPTION = "base.json"
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedModel:
     """The model in training. `adapter` is PEFT's view of `module` when adapters are trained."""
 
     module: nn.Module
@@ -32,6 +38,18 @@ class Tuned:
     attention: str
     parameters: int
     trainable: int
+
+    @property
+    def head_trained(self) -> bool:
+        """Whether the embedding, which is also the output layer, is trained."""
+        return self.module.get_input_embeddings().weight.requires_grad
+
+
+def base_hashes(base: Path) -> dict[str, str]:
+    """`base/FILE` -> SHA-256 of each file that decides weights, tokens or answers."""
+    files = {path for pattern in BASE_PATTERNS for path in base.glob(pattern)}
+    chosen = sorted(path for path in files if path.name != DESCRIPTION)
+    return {f"base/{path.name}": sha256_file(path) for path in chosen}
 
 
 def read_config(base: Path) -> Any:
@@ -65,7 +83,11 @@ def read_tokenizer(base: Path) -> Any:
 
 
 def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
-    """The base model, safetensors only."""
+    """The model of a folder, safetensors only.
+
+    Raises:
+        InputError: transformers cannot load it.
+    """
     from transformers import AutoModelForCausalLM
 
     try:
@@ -76,12 +98,45 @@ def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
         raise InputError(f"the model cannot be loaded: {error}", where=base) from error
 
 
+def load_engine(
+    base: Path,
+    recipe: Recipe,
+    settings: dict[str, Any],
+    device: torch.device,
+    *,
+    attention: str | None = None,
+    checkpointing: bool = False,
+    seed: int = 0,
+) -> tuple[TunedModel, Any]:
+    """Load the base into a DeepSpeed engine; all ranks call it together.
+
+    Args:
+        base: folder of the base model.
+        recipe: tuning, precision, optimizer.
+        settings: DeepSpeed's configuration.
+        device: of this rank.
+        attention: back-end; None takes the best that is installed.
+        checkpointing: recompute activations.
+        seed: adapters start alike on all ranks; dropout then draws other numbers on each.
+
+    Raises:
+        InputError: the base cannot be loaded, or lacks what the recipe names.
+    """
+    zero3 = announce_zero3(settings)
+    seed_everything(seed)
+    tuned = prepare_model(base, recipe, device, attention, checkpointing)
+    seed_everything(seed + distributed.get_rank())
+    engine = start_engine(tuned, recipe, settings)
+    del zero3
+    return tuned, engine
+
+
 def prepare_model(
     base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
-) -> Tuned:
+) -> TunedModel:
     """Load the base, add adapters, switch to packed rows where the architecture allows it."""
     module = load_weights(base, DTYPES[recipe.precision])
-    adapter = apply_tuning(module, recipe)
+    adapter = apply_tuning(module, recipe.tuning)
     if module.config.model_type == "bloom":
         backend: str = choose_backend(device, attention)
     else:
@@ -95,12 +150,12 @@ def prepare_model(
             "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
         )
         backend = "stock, padded"
-    _swap_classes(module, backend, recipe)
+    pack_model(module, backend, recipe.neftune_alpha)
     if checkpointing:
         module.gradient_checkpointing_enable({"use_reentrant": False})
     module.train()
     sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in module.parameters()]
-    return Tuned(
+    return TunedModel(
         module,
         adapter,
         backend,
@@ -109,31 +164,43 @@ def prepare_model(
     )
 
 
-def _swap_classes(module: nn.Module, backend: str, recipe: Recipe) -> None:
-    """Give the model the classes that run packed rows."""
-    from instruct_scaling.models.packed.bloom import pack_model
-
-    pack_model(module, backend, recipe.neftune_alpha)
-
-
 @contextmanager
-def stock_classes(tuned: Tuned, recipe: Recipe) -> Iterator[None]:
+def stock_classes(tuned: TunedModel, recipe: Recipe) -> Iterator[None]:
     """Give the model its stock classes for the length of the body."""
     restore(tuned.module)
     try:
         yield
     finally:
-        _swap_classes(tuned.module, tuned.attention, recipe)
+        pack_model(tuned.module, tuned.attention, recipe.neftune_alpha)
 
 
-def restore(module: nn.Module) -> None:
-    """Give the model back its stock classes."""
-    from instruct_scaling.models.packed import bloom
+def announce_zero3(settings: dict[str, Any]) -> Any:
+    """Make transformers partition weights as it loads them; in force while the object lives."""
+    if zero_stage(settings) != 3:
+        return None
+    from transformers.integrations import HfDeepSpeedConfig
 
-    bloom.restore(module)
+    return HfDeepSpeedConfig(settings)
 
 
-def start_engine(tuned: Tuned, recipe: Recipe, config: dict[str, Any]) -> Any:
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: matrices decay, biases and layer norms do not.
+
+    A parameter that ZeRO-3 has partitioned keeps its true shape in `ds_shape`.
+    """
+    trainable = [parameter for _, parameter in named if parameter.requires_grad]
+    matrices = [p for p in trainable if len(getattr(p, "ds_shape", p.shape)) > 1]
+    others = [p for p in trainable if len(getattr(p, "ds_shape", p.shape)) <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def start_engine(tuned: TunedModel, recipe: Recipe, config: dict[str, Any]) -> Any:
     """A DeepSpeed engine with AdamW around the tuned model."""
     import deepspeed
 
@@ -156,4 +223,5 @@ def adamw(groups: list[dict[str, Any]], recipe: Recipe, *, offload: bool) -> tor
             return kernel(groups, **settings, **{name: True})
         except Exception as error:  # whatever the compiler says, torch's own gives the same result
             log.warning("%s cannot be built, using torch's AdamW (%s)", kernel.__name__, error)
-    return torch.optim.AdamW(groups, **settings)
+    # One kernel; the default takes ten times as long for a small model on a CPU.
+    return torch.optim.AdamW(groups, **settings, fused=True)

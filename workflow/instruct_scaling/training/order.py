@@ -1,4 +1,5 @@
-"""Which examples each optimizer step sees: a function of seed and recipe, not of the machine.
+"""Which examples each optimizer step sees, and its learning rate: functions of seed and recipe,
+not of the machine.
 
 The passes over the subset follow each other without a gap. A step takes the next examples of
 that stream: a stated number of them, or as many as a stated number of tokens holds.
@@ -7,6 +8,7 @@ that stream: a stated number of them, or as many as a stated number of tokens ho
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -26,7 +28,7 @@ def epoch_order(ids: Sequence[str], seed: int, epoch: int) -> list[int]:
 
 
 def bounds_by_examples(size: int, *, total: int | None, steps: int | None) -> np.ndarray:
-    """[steps + 1] places of the stream where each step of `size` examples begins, and the end.
+    """[steps + 1] positions in the stream where each step of `size` examples begins, and the end.
 
     Args:
         size: examples of a step; only the last step may be short.
@@ -50,19 +52,19 @@ def bounds_by_tokens(
         order: positions of the examples in each pass.
         total, steps: as above.
     """
-    bounds, held, place, epoch = [0], 0, 0, 0
+    bounds, held, seen, epoch = [0], 0, 0, 0
     while True:
         for position in order(epoch):
-            if place == total:
-                return np.array([*bounds, place])
+            if seen == total:
+                return np.array([*bounds, seen])
             tokens = int(lengths[position])
             if held and held + tokens > limit:
-                bounds.append(place)
+                bounds.append(seen)
                 held = 0
                 if len(bounds) - 1 == steps:
                     return np.array(bounds)
             held += tokens
-            place += 1
+            seen += 1
         epoch += 1
 
 
@@ -70,7 +72,7 @@ def bounds_by_tokens(
 class Order:
     """Looks up the examples of a step; keeps the orders of the passes that a step touches.
 
-    `bounds` [steps + 1]: the places of the stream where the steps begin, and its end.
+    `bounds` [steps + 1]: the positions in the stream where the steps begin, and its end.
     """
 
     ids: Sequence[str]
@@ -111,9 +113,26 @@ class Order:
         """Positions (in the subset) of the examples of step `step`, counted from 0."""
         size, first, stop = len(self.ids), int(self.bounds[step]), int(self.bounds[step + 1])
         self._epochs = {e: o for e, o in self._epochs.items() if e >= first // size}
-        return [self._epoch(place // size)[place % size] for place in range(first, stop)]
+        return [self._epoch(index // size)[index % size] for index in range(first, stop)]
 
     def _epoch(self, epoch: int) -> list[int]:
         if epoch not in self._epochs:
             self._epochs[epoch] = epoch_order(self.ids, self.seed, epoch)
         return self._epochs[epoch]
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of step `step` (from 0) of `steps`.
+
+    Warm-up rises linearly over ceil(warmup_ratio * steps) steps and reaches the peak at its last
+    one; `linear` and `cosine` then fall and would reach 0 one step after the last.
+    """
+    warmup = math.ceil(recipe.warmup_ratio * steps)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * (1 - done)
+    if recipe.schedule == "cosine":
+        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return recipe.learning_rate

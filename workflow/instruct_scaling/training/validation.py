@@ -1,9 +1,8 @@
-"""The loss on records that no run trains on, by category, at points along a run."""
+"""The loss on records that no run trains on, by category, several times during a run."""
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ from torch import distributed
 from instruct_scaling.models.packed.packing import first_fit_decreasing, packed_batch
 from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.loop import RowShape
-from instruct_scaling.training.metrics import LOSS_UNIT, Progress
-from instruct_scaling.training.metrics_logger import MetricsLogger
+from instruct_scaling.training.metrics import LOSS_UNIT, MetricsLogger, Progress, Stopwatch
 
-Row = tuple[str, list[int]]  # a category, and the places of some of its examples
+Row = tuple[str, list[int]]  # a category, and the positions of some of its examples
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Tokenised validation records with the category of each; `sha256` is that of their file."""
+    """Tokenized validation records with the category of each; `sha256` is that of their file."""
 
     examples: Examples
     categories: list[str]
@@ -56,7 +54,7 @@ def read_categories(path: Path) -> list[str]:
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
     """After which steps to evaluate: 0 (the base), then evenly spaced up to the last."""
-    return sorted({math.ceil(steps * place / evaluations) for place in range(evaluations + 1)})
+    return sorted({math.ceil(steps * number / evaluations) for number in range(evaluations + 1)})
 
 
 def category_rows(validation: ValidationSet, row_tokens: int) -> list[Row]:
@@ -64,10 +62,10 @@ def category_rows(validation: ValidationSet, row_tokens: int) -> list[Row]:
     lengths = [int(length) - 1 for length in validation.examples.lengths]
     rows: list[Row] = []
     for name in validation.names:
-        places = [place for place, other in enumerate(validation.categories) if other == name]
-        packed = first_fit_decreasing([lengths[place] for place in places], row_tokens)
-        rows += [(name, [places[index] for index in row]) for row in packed]
-    return sorted(rows, key=lambda row: (-sum(lengths[place] for place in row[1]), row))
+        chosen = [index for index, other in enumerate(validation.categories) if other == name]
+        packed = first_fit_decreasing([lengths[index] for index in chosen], row_tokens)
+        rows += [(name, [chosen[index] for index in row]) for row in packed]
+    return sorted(rows, key=lambda row: (-sum(lengths[index] for index in row[1]), row))
 
 
 class ValidationLoss:
@@ -84,14 +82,16 @@ class ValidationLoss:
         steps: int,
         evaluations: int,
         shape: RowShape,
-        board: MetricsLogger,
+        logger: MetricsLogger,
+        clock: Stopwatch,
     ) -> None:
         self.engine = engine
         self.validation = validation
         self.steps = steps
         self.due = frozenset(evaluation_steps(steps, evaluations))
         self.shape = shape
-        self.board = board
+        self.logger = logger
+        self.clock = clock
 
     def __call__(self, progress: Progress) -> None:
         """Evaluate into `progress` if it is due and has not been done before a resume."""
@@ -100,12 +100,11 @@ class ValidationLoss:
         done = {point["step"] for point in progress.validation}
         if progress.step not in self.due or progress.step in done:
             return
-        began = time.monotonic()
         losses = self.measure()
         fraction = progress.step / self.steps
         progress.validation.append({"step": progress.step, "fraction": fraction, "loss": losses})
-        progress.validation_seconds += time.monotonic() - began
-        self.board.show_validation(losses, progress.step)
+        self.logger.show_validation(losses, progress.step)
+        self.clock.lap("validation")
 
     def measure(self) -> dict[str, float]:
         """Mean loss per supervised token of each category; the same on all ranks."""
@@ -115,7 +114,7 @@ class ValidationLoss:
         with torch.no_grad():
             for name, row in self._share():
                 batch = packed_batch(
-                    [self.validation.examples.sequence(place) for place in row],
+                    [self.validation.examples.sequence(index) for index in row],
                     self.engine.device,
                     fill_to=self.shape.tokens if self.shape.fixed else 1,
                 )
@@ -123,7 +122,7 @@ class ValidationLoss:
         self.engine.train()
         distributed.all_reduce(sums)
         tokens = self.validation.supervised_tokens
-        return {name: float(sums[place]) / tokens[name] for place, name in enumerate(names)}
+        return {name: float(sums[index]) / tokens[name] for index, name in enumerate(names)}
 
     def _share(self) -> list[Row]:
         """This rank's rows, as many as every other's: ZeRO-3 needs all ranks in each forward."""
@@ -136,7 +135,7 @@ class ValidationLoss:
 def validation_summary(
     validation: ValidationSet | None, progress: Progress
 ) -> dict[str, Any] | None:
-    """What train.json says of it; None where no records are held out."""
+    """What train.json holds of it; None where the pool keeps no validation records."""
     if validation is None:
         return None
     return {

@@ -183,7 +183,7 @@ def _request_all(
                 )
 
     async def all_workers() -> None:
-        with _cancelled_by_sigterm():
+        with _canceled_by_sigterm():
             try:
                 await endpoint.check()
                 async with asyncio.TaskGroup() as group:
@@ -199,7 +199,7 @@ def _request_all(
 
 
 @contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
+def _canceled_by_sigterm() -> Iterator[None]:
     """Let SIGTERM cancel the running task, and be raised as Interrupted.
 
     The command line's own handler raises wherever the program is, and the HTTP client takes an

@@ -95,7 +95,7 @@ def guard(folder: str, readable: Iterable[str]) -> None:
     """Refuse, from now on, to leave `folder`, to start processes and to use the network.
 
     An audit hook cannot be taken out again, but it is no security boundary: code that corrupts
-    the interpreter gets round it. It stops accidents where nothing stronger is at hand.
+    the interpreter bypasses it. It stops accidents where nothing stronger is available.
     """
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     # Bound here, so that a program that replaces them does not change the hook.

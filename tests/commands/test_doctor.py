@@ -1,0 +1,105 @@
+"""What `doctor` says of a machine: what works, what is missing, what to install."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from instruct_scaling.commands import doctor
+from tests.commands.test_cli import cli
+
+
+def test_it_ends_well_and_soon_on_any_machine(tmp_path):
+    """With no program on the path, no home and no network."""
+    start = time.monotonic()
+    bare = {
+        "PATH": str(tmp_path),
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_ENDPOINT": "http://0.0.0.0:9",
+    }
+    done = cli("doctor", **bare, HF_HUB_OFFLINE="0", INSTRUCT_SCALING_CACHE=str(tmp_path))
+    assert time.monotonic() - start < 30  # seconds of work; this machine may do other work
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
+    found = {
+        line[8:26].strip(): line[:8].strip() for line in done.stdout.splitlines() if line[0] != " "
+    }
+    assert list(found) == [
+        *("Python", "packages", "PyTorch", "GPUs", "compilers", "bubblewrap", "SLURM"),
+        *("Hugging Face hub", "offline folder", "disk"),
+    ]
+    assert found["Python"] == found["packages"] == found["PyTorch"] == found["disk"] == "ok"
+    for what in ("compilers", "bubblewrap", "SLURM", "Hugging Face hub", "offline folder"):
+        assert found[what] == "none", what
+    assert "apt install bubblewrap" in done.stdout
+
+
+def test_a_check_that_breaks_is_a_finding_and_hides_no_other(monkeypatch):
+    def broken():
+        raise OSError("libcudart.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "torch", broken)
+    found = {finding.what: finding for finding in doctor.findings()}
+    assert found["PyTorch"].status == "missing"
+    assert "libcudart.so" in found["PyTorch"].text
+    assert found["disk"].status == "ok"
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "peft" else "1.0")
+    finding = doctor.packages()
+    assert (finding.status, finding.text) == ("missing", "peft")
+    assert "pip install" in str(finding)
+
+
+def stub(monkeypatch, programs, code=0, stdout="", stderr=""):
+    """A machine with some programs, each of which ends with a code and prints something."""
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}" if name in programs else None)
+    done = subprocess.CompletedProcess([], code, stdout, stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+
+
+def test_bubblewrap_that_is_not_allowed_is_not_called_ok(monkeypatch):
+    stub(monkeypatch, ["bwrap"], code=1, stderr="bwrap: No permissions to create new namespace\n")
+    finding = doctor.bubblewrap()
+    assert finding.status == "none"
+    assert "No permissions" in finding.text
+    stub(monkeypatch, ["bwrap"])
+    assert doctor.bubblewrap().status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("programs", "plugin", "code", "partitions", "status"),
+    [
+        ([], "2.8", 0, "", "none"),
+        (["sbatch"], None, 0, "gpu*\n", "missing"),
+        (["sbatch"], "2.8", 1, "", "missing"),
+        (["sbatch"], "2.8", 0, "gpu*\ncpu\n", "ok"),
+    ],
+)
+def test_slurm_needs_its_commands_the_plugin_and_an_answer(
+    monkeypatch, programs, plugin, code, partitions, status
+):
+    stub(monkeypatch, programs, code, stdout=partitions)
+    monkeypatch.setattr(doctor, "_version", lambda name: plugin)
+    finding = doctor.slurm()
+    assert finding.status == status
+    assert ("gpu*, cpu" in finding.text) == (status == "ok")
+
+
+def test_the_offline_folder_counts_what_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "files"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    assert doctor.offline_folder().status == "none"
+    for name in ("models--a--b", "models--a--c", "datasets--d--e"):
+        (tmp_path / "hub" / name).mkdir(parents=True)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "eval_set.json").touch()
+    finding = doctor.offline_folder()
+    assert finding.status == "ok"
+    assert "2 models, 1 data sets" in finding.text
+    assert finding.text.endswith("1 files")

@@ -1,0 +1,142 @@
+"""The estimate of the time left, and what a finished or failed step prints."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from instruct_scaling.commands.progress import (
+    LogHandler,
+    LogHandlerSettings,
+    Progress,
+    duration,
+    error_lines,
+)
+
+
+def finished(progress, *steps):
+    """Let steps (rule, wildcards, start, end) start and finish."""
+    for number, (rule, wildcards, start, end) in enumerate(steps):
+        progress.start(number, rule, wildcards, start)
+        progress.finish(number, end)
+
+
+def test_equal_steps_take_as_long_as_those_before():
+    progress = Progress()
+    progress.plan({"judge": 5, "all": 1, "total": 6})
+    finished(progress, ("judge", {}, 0, 10), ("judge", {}, 10, 30))
+    assert (progress.done, progress.total) == (2, 5)
+    assert progress.seconds_left(30) == (pytest.approx(45), True)
+
+
+def test_steps_side_by_side_shorten_the_wait():
+    progress = Progress()
+    progress.plan({"judge": 6})
+    finished(progress, ("judge", {}, 0, 10), ("judge", {}, 0, 10))
+    assert progress.seconds_left(10) == (pytest.approx(20), True)
+
+
+def test_the_time_of_a_running_step_is_not_counted_twice():
+    progress = Progress()
+    progress.plan({"judge": 2})
+    finished(progress, ("judge", {}, 0, 10))
+    progress.start(7, "judge", {}, 10)
+    assert progress.seconds_left(16) == (pytest.approx(4), True)
+
+
+def test_fine_tunings_are_linear_in_their_scale():
+    """5 s and 0.1 s a record: of 100, 200, 400 and 800 the last two are left."""
+    progress = Progress([100, 200, 400, 800])
+    progress.plan({"finetune": 4})
+    finished(
+        progress, ("finetune", {"scale": "100"}, 0, 15), ("finetune", {"scale": "200"}, 15, 40)
+    )
+    assert progress.seconds_left(40) == (pytest.approx(45 + 85), True)
+
+
+def test_a_single_scale_is_taken_as_proportional():
+    progress = Progress([100, 300])
+    progress.plan({"finetune": 2})
+    finished(progress, ("finetune", {"scale": "300"}, 0, 30))
+    assert progress.seconds_left(30) == (pytest.approx(10), True)
+
+
+def test_steps_of_which_nothing_is_known_make_the_estimate_a_lower_bound():
+    progress = Progress()
+    progress.plan({"judge": 3, "generate": 2})
+    finished(progress, ("judge", {}, 0, 10))
+    assert progress.seconds_left(10) == (pytest.approx(20), False)
+
+
+def test_a_single_step_of_which_nothing_is_known_is_taken_as_the_mean():
+    progress = Progress()
+    progress.plan({"judge": 2, "report": 1})
+    finished(progress, ("judge", {}, 0, 10), ("judge", {}, 10, 30))
+    assert progress.seconds_left(30) == (pytest.approx(15), True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.23, "4.2 s"), (42.4, "42 s"), (150, "2 min"), (5990, "1 h 40 min"), (7500, "2 h 5 min")],
+)
+def test_durations_are_short(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_error_of_a_log_is_its_last_message(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(
+        "error: an older one\nprogress\nerror: pool: empty\n  fix: add sources\n", "utf-8"
+    )
+    assert error_lines([str(log)]) == ["error: pool: empty", "  fix: add sources"]
+    log.write_text("\n".join(map(str, range(50))), "utf-8")
+    assert error_lines([str(log)]) == [str(number) for number in range(40, 50)]
+    assert error_lines([str(tmp_path / "none")]) == []
+
+
+@pytest.fixture
+def handler():
+    """The plugin as Snakemake makes it, outside a dry run."""
+    return LogHandler(SimpleNamespace(dryrun=False), LogHandlerSettings("16,32", "results/tiny"))
+
+
+def said(handler, event=None, level=logging.INFO, message="", **values):
+    """What the handler makes of one record."""
+    record = logging.makeLogRecord({"levelno": level, "msg": message, "event": event, **values})
+    return handler.text(record)
+
+
+def test_steps_are_counted_named_and_timed(handler):
+    assert said(handler, LogEvent.RUN_INFO, stats={"finetune": 2, "all": 1, "total": 3}) == (
+        "steps to run: 2"
+    )
+    wildcards = {"arm": "full", "scale": "16", "seed": "1"}
+    started = {"rule_name": "finetune", "wildcards": wildcards, "jobid": 4}
+    assert said(handler, LogEvent.JOB_INFO, **started) is None
+    line = said(handler, LogEvent.JOB_FINISHED, job_id=4)
+    assert line.startswith("[1/2] finetune full n16 s1 ")
+    assert line.endswith("left")
+
+
+def test_a_failure_is_said_once_and_a_second_attempt_still_counts(handler, tmp_path):
+    said(handler, LogEvent.RUN_INFO, stats={"judge": 1, "total": 1})
+    started = {"rule_name": "judge", "wildcards": {"judge": "gpt"}, "jobid": 1}
+    failed = {"rule_name": "judge", "jobid": 1, "log": [str(tmp_path / "log")]}
+    (tmp_path / "log").write_text("error: no key\n", "utf-8")
+    said(handler, LogEvent.JOB_INFO, **started)
+    assert said(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **failed) == (
+        f"FAILED judge gpt: {tmp_path / 'log'}\n    error: no key"
+    )
+    assert said(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **failed) is None
+    said(handler, LogEvent.JOB_INFO, **started)
+    assert "all done in" in said(handler, LogEvent.JOB_FINISHED, job_id=1)
+
+
+def test_warnings_are_passed_on_and_chatter_is_not(handler):
+    assert said(handler, level=logging.WARNING, message="the disk is full") == "the disk is full"
+    assert said(handler, message="Select jobs to execute...") is None
+    command = "CalledProcessError in file x, line 3: Command 'python -m instruct_scaling'"
+    assert said(handler, level=logging.ERROR, message=command) is None

@@ -1,0 +1,168 @@
+"""An edit of the config or a raised stage version re-runs what depends on it and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from instruct_scaling.common.versions import STAGE_VERSIONS
+from tests.studies import (
+    ROOT,
+    DryRun,
+    dry_runs,
+    edited,
+    planned_jobs,
+    pretend_finished,
+    snakemake,
+    tiny_study,
+)
+
+TINY = tiny_study() | {"judges": {"metric": {"type": "metric"}, "other": {"type": "metric"}}}
+CURVES = {"curves": 1, "figures": 1, "report": 1}
+SCORES = {"scores": 1} | CURVES
+TRAINED = {"costs": 1, "validation_loss": 1} | SCORES
+RUNS = {"runs": 1}
+
+
+def tuned(number: int) -> dict[str, int]:
+    """The jobs of so many fine-tunings and what follows from them."""
+    return {"finetune": number, "generate": number, "judge": 2 * number} | TRAINED
+
+
+# The edit -> the jobs it costs. Two arms on one pool and base, scales 16 and 32, one seed, two
+# judges; the base answers once for both arms.
+EDITS = {
+    "nothing": ("study", "tiny", {}),
+    "a scale is added": ("ladder.scales", [16, 32, 64], {"subset": 1} | tuned(2) | RUNS),
+    "a scale is removed": ("ladder.scales", [16], TRAINED | RUNS),
+    "a seed is added": ("seeds.replicates", [1, 2], {"subset": 2} | tuned(4) | RUNS),
+    "one arm's learning rate": ("arms.lora.recipe.learning_rate", 2e-3, tuned(2)),
+    "a law of the scale": (
+        "arms.lora.by_scale",
+        {"reference": 16, "learning_rate_exponent": -0.5},
+        tuned(1),
+    ),
+    "one arm's template: the bases no longer answer alike": (
+        "arms.lora.template",
+        "Q: {prompt} A: ",
+        tuned(2) | {"generate": 3, "judge": 6} | RUNS,
+    ),
+    "more validation records": (
+        "validation.records",
+        12,
+        {"validation_set": 1, "subset": 2} | tuned(4),
+    ),
+    "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4)),
+    "how often the validation loss is measured": ("validation.evaluations", 3, tuned(4)),
+    "intermediate checkpoints": (
+        "intermediate_checkpoints.fractions",
+        [0.25, 0.5],
+        tuned(4) | {"generate_intermediate": 8, "judge_intermediate": 16, "intermediate_scores": 1},
+    ),
+    "the answers' length": ("generate.max_new_tokens", 9, {"generate": 5, "judge": 10} | SCORES),
+    "one judge's limit": ("judges.metric.code_timeout_seconds", 4, {"judge": 5} | SCORES),
+    "a judge is removed": ("judges", {"metric": {"type": "metric"}}, SCORES),
+    "an analysis option": ("analysis.bootstrap_replicates", 500, CURVES),
+    "a figure option": ("figures.formats", ["png"], {"figures": 1, "report": 1}),
+    "an experiment tracker": ("tracking", {"tool": "wandb"}, {}),
+    "how training is carried out": ("execution.save_minutes", 3, {}),
+    "the ZeRO stage": ("arms.full.recipe.zero_stage", 1, {}),
+    "a default written out": ("generate.temperature", 0.0, {}),
+    "a number written otherwise": ("arms.full.recipe.epochs", 1.0, {}),
+    "the order of the arms": ("arms", dict(reversed(TINY["arms"].items())), {}),
+    "another study": (
+        "study",
+        "other",
+        {"evalset": 1, "pool": 1, "validation_set": 1, "subset": 2, "base": 1}
+        | tuned(4)
+        | {"generate": 5, "judge": 10}
+        | RUNS,
+    ),
+}
+# Only in a study with intermediate checkpoints.
+INTERMEDIATE = {"intermediate_scores"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the tiny study looks finished."""
+    folder = tmp_path_factory.mktemp("study")
+    pretend_finished(folder, TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plans(finished):
+    """The jobs that each edit and each raised version plans."""
+    runs = {edit: DryRun(edited(TINY, path, value)) for edit, (path, value, _) in EDITS.items()}
+    runs |= {f"version of {stage}": DryRun(TINY, raised=stage) for stage in STAGE_VERSIONS}
+    more = ("--set-resources", "finetune:ranks=1", "finetune:mem_mb=9999")
+    runs["ranks and memory"] = DryRun(TINY, arguments=(*more, "--set-threads", "finetune=1"))
+    return {name: planned_jobs(printed) for name, printed in dry_runs(finished, runs).items()}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_costs_exactly_these_jobs(plans, edit):
+    assert plans[edit] == EDITS[edit][2]
+
+
+@pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - INTERMEDIATE))
+def test_a_raised_version_reruns_the_stage(plans, stage):
+    assert plans[f"version of {stage}"].get(stage), f"{stage}: no version in its params"
+
+
+def test_ranks_threads_and_memory_rerun_nothing(plans):
+    assert plans["ranks and memory"] == {}
+
+
+def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_counts(tmp_path):
+    config = edited(TINY, "intermediate_checkpoints.fractions", [0.25, 0.5])
+    pretend_finished(tmp_path, config)
+    fewer = edited(TINY, "intermediate_checkpoints.fractions", [0.5])
+    runs = {
+        "none": DryRun(TINY),
+        "fewer": DryRun(fewer),
+        "version": DryRun(config, raised="intermediate_scores"),
+    }
+    plans = {name: planned_jobs(printed) for name, printed in dry_runs(tmp_path, runs).items()}
+    drawn = {"figures": 1, "report": 1}
+    assert plans["none"] == drawn
+    assert plans["fewer"] == {"intermediate_scores": 1} | drawn
+    assert plans["version"] == {"intermediate_scores": 1} | drawn
+
+
+def test_an_edited_local_file_reruns_the_stage_that_reads_it(tmp_path):
+    (tmp_path / "base").mkdir()
+    files = {"pool": "pool.jsonl", "evalset": "items.jsonl", "base": "base/config.json"}
+    for name in files.values():
+        (tmp_path / name).write_text("{}", "utf-8")
+    config = edited(TINY, "bases.small", {"type": "pretrained", "model": "./base"})
+    config["pools"]["own"]["sources"] = [{"type": "file", "path": "pool.jsonl"}]
+    config["evalset"]["sources"] = [{"type": "file", "path": "items.jsonl"}]
+    pretend_finished(tmp_path, config)
+    for stage, name in files.items():
+        (tmp_path / name).write_text('{"edited": true}', "utf-8")
+        planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(config)})[""])
+        assert planned.get(stage) == 1, stage
+        assert planned["scores"] == 1
+        (tmp_path / name).write_text("{}", "utf-8")  # the content that was read
+
+
+def test_an_added_shell_option_plans_nothing(finished, tmp_path):
+    """Under the profiles' triggers; with Snakemake's own, every fine-tuning would start again."""
+    checkout = tmp_path / "checkout"
+    for name in ("workflow", "analysis", "envs"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", checkout)
+    rules = checkout / "workflow" / "rules" / "training.smk"
+    text = rules.read_text("utf-8")
+    assert text.count(" --work {params.work:q}") == 1
+    rules.write_text(text.replace(" --work", " --verbose --work"), "utf-8")
+    with_option = ["--snakefile", str(checkout / "Snakefile"), "--dry-run"]
+    for profile in ("local", "slurm"):
+        folder = ROOT / "workflow" / "profiles" / profile
+        planned = snakemake(finished, TINY, *with_option, "--workflow-profile", str(folder))
+        assert planned_jobs(planned.stdout) == {}, profile
+    triggered = snakemake(finished, TINY, *with_option, "--rerun-triggers", "code", "mtime")
+    assert planned_jobs(triggered.stdout)["finetune"] == 4

@@ -1,0 +1,96 @@
+# From sources to eval items, pools, validation sets and nested subsets.
+
+
+rule evalset:
+    input:
+        local(evalset_files(STUDY)),
+    output:
+        eval_items=f"{RESULTS}/evalset/items.jsonl",
+        audit=f"{RESULTS}/evalset/audit.json",
+    log:
+        f"{RESULTS}/logs/evalset.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evalset.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        evalset=lambda w: identity_json(STUDY.evalset),
+        version=STAGE_VERSIONS["evalset"],
+    shell:
+        "python -m instruct_scaling evalset --evalset {params.evalset:q}"
+        " --out-items {output.eval_items:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"
+
+
+rule pool:
+    input:
+        files=lambda w: local(pool_files(STUDY, w.pool)),
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        records=directory(f"{POOL}/records"),
+        audit=f"{POOL}/audit.json",
+    log:
+        f"{RESULTS}/logs/pool/{{pool}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pool/{{pool}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        pool=lambda w: identity_json(STUDY.pools[w.pool]),
+        version=STAGE_VERSIONS["pool"],
+    shell:
+        "python -m instruct_scaling pool --pool {params.pool:q} --evalset {input.eval_items:q}"
+        " --out-records {output.records:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"
+
+
+rule validation_set:
+    input:
+        records=rules.pool.output.records,
+    output:
+        validation=f"{POOL}/validation_set.parquet",
+    log:
+        f"{RESULTS}/logs/validation_set/{{pool}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/validation_set/{{pool}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        number=STUDY.validation.records,
+        seed=validation_seed(STUDY),
+        version=STAGE_VERSIONS["validation_set"],
+    shell:
+        "python -m instruct_scaling validation-set --records {input.records:q}"
+        " --number {params.number} --seed {params.seed} --out {output.validation:q} 2>&1 | tee {log:q}"
+
+
+# A subset belongs to pool, selection, scale and seed: all arms on the pool share it.
+rule subset:
+    input:
+        records=rules.pool.output.records,
+        validation=lambda w: validation_of(w.pool),
+    output:
+        subset=f"{RESULTS}/subsets/{{pool}}/uniform/n{{scale}}/s{{seed}}.parquet",
+    log:
+        f"{RESULTS}/logs/subset/{{pool}}-uniform-n{{scale}}-s{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/subset/{{pool}}-uniform-n{{scale}}-s{{seed}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        seed=seed_of("subset"),
+        validation=lambda w, input: repeated("--validation", input.validation),
+        version=STAGE_VERSIONS["subset"],
+    shell:
+        "python -m instruct_scaling subset --records {input.records:q} --scale {wildcards.scale}"
+        " --seed {params.seed} {params.validation:q} --out {output.subset:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,188 @@
+# From models to responses, judgements and one table of all scores.
+
+
+rule generate:
+    input:
+        model=model_of,
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        responses=f"{RUN}/responses.jsonl",
+        provenance=f"{RUN}/responses.provenance.json",
+    log:
+        f"{RESULTS}/logs/generate/{{arm}}-n{{scale}}-s{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/generate/{{arm}}-n{{scale}}-s{{seed}}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        generate=lambda w: identity_json(STUDY.generate),
+        template=lambda w: STUDY.arms[w.arm].template,
+        precision=lambda w: STUDY.arms[w.arm].recipe.precision,
+        seed=seed_of("generation"),
+        version=STAGE_VERSIONS["generate"],
+    shell:
+        "python -m instruct_scaling generate --model {input.model:q} --items {input.eval_items:q}"
+        " --arm {wildcards.arm} --scale {wildcards.scale} --seed-label {wildcards.seed}"
+        " --generate {params.generate:q} --template {params.template:q}"
+        " --precision {params.precision} --generation-seed {params.seed}"
+        " --out {output.responses:q} 2>&1 | tee {log:q}"
+
+
+use rule generate as generate_intermediate with:
+    input:
+        model=f"{INTERMEDIATE}/model",
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        responses=f"{INTERMEDIATE}/responses.jsonl",
+        provenance=f"{INTERMEDIATE}/responses.provenance.json",
+    log:
+        f"{RESULTS}/logs/generate/{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/generate/{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.tsv"
+
+
+rule judge:
+    input:
+        responses=rules.generate.output.responses,
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        judgements=f"{RUN}/judgements/{{judge}}.jsonl",
+        provenance=f"{RUN}/judgements/{{judge}}.provenance.json",
+    log:
+        f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=480,
+        execution=lambda w: execution_json(STUDY.judges[w.judge]),
+    params:
+        judge=lambda w: identity_json(STUDY.judges[w.judge]),
+        seed=seed_of("judge"),
+        work=lambda w, output: f"{folder_of(output)}/.work/{w.judge}",
+        version=STAGE_VERSIONS["judge"],
+    shell:
+        "python -m instruct_scaling judge --judge {params.judge:q} --name {wildcards.judge}"
+        " --items {input.eval_items:q} --responses {input.responses:q} --seed {params.seed}"
+        " --execution {resources.execution:q} --work {params.work:q}"
+        " --out {output.judgements:q} 2>&1 | tee {log:q}"
+
+
+use rule judge as judge_intermediate with:
+    input:
+        responses=rules.generate_intermediate.output.responses,
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        judgements=f"{INTERMEDIATE}/judgements/{{judge}}.jsonl",
+        provenance=f"{INTERMEDIATE}/judgements/{{judge}}.provenance.json",
+    log:
+        f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.tsv"
+
+
+# The stages that join all runs read their folders from this table: the paths of a large study do
+# not fit on a command line.
+rule runs:
+    output:
+        table=f"{RESULTS}/runs.csv",
+    log:
+        f"{RESULTS}/logs/runs.log",
+    localrule: True
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        # The table's rows alone decide when it is written again.
+        study=lambda w: identity_json(STUDY),
+    params:
+        rows=identity_hash(run_rows(STUDY)),
+        version=STAGE_VERSIONS["runs"],
+    shell:
+        "python -m instruct_scaling runs --study-config {resources.study:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule scores:
+    input:
+        runs=rules.runs.output.table,
+        responses=expand("{run}/responses.jsonl", run=ANSWERING),
+        judgements=expand(
+            "{run}/judgements/{judge}.jsonl", run=ANSWERING, judge=STUDY.judges
+        ),
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        parquet=f"{RESULTS}/tables/scores.parquet",
+        csv=f"{RESULTS}/tables/scores.csv",
+        summary=f"{RESULTS}/tables/scores.json",
+    log:
+        f"{RESULTS}/logs/scores.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/scores.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        study=STUDY.study,
+        judges=repeated("--judge", STUDY.judges),
+        version=STAGE_VERSIONS["scores"],
+    shell:
+        "python -m instruct_scaling scores --study {params.study:q} --runs {input.runs:q}"
+        " {params.judges:q} --items {input.eval_items:q} --out {output.parquet:q} 2>&1 | tee {log:q}"
+
+
+rule intermediate_scores:
+    input:
+        runs=rules.runs.output.table,
+        judgements=expand(
+            "{run}/intermediate/{percent}/judgements/{judge}.jsonl",
+            run=TUNED,
+            percent=PERCENTS,
+            judge=STUDY.judges,
+        ),
+        train=expand("{run}/train.json", run=TUNED),
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        table=f"{RESULTS}/tables/intermediate_scores.csv",
+    log:
+        f"{RESULTS}/logs/intermediate_scores.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/intermediate_scores.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        judges=repeated("--judge", STUDY.judges),
+        percents=repeated("--percent", PERCENTS),
+        interval=STUDY.analysis.interval,
+        version=STAGE_VERSIONS["intermediate_scores"],
+    shell:
+        "python -m instruct_scaling intermediate-scores --runs {input.runs:q} {params.judges:q}"
+        " {params.percents:q} --items {input.eval_items:q} --interval {params.interval}"
+        " --out {output.table:q} 2>&1 | tee {log:q}"
+
+
+rule validation_loss:
+    input:
+        runs=rules.runs.output.table,
+        train=expand("{run}/train.json", run=TUNED),
+    output:
+        table=f"{RESULTS}/tables/validation_loss.csv",
+    log:
+        f"{RESULTS}/logs/validation_loss.log",
+    localrule: True
+    conda:
+        "../../envs/evaluation.yaml"
+    params:
+        version=STAGE_VERSIONS["validation_loss"],
+    shell:
+        "python -m instruct_scaling validation-loss --runs {input.runs:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,24 @@
+# The base models: built here, linked from a local folder, or fetched from the hub.
+
+
+rule base:
+    input:
+        files=lambda w: local(base_files(STUDY, w.base)),
+    output:
+        base=directory(f"{RESULTS}/bases/{{base}}"),
+    log:
+        f"{RESULTS}/logs/base/{{base}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base/{{base}}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        base=lambda w: identity_json(STUDY.bases[w.base]),
+        version=STAGE_VERSIONS["base"],
+    shell:
+        "python -m instruct_scaling base --base {params.base:q} --out {output.base:q}"
+        " 2>&1 | tee {log:q}"

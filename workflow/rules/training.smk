@@ -1,0 +1,57 @@
+# One run: a base tuned on one subset.
+
+
+rule finetune:
+    input:
+        base=base_of,
+        subset=lambda w: (
+            f"{RESULTS}/subsets/{STUDY.arms[w.arm].pool}/uniform/n{w.scale}/s{w.seed}.parquet"
+        ),
+        # The subset names its records by the hash of their text: a rebuilt pool that gives the
+        # same subset trains nothing again.
+        records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
+        validation=lambda w: validation_of(STUDY.arms[w.arm].pool),
+    output:
+        model=directory(f"{RUN}/model"),
+        train=f"{RUN}/train.json",
+        intermediate=[
+            directory(f"{RUN}/intermediate/{percent}/model") for percent in PERCENTS
+        ],
+    log:
+        f"{RESULTS}/logs/finetune/{{arm}}-n{{scale}}-s{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/finetune/{{arm}}-n{{scale}}-s{{seed}}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    # A model of a few million weights trains as fast on one core: two runs go side by side.
+    threads: lambda w: 1 if STUDY.bases[STUDY.arms[w.arm].base].type == "tiny" else 2
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        nodes=1,
+        # The following are resources because a changed resource never trains a run again.
+        ranks=0,  # one for each GPU; on a CPU one for each thread, two at most
+        launcher="local",  # srun for more than one node
+        execution=lambda w: execution_json(STUDY.execution, STUDY.arms[w.arm].recipe),
+        tracker=STUDY.tracking.tool if STUDY.tracking else "none",
+        tracker_project=STUDY.tracking.project if STUDY.tracking else "none",
+    params:
+        recipe=lambda w: identity_json(STUDY.arms[w.arm].recipe_at(int(w.scale))),
+        template=lambda w: STUDY.arms[w.arm].template,
+        order_seed=seed_of("order"),
+        init_seed=seed_of("init"),
+        validation=lambda w, input: repeated("--validation", input.validation),
+        evaluations=STUDY.validation.evaluations,
+        identity=lambda w: run_identity(STUDY, Run(w.arm, int(w.scale), int(w.seed))),
+        work=lambda w, output: f"{folder_of(output)}/.work",
+        version=STAGE_VERSIONS["finetune"],
+    shell:
+        "python -m instruct_scaling finetune --base {input.base:q} --records {input.records:q}"
+        " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
+        " --order-seed {params.order_seed} --init-seed {params.init_seed}"
+        " --identity-json {params.identity:q} --execution {resources.execution:q}"
+        " --work {params.work:q} --ranks {resources.ranks} --launcher {resources.launcher}"
+        " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
+        " {params.validation:q} --validation-evaluations {params.evaluations}"
+        ' --intermediate "{output.intermediate:q}"'
+        " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"
