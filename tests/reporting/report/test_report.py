@@ -178,6 +178,8 @@ def test_long_answers_are_cut_and_say_so(page):
     full = len("First this, then that. ") * 160 - 1
     assert f"{full + 1 - shown:,} more characters not shown here" in text
     assert "empty answer" in text
+    assert "First this, then that. " * 53 not in text  # more than is shown
+    assert text.count("30 tokens, cut at the length limit") == 2 * 36  # the base's, for each arm
 
 
 def test_costs_add_up(page, finished):
