@@ -53,8 +53,7 @@ def analyze(
     write_tables(pipeline.analyze(scores, chosen), out / "tables")
     print(f"tables: {out / 'tables'}")
     if not no_figures:
-        # Matplotlib is slow to load and not always wanted.
-        from analysis.figures.drawing import draw_all
+        from analysis.figures.drawing import draw_all  # matplotlib loads only to draw
 
         title = ", ".join(sorted({str(study) for study in scores["study"] if str(study)}))
         draw_all(out / "tables", out / "figures", title=title, interval=chosen.interval)

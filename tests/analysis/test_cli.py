@@ -143,9 +143,10 @@ def test_every_number_of_the_planner_reaches_the_table(tmp_path):
 
 
 def test_one_seed_is_planned_only_when_run_noise_is_known(capsys):
-    main([*STATED, "--seeds", "1"])
+    quiet = [*STATED, "--seeds", "1", "--run-sd", "0.002"]
+    main(quiet)
     assert "None of these designs" in capsys.readouterr().out
-    main([*STATED, "--seeds", "1", "--run-sd-known", "--run-sd", "0.002"])
+    main([*quiet, "--run-sd-known"])
     assert "Fewest judgements:" in capsys.readouterr().out
 
 

@@ -83,6 +83,13 @@ def test_a_drop_is_never_less_certain_than_impossible():
     assert rising.drop.bound < rising.drop.estimate.value < 0
 
 
+def test_of_drops_that_are_all_certain_the_largest_is_taken():
+    means = np.array([[0.5], [0.45], [0.3], [0.35]])
+    certain = Covariance(Sample(means, np.zeros((4, 1, 5)), np.zeros(5, int), 5))
+    drop = estimate_contrasts(certain, LADDER[:4], CurveOptions()).drop
+    assert (drop.earlier, drop.later, drop.p_value) == (0, 2, 0)
+
+
 def test_p_values_of_claims_come_from_the_contrasts():
     found = estimate_contrasts(curve([0.4, 0.45, 0.47, 0.49], 0.1), LADDER[:4], CurveOptions())
     assert found.p_value("tail") == found.tail.p_above(0)

@@ -84,6 +84,13 @@ def test_least_squares_uses_the_covariance():
     assert abs(loose.parameters[0] - truth).max() < 0.1 * abs(even.parameters[0] - truth).max()
 
 
+@pytest.mark.parametrize(("edge", "near"), [(0.0, 1e-4), (1.0, 1 - 1e-4)])
+def test_a_line_in_logits_reaches_an_edge_where_it_comes_near(edge, near):
+    family = FAMILIES["logit-linear"]
+    parameters = EXACT["logit-linear"]
+    assert family.inverse(parameters, edge)[0] == family.inverse(parameters, near)[0] < np.inf
+
+
 @pytest.mark.parametrize("name", EXACT)
 def test_the_fit_is_the_least_squares_that_scipy_finds(name):
     family = FAMILIES[name]

@@ -129,3 +129,16 @@ def test_run_noise_is_added_to_what_is_shrunk():
     plain, noisy = Covariance(sample), Covariance(sample, 0.05)
     added = shrunk(noisy) - shrunk(plain)
     assert added == pytest.approx(0.05**2 * np.eye(3), rel=1e-5, abs=1e-9)
+
+
+def test_bootstrap_replicates_are_refitted_apart_from_the_draws():
+    covariance = one_seed()
+    same = np.repeat(covariance.means[None], 7, axis=0)
+    found = fit_curve(covariance, np.array(LADDER), "undetermined", OPTIONS, "a curve", same)
+    for fit in found.fits:
+        p = len(fit.family.names)
+        assert (fit.draws.shape, fit.resampled.shape) == ((100, p), (7, p))
+        assert fit.resampled == pytest.approx(np.repeat(fit.parameters[None], 7, axis=0))
+        assert fit.draws.std(axis=0).min() > 1e-3
+    without = fit_curve(covariance, np.array(LADDER), "undetermined", OPTIONS, "a curve")
+    assert all(fit.resampled is None for fit in without.fits)
