@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from analysis import pipeline
-from analysis.errors import InputError, unknown_option
-from analysis.options import CurveOptions
+from analysis.errors import InputError
+from analysis.options import CurveOptions, options_from_json
 from analysis.paper import paper_text
 from analysis.power.plan import Costs, pilot_components, plan_table, plan_text, stated_components
 from analysis.scores import read_scores
@@ -78,14 +77,7 @@ def parse_options(text: str | None) -> CurveOptions:
                 where=text,
                 fix="give a JSON object or the path of a JSON file",
             ) from error
-    try:
-        return CurveOptions.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "JSON"
-        if first["type"] == "extra_forbidden":
-            raise unknown_option(key, CurveOptions.model_fields, "--options") from error
-        raise InputError(f"{key}: {first['msg']}", where="--options") from error
+    return options_from_json(CurveOptions, text)
 
 
 def plan(

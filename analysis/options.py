@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analysis.errors import InputError, unknown_option
 
 Family = Literal["saturating power law", "logit-linear", "broken logit-linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -14,6 +16,25 @@ class Options(BaseModel):
     """The base of the option models: unknown keys are refused, every field is described."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=Options)
+
+
+def options_from_json(model: type[Model], text: str) -> Model:
+    """The options that a JSON object states; those it leaves out have their defaults.
+
+    Raises:
+        InputError: not JSON, an unknown key, or a value out of range.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "JSON"
+        if first["type"] == "extra_forbidden":
+            raise unknown_option(key, model.model_fields, "--options") from error
+        raise InputError(f"{key}: {first['msg']}", where="--options") from error
 
 
 class CurveOptions(Options):

@@ -141,8 +141,10 @@ def planned_jobs(printed: str) -> dict[str, int]:
 
 
 def printed_commands(printed: str) -> list[str]:
-    """The command of every job in what `snakemake -n -p` has printed."""
-    return re.findall(r"^Shell command: (python -m .*)$", printed, re.MULTILINE)
+    """The command of every job in what `snakemake -n -p` has printed; one may have several lines,
+    since a template may."""
+    pattern = r"^Shell command: (python -m .*? \| tee \S+)$"
+    return re.findall(pattern, printed, re.MULTILINE | re.DOTALL)
 
 
 def pretend_finished(folder: Path, config: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ WORDS = {
     r"ledgers?": "cache",
 }
 BRITISH = (
-    r"\w+isations?",
+    r"(?<!\")\w+isations?",  # a quoted one is a name that a public file uses
     r"(token|normal|summar|optim|organ|general|minim|maxim|initial|serial|recogn|util|standard)is(e|es|ed|ing|er|ers)",
     r"analys(e|ed|es|ing)(?<!analyses)",
     r"behaviours?|colours?|neighbours?|favour\w*|honour\w*|centres?|centred|licence[sd]?",

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from analysis.errors import InputError, unknown_option
-from analysis.options import FigureOptions
+from analysis.errors import InputError
+from analysis.options import FigureOptions, options_from_json
 
 Out = Annotated[Path, typer.Option(help="Folder of the figures.")]
 Options = Annotated[str, typer.Option(help="Figure options as JSON; see docs/config.md.")]
@@ -32,7 +31,7 @@ def figures(
     ] = None,
 ) -> None:
     """Draw every figure that the tables allow."""
-    chosen = _options(options)
+    chosen = options_from_json(FigureOptions, options)
     if not tables.is_dir():
         raise InputError("no such folder", where=tables, fix="write the tables first")
     from analysis.figures.drawing import draw_all  # matplotlib loads only when something is drawn
@@ -47,19 +46,7 @@ def figures(
 
 def paper_figure(out: Out, options: Options = "{}") -> None:
     """Draw the paper's Figure 1 from its published numbers."""
-    chosen = _options(options)
+    chosen = options_from_json(FigureOptions, options)
     from analysis.figures.drawing import draw_paper
 
     print(*draw_paper(out, chosen), sep="\n")
-
-
-def _options(text: str) -> FigureOptions:
-    try:
-        return FigureOptions.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "extra_forbidden":
-            key = str(first["loc"][0])
-            raise unknown_option(key, FigureOptions.model_fields, "--options") from error
-        key = ".".join(str(part) for part in first["loc"]) or "--options"
-        raise InputError(first["msg"], where=f"figures.{key}") from error

@@ -20,7 +20,7 @@ def test_it_ends_well_and_soon_on_any_machine(tmp_path):
         "HF_HOME": str(tmp_path / "hub"),
         "HF_ENDPOINT": "http://0.0.0.0:9",
     }
-    done = cli("doctor", **bare, HF_HUB_OFFLINE="0")
+    done = cli("doctor", **bare, HF_HUB_OFFLINE="0", INSTRUCT_SCALING_CACHE=str(tmp_path))
     assert time.monotonic() - start < 30  # seconds of work; this machine may do other work
     assert done.returncode == 0
     assert "Traceback" not in done.stdout + done.stderr
@@ -91,8 +91,15 @@ def test_slurm_needs_its_commands_the_plugin_and_an_answer(
 
 
 def test_the_offline_folder_counts_what_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "files"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    assert doctor.offline_folder().status == "none"
     for name in ("models--a--b", "models--a--c", "datasets--d--e"):
         (tmp_path / "hub" / name).mkdir(parents=True)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    assert "2 models, 1 data sets" in doctor.offline_folder().text
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "eval_set.json").touch()
+    finding = doctor.offline_folder()
+    assert finding.status == "ok"
+    assert "2 models, 1 data sets" in finding.text
+    assert finding.text.endswith("1 files")

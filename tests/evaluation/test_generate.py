@@ -64,7 +64,7 @@ def items_file(tmp_path):
     return path
 
 
-def run(model_folder, items_file, out, precision="fp32", **changes):
+def run(model_folder, items_file, out, precision="fp32", generation_seed=7, **changes):
     options = {"max_new_tokens": 4, "batch_size": 2} | changes
     stage.generate(
         model=model_folder,
@@ -75,7 +75,7 @@ def run(model_folder, items_file, out, precision="fp32", **changes):
         generate=Generate(**options).model_dump_json(),
         template="Q: {prompt}",
         precision=precision,
-        generation_seed=7,
+        generation_seed=generation_seed,
         out=out,
     )
     return [row for _, row in read_jsonl(out)]
@@ -119,6 +119,32 @@ def test_what_follows_the_end_token_is_neither_counted_nor_read(model_folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, {"do_sample": False}),
+        (
+            {"temperature": 0.5, "top_p": 0.9},
+            {"do_sample": True, "temperature": 0.5, "top_p": 0.9, "top_k": 0},
+        ),
+    ],
+)
+def test_decoding_is_as_the_study_says_and_no_further_limit_applies(model_folder, options, wanted):
+    _, tokenizer = stage.load_model(model_folder, "fp32")
+    given = {}
+
+    class Stub:
+        device = torch.device("cpu")
+
+        def generate(self, input_ids, attention_mask, **rest):
+            given.update(rest)
+            return torch.cat([input_ids, input_ids], 1)
+
+    stage.generate_batch(Stub(), tokenizer, ["x"], Generate(max_new_tokens=4, **options), 0)
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    assert given == wanted | ends | {"max_new_tokens": 4}
+
+
 def test_a_greedy_answer_does_not_depend_on_the_batch(model_folder, items_file, tmp_path):
     one = run(model_folder, items_file, tmp_path / "one.jsonl", batch_size=1)
     all_ = run(model_folder, items_file, tmp_path / "all.jsonl", batch_size=6)
@@ -130,6 +156,10 @@ def test_sampling_repeats_with_its_seed_and_narrows_to_greedy(model_folder, item
     again = run(model_folder, items_file, tmp_path / "b.jsonl", temperature=20.0)
     assert first == again
     assert texts(first) != ANSWERS
+    other = run(
+        model_folder, items_file, tmp_path / "d.jsonl", generation_seed=70, temperature=20.0
+    )
+    assert texts(other) != texts(first)
     nucleus = run(model_folder, items_file, tmp_path / "c.jsonl", temperature=20.0, top_p=1e-6)
     assert texts(nucleus) == ANSWERS
 
@@ -195,12 +225,20 @@ def test_an_incomplete_line_does_not_spoil_the_next(
     assert len(stage.read_partial(partial)) == 4
 
 
-def test_a_partial_file_of_other_settings_is_not_used(model_folder, items_file, tmp_path):
-    out = tmp_path / "responses.jsonl"
-    stale = tmp_path / ".responses.jsonl.0123456789abcdef.partial"
-    stale.write_text("{}", "utf-8")
-    run(model_folder, items_file, out)
-    assert stale.exists()
+def test_a_partial_file_of_other_settings_or_items_is_not_used(
+    model_folder, items_file, tmp_path, monkeypatch
+):
+    stop_after(1, monkeypatch)
+    out, found = tmp_path / "responses.jsonl", []
+    for options in ({}, {"precision": "bf16"}, {"generation_seed": 8}, {"items": ITEMS[::-1]}):
+        items = options.pop("items", ITEMS)
+        write_jsonl(items_file, [item.to_row() for item in items])
+        stop_after(1, monkeypatch)
+        with pytest.raises(KeyboardInterrupt):
+            run(model_folder, items_file, out, **options)
+        monkeypatch.undo()
+        found.append(len(list(tmp_path.glob(".responses.jsonl.*.partial"))))
+    assert found == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("stored", ["float32", "bfloat16"])
@@ -260,3 +298,7 @@ def test_batches_hold_every_index_once_and_are_sorted_by_length(lengths, batch_s
     assert sorted(flat) == list(range(len(lengths)))
     assert all(len(batch) <= batch_size for batch in batches)
     assert [lengths[index] for index in flat] == sorted(lengths, reverse=True)
+
+
+def test_ties_of_length_keep_their_order():
+    assert stage.batches_by_length([1, 2, 1, 2, 1], 2) == [[1, 3], [0, 2], [4]]

@@ -21,9 +21,10 @@ from instruct_scaling.evaluation.scores import SCHEMA
 from instruct_scaling.evaluation.scores import scores as scores_stage
 
 ITEMS = [
-    EvalItem.make("math", "1+1?", reference="2", cluster="sums"),
+    EvalItem.make("math", "1+3?", reference="4", cluster="sums"),
     EvalItem.make("open_qa", "Capital of France?", reference="Paris"),
 ]
+assert ITEMS[0].id > ITEMS[1].id  # their order is the eval set's, not the ids'
 RUNS = [("lora", 0, 1), ("full", 400, 1), ("full", 100, 2), ("full", 100, 1)]
 
 
@@ -264,6 +265,11 @@ def lose_a_repeat(study: Study) -> None:
     study.judgements[RUNS[3], "llm"].pop(1)
 
 
+def lose_the_last_repeats_of_a_run(study: Study) -> None:
+    rows = study.judgements[RUNS[3], "llm"]
+    study.judgements[RUNS[3], "llm"] = [row for row in rows if row.repeat < 3]
+
+
 def number_a_repeat_twice(study: Study) -> None:
     rows = study.judgements[RUNS[3], "llm"]
     rows[1] = replace(rows[1], repeat=1)
@@ -305,6 +311,7 @@ def exchange_judges(study: Study) -> None:
         (score_a_failure, "does not go with status 'unparsed'"),
         (leave_a_success_unscored, "does not go with status 'ok'"),
         (lose_a_repeat, "has the repeats [1, 3], not [1, 2, 3]"),
+        (lose_the_last_repeats_of_a_run, "has the repeats [1, 2], not [1, 2, 3]"),
         (number_a_repeat_twice, "has the repeats [1, 1, 3], not [1, 2, 3]"),
         (mix_arms_of_a_shared_base, "holds responses of arm full, scale 0, seed 1 and arm lora"),
         (lose_an_item, "has the repeats [], not [1]"),

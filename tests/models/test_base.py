@@ -1,12 +1,14 @@
-"""The base stage: a tiny model built here, a local folder linked, a hub id pinned."""
+"""The base stage: a tiny model built or shipped, a local folder linked, a hub id pinned."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,13 +17,24 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import sha256_file
+from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.data.synthetic import generate_records, generate_text
 from instruct_scaling.models.base.pretrained import bring_pretrained, check_model, count_parameters
+from instruct_scaling.models.base.stage import SHIPPED, is_shipped
 from instruct_scaling.models.base.stage import base as base_stage
-from instruct_scaling.models.base.tiny import ROW_TOKENS
-from instruct_scaling.models.base.tokenizer import train_tokenizer
-from instruct_scaling.models.base.training import pack_rows, unigram_loss
+from instruct_scaling.models.base.tiny import (
+    TOKENIZER_DOCUMENTS,
+    VALIDATION_DOCUMENTS,
+    train_tokenizer,
+)
+from instruct_scaling.models.base.training import (
+    batches,
+    encode,
+    learning_rate_share,
+    unigram_loss,
+)
 
 SMALL = {
     "type": "tiny",
@@ -74,23 +87,62 @@ def test_a_word_has_the_same_pieces_wherever_it_stands(tokenizer):
     assert occurs(pieces("048")[1:], pieces("2048"))
 
 
-def test_rows_hold_the_documents_with_end_tokens(tokenizer):
+def test_a_document_ends_with_the_end_token(tokenizer):
     texts = list(generate_text(40, 0))
-    rows = pack_rows(texts, tokenizer, 16)
-    stream = rows.flatten().tolist()
-    first = tokenizer(texts[0])["input_ids"]
-    assert stream[: len(first) + 1] == [*first, tokenizer.eos_token_id]
-    assert rows.shape[1] == 16
+    documents = encode(texts, tokenizer)
+    assert len(documents) == len(texts)
+    for text, tokens in zip(texts, documents, strict=True):
+        assert tokens.tolist() == [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
 
 
-def test_unigram_loss_of_a_uniform_text_is_the_log_of_its_vocabulary():
-    rows = torch.arange(8).repeat(1000, 1)
-    assert unigram_loss(rows, rows[:4], 8) == pytest.approx(torch.tensor(8.0).log().item())
+def test_a_pass_draws_no_document_twice_and_the_next_pass_another_order():
+    documents = [np.full(4, number, dtype=np.int32) for number in range(50)]
+    drawn = batches(documents, 30, 0)  # 10 documents of 3 predicted tokens each
+    first, second = ([next(drawn) for _ in range(5)] for _ in range(2))
+    assert all(len(batch) == 10 for batch in first)
+
+    def order(batches):
+        return [int(tokens[0]) for batch in batches for tokens in batch]
+
+    assert sorted(order(first)) == sorted(order(second)) == list(range(50))
+    assert order(first) != order(second)
+
+
+def test_a_batch_holds_whole_documents_until_it_predicts_enough_tokens():
+    documents = [np.zeros(length, dtype=np.int32) for length in (2, 9, 17, 5, 12) * 9]
+    drawn = batches(documents, 20, 3)
+    for batch in (next(drawn) for _ in range(40)):
+        predicted = [len(tokens) - 1 for tokens in batch]
+        assert sum(predicted) >= 20 > sum(predicted[:-1])
+
+
+def test_text_for_less_than_one_batch_is_one_batch():
+    documents = [np.zeros(5, dtype=np.int32)] * 3
+    drawn = batches(documents, 4096, 0)
+    assert [len(next(drawn)) for _ in range(4)] == [3, 3, 3, 3]
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_twentieth():
+    shares = [learning_rate_share(step, 1500) for step in range(1500)]
+    assert shares[0] == pytest.approx(1 / 30)
+    assert shares[29] == shares[30] == 1
+    assert shares[:30] == sorted(shares[:30])
+    assert shares[30:] == sorted(shares[30:], reverse=True)
+    assert shares[765] == pytest.approx(0.525)  # half way down
+    assert shares[-1] == pytest.approx(0.05, abs=1e-5)
+
+
+def test_unigram_loss_is_the_cross_entropy_of_smoothed_frequencies():
+    # Counts 3, 1 and 0, plus one each: probabilities 4/7, 2/7 and 1/7.
+    documents = [np.array([0, 0]), np.array([0, 1])]
+    validation = [np.array([2, 0, 1]), np.array([1, 2])]  # a first token is not predicted
+    expected = -np.log([4 / 7, 2 / 7, 1 / 7]).mean()
+    assert unigram_loss(documents, validation, 3) == pytest.approx(expected)
 
 
 def test_tiny_base_beats_token_frequencies_and_loads_with_transformers(folder):
     facts = json.loads((folder / "base.json").read_text())
-    assert facts["loss"]["held_out"] < 0.8 * facts["loss"]["held_out_unigram"]
+    assert facts["loss"]["validation"] < 0.8 * facts["loss"]["validation_unigram"]
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert type(model).__name__ == "BloomForCausalLM"
@@ -101,21 +153,30 @@ def test_tiny_base_beats_token_frequencies_and_loads_with_transformers(folder):
     assert out.shape[0] == 2
 
 
-def test_the_held_out_loss_is_that_of_the_saved_weights(folder):
-    facts = json.loads((folder / "base.json").read_text())
-    texts = list(generate_text(SMALL["text_documents"], 0))[:8]
+def mean_loss(folder, texts):
+    """Mean loss of each token after a document's first, by transformers alone."""
     model = AutoModelForCausalLM.from_pretrained(folder)
-    rows = pack_rows(texts, AutoTokenizer.from_pretrained(folder), ROW_TOKENS)
+    assert model.dtype == torch.float32
+    total, count = 0.0, 0
     with torch.no_grad():
-        loss = model(input_ids=rows, labels=rows).loss.item()
-    assert loss == pytest.approx(facts["loss"]["held_out"], rel=1e-3)
+        for tokens in encode(texts, AutoTokenizer.from_pretrained(folder)):
+            row = torch.from_numpy(tokens.astype(np.int64))[None]
+            total += model(input_ids=row, labels=row).loss.item() * (len(tokens) - 1)
+            count += len(tokens) - 1
+    return total / count
+
+
+def test_the_validation_loss_is_that_of_the_saved_weights(folder):
+    facts = json.loads((folder / "base.json").read_text())
+    texts = list(generate_text(SMALL["text_documents"], 0))[: SMALL["text_documents"] // 2]
+    assert mean_loss(folder, texts) == pytest.approx(facts["loss"]["validation"], rel=1e-4)
 
 
 def test_base_folder_says_where_it_comes_from(folder):
     facts = json.loads((folder / "base.json").read_text())
     identity = facts["provenance"]["identity"]
     assert TinyBase(**identity) == TinyBase(**SMALL)
-    assert facts["tokens"]["seen"] == SMALL["steps"] * SMALL["batch_tokens"]
+    assert 1 <= facts["tokens"]["seen"] / (SMALL["steps"] * SMALL["batch_tokens"]) < 1.1
     assert facts["provenance"]["packages"]["tokenizers"]
     assert "tiny BLOOM" in (folder / "README.md").read_text("utf-8")
     assert not list(folder.glob("*.bin"))
@@ -137,9 +198,74 @@ def test_no_steps_give_an_untrained_model(tmp_path):
 
 
 def test_too_little_text_is_refused_and_leaves_nothing(tmp_path):
-    with pytest.raises(InputError, match="do not fill a row"):
+    with pytest.raises(InputError, match="none to validate on"):
         base_stage(json.dumps(SMALL | {"text_documents": 1}), tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """What `base.json` says of the base in the package."""
+    return json.loads((SHIPPED / "base.json").read_text())
+
+
+def test_the_shipped_base_is_that_of_the_default_recipe(shipped):
+    recipe = TinyBase(type="tiny")
+    assert shipped["provenance"]["identity"] == recipe.model_dump(mode="json")
+    assert shipped["provenance"]["stage_version"] == STAGE_VERSIONS["base"]
+    assert is_shipped(recipe)
+    assert not is_shipped(recipe.model_copy(update={"seed": 1}))
+
+
+def test_the_shipped_files_are_those_that_were_written(shipped):
+    found = {path.name: sha256_file(path) for path in SHIPPED.iterdir()}
+    del found["base.json"], found["README.md"]
+    assert found == shipped["sha256"]
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 4e6
+    assert not any(b"/work" in path.read_bytes() for path in SHIPPED.glob("*.json"))
+
+
+def test_the_shipped_tokenizer_comes_from_the_present_text(tmp_path):
+    recipe = TinyBase(type="tiny")
+    texts = generate_text(TOKENIZER_DOCUMENTS, recipe.seed)
+    train_tokenizer(texts, recipe.vocab_size).save_pretrained(tmp_path)
+    trained = (tmp_path / "tokenizer.json").read_bytes()
+    assert trained == (SHIPPED / "tokenizer.json").read_bytes()
+
+
+def test_the_shipped_weights_have_the_recorded_loss_on_the_present_text(shipped):
+    texts = list(generate_text(VALIDATION_DOCUMENTS, TinyBase(type="tiny").seed))
+    assert mean_loss(SHIPPED, texts) == pytest.approx(shipped["loss"]["validation"], rel=1e-4)
+    assert shipped["loss"]["validation"] < 0.1 * shipped["loss"]["validation_unigram"]
+
+
+def test_the_default_recipe_is_copied_and_trained_only_on_request(tmp_path, monkeypatch):
+    base_stage('{"type": "tiny"}', tmp_path / "base")
+    assert sha256_file(tmp_path / "base") == sha256_file(SHIPPED)
+
+    def build(config, folder):
+        raise InputError("this would be trained", where=str(config.seed))
+
+    monkeypatch.setattr("instruct_scaling.models.base.tiny.build_tiny", build)
+    for section, train in (({"type": "tiny"}, True), ({"type": "tiny", "seed": 7}, False)):
+        with pytest.raises(InputError, match="would be trained"):
+            base_stage(json.dumps(section), tmp_path / "trained", train)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_shipped_file_is_refused(tmp_path, monkeypatch, name):
+    damaged = tmp_path / "shipped"
+    shutil.copytree(SHIPPED, damaged)
+    monkeypatch.setattr("instruct_scaling.models.base.stage.SHIPPED", damaged)
+    content = bytearray((damaged / name).read_bytes())
+    content[-1] ^= 1
+    (damaged / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: missing, or not the file"):
+        base_stage('{"type": "tiny"}', tmp_path / "base")
+    (damaged / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}: missing, or not the file"):
+        base_stage('{"type": "tiny"}', tmp_path / "base")
+    assert not (tmp_path / "base").exists()
 
 
 def test_a_local_model_is_linked(folder, tmp_path):

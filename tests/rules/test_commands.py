@@ -46,8 +46,7 @@ def parsed(printed):
     """Stage -> the options of each of its jobs, read by the stage's own command line."""
     known = {name: command(stage) for name, stage in STAGES.items()}
     jobs = {}
-    # A command with a line break in an argument is printed over several lines.
-    for text in re.findall(r"^Shell command: (python .*? \| tee \S+)$", printed, re.M | re.S):
+    for text in printed_commands(printed):
         words = shlex.split(text)
         stage, arguments = words[3], words[4 : words.index("2>&1")]
         context = known[stage].make_context(stage, arguments)

@@ -74,6 +74,7 @@ STAGES: dict[str, Subcommand] = {
     "budget": Subcommand("reporting.budget:budget", "print what a study will cost"),
 }
 DEVELOPMENT: dict[str, Subcommand] = {
+    "paper-figure": Subcommand("analysis.figures.stage:paper_figure", "draw the paper's Figure 1"),
     "config-reference": Subcommand(
         "config.reference:reference", "write docs/config.md and the JSON schema"
     ),

@@ -253,8 +253,8 @@ def test_a_table_without_a_needed_column_is_refused(tmp_path: Path):
     ("options", "message"),
     [
         ('{"dpy": 1}', "did you mean 'dpi'?"),
-        ('{"dpi": 1}', "figures.dpi: Input should be greater than or equal to 72"),
-        ("{", "figures.--options: Invalid JSON"),
+        ('{"dpi": 1}', "--options: dpi: Input should be greater than or equal to 72"),
+        ("{", "--options: JSON: Invalid JSON"),
     ],
 )
 def test_bad_options_are_refused_with_their_key(tmp_path: Path, options: str, message: str):
@@ -277,3 +277,12 @@ def test_bad_input_is_one_message_and_exit_code_2_before_matplotlib_loads(tmp_pa
     assert "nowhere: no such folder" in done.stderr
     assert "Traceback" not in done.stderr
     assert "import 'matplotlib'" not in done.stderr
+
+
+def test_docs_and_report_have_a_text_for_every_figure(root: Path):
+    page = (root / "docs/figures.md").read_text("utf-8")
+    captions = (root / "workflow/report/figures.rst").read_text("utf-8")
+    starts = re.findall(r'^  "(figure\w+)": "', captions, re.MULTILINE)
+    for kind in drawing.FIGURES:
+        assert f"| `{kind.name}` |" in page
+        assert len([start for start in starts if kind.name.startswith(start)]) == 1

@@ -98,6 +98,8 @@ def test_expressions_are_compared_as_algebra(reference, response, wanted):
         ("Tom", "Ann is smaller. Answer: Ann.", 0),
         ("小明", "因为他最高，所以答案是小明。", 1),
         ("A > B. Answer: Tom", "Tom", 1),
+        ("Tom", "Ann is smaller.\nAnn is not the one, therefore Tom", 1),
+        ("Tom", "Therefore Ann.\nTom", 1),
     ],
 )
 def test_text_answers_are_compared_at_their_end(reference, response, wanted):

@@ -264,12 +264,14 @@ def test_failures_with_successes_between_them_do_not_stop_the_judge(serve, judge
 
 @pytest.mark.parametrize("concurrency", [1, 5])
 def test_so_many_requests_run_at_a_time(tmp_path, concurrency):
-    running, most = 0, 0
+    running, most, closed = 0, 0, 0
 
     class Stub:
         async def check(self) -> None: ...
 
-        async def close(self) -> None: ...
+        async def close(self) -> None:
+            nonlocal closed
+            closed += 1
 
         async def ask(self, prompt: str, seed: int) -> Reply:
             nonlocal running, most
@@ -289,7 +291,7 @@ def test_so_many_requests_run_at_a_time(tmp_path, concurrency):
         tmp_path,
         Stub(),
     )
-    assert most == concurrency
+    assert (most, closed) == (concurrency, 1)
 
 
 def test_failed_requests_are_repeated_by_the_next_attempt(serve, judge):
@@ -317,10 +319,13 @@ def test_sigterm_keeps_what_was_judged(serve, judge, tmp_path):
 
     seen = serve(then_stop)
     items = [EvalItem.make("open_qa", f"q{n}", reference="r") for n in range(200)]
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted):
-        judge([(item, "x") for item in items])
-    assert signal.getsignal(signal.SIGTERM) is before
+    before = signal.signal(signal.SIGTERM, stages_own_handler := lambda *_: pytest.fail("raised"))
+    try:
+        with pytest.raises(Interrupted):
+            judge([(item, "x") for item in items])
+        assert signal.getsignal(signal.SIGTERM) is stages_own_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
     (cache,) = (tmp_path / "work").iterdir()
     kept = [json.loads(line) for line in cache.read_text().splitlines() if line]
     assert 3 <= len(kept) < 600

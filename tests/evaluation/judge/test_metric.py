@@ -127,6 +127,8 @@ def test_the_version_follows_what_decides_a_score():
     assert judge_version(slow, scorers) == version  # no programs, no time limit
     with_code = choose_scorers(["code"], {})
     assert judge_version(slow, with_code) != judge_version(METRIC, with_code)
+    large = MetricJudge(type="metric", code_memory_mb=1024)
+    assert judge_version(large, with_code) != judge_version(METRIC, with_code)
 
 
 def test_the_public_belle_set_can_be_judged(real_data):

@@ -151,6 +151,21 @@ def test_nothing_is_written_outside(box, tmp_path, attempt):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "open(sys.base_prefix + '/written', 'w')",
+        "os.listdir('/')",
+        "list(os.scandir('..'))",
+        "os.chdir('/')",
+    ],
+)
+def test_the_interpreter_may_be_read_and_nothing_else_seen(box, attempt):
+    assert box.run("import os, sys\nos.listdir(sys.base_prefix)", "").passed
+    verdict = box.run(f"import os, sys\n{attempt}", "")
+    assert "PermissionError: refused: " in (verdict.detail or "")
+
+
 def test_nothing_is_removed_outside(box, tmp_path):
     tmp_path.chmod(0o777)
     kept = tmp_path / "kept"

@@ -123,6 +123,15 @@ def test_the_choice_of_back_end_can_be_forced_and_refuses_what_cannot_run():
         choose_backend(CPU, "fast")
 
 
+@pytest.mark.parametrize(
+    ("packages", "backend"),
+    [({"flash_attn", "triton"}, "flash"), ({"triton"}, "flex"), (set(), "sdpa")],
+)
+def test_a_gpu_takes_the_fastest_installed_back_end(monkeypatch, packages, backend):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in packages or None)
+    assert choose_backend(torch.device("cuda")) == backend
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("backend", ["flash", "flex", "sdpa"])

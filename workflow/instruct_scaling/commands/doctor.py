@@ -163,14 +163,19 @@ def hub() -> Finding:
 
 
 def offline_folder() -> Finding:
-    """The folder with what was fetched from the hub, which works without a network."""
+    """The folders with what was fetched before, which work without a network."""
+    import pooch
+
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    folder = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    if not folder.is_dir():
-        fix = "it is filled when hub bases or sources are first used; set HF_HOME to move it"
-        return Finding("offline folder", "none", f"{folder} does not exist yet", fix)
-    kept = [len(list(folder.glob(f"{kind}--*"))) for kind in ("models", "datasets")]
-    return Finding("offline folder", "ok", f"{folder}: {kept[0]} models, {kept[1]} data sets")
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    files = Path(os.environ.get("INSTRUCT_SCALING_CACHE", pooch.os_cache("instruct-scaling")))
+    models, sets = (len(list(hub.glob(f"{kind}--*"))) for kind in ("models", "datasets"))
+    urls = len(list(files.glob("*")))
+    kept = f"{hub}: {models} models, {sets} data sets; {files}: {urls} files"
+    if models + sets + urls:
+        return Finding("offline folder", "ok", kept)
+    fix = "hub bases and sources fill the first when used (set HF_HOME to move it), URLs the second"
+    return Finding("offline folder", "none", kept, fix)
 
 
 def disk() -> Finding:

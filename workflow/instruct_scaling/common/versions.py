@@ -9,8 +9,8 @@ STAGE_VERSIONS: dict[str, int] = {
     "pool": 2,
     "validation_set": 2,
     "subset": 2,
-    "base": 1,
-    "finetune": 4,
+    "base": 2,
+    "finetune": 5,
     "generate": 3,
     "judge": 2,
     "runs": 1,
@@ -19,6 +19,6 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_loss": 1,
     "intermediate_scores": 3,
     "curves": 4,
-    "figures": 3,
+    "figures": 4,
     "report": 3,
 }

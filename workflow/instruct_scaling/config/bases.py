@@ -1,4 +1,4 @@
-"""The models that are tuned: built here for a laptop, or pretrained ones from disk or hub."""
+"""The models that are tuned: tiny ones for a laptop, or pretrained ones from disk or hub."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from instruct_scaling.config.section import COMMIT, Strict
 
 
 class TinyBase(Strict):
-    """A small BLOOM with its own byte-level BPE, trained briefly on plain text.
+    """A small BLOOM with its own byte-level BPE, trained on plain text.
 
     The text is the synthetic generator's prose (no instructions), so that scale 0 is a language
-    model and not noise.
+    model and not noise. The model of the defaults is part of the package and is copied; with any
+    other value it is trained, which takes minutes.
     """
 
     type: Literal["tiny"]
@@ -27,14 +28,14 @@ class TinyBase(Strict):
     """Transformer blocks."""
     heads: int = Field(5, gt=0)
     """Attention heads."""
-    text_documents: int = Field(20_000, gt=0)
-    """Plain-text documents to train on."""
-    steps: int = Field(200, ge=0)
+    text_documents: int = Field(105_135, gt=0)
+    """Plain-text documents; the first 400 (half of fewer than 800) serve for validation."""
+    steps: int = Field(1500, ge=0)
     """Optimizer steps of the causal-LM training."""
-    batch_tokens: int = Field(2048, gt=0)
-    """Tokens per step."""
+    batch_tokens: int = Field(4096, gt=0)
+    """Tokens per step: whole documents until they reach it."""
     learning_rate: float = Field(3e-3, gt=0)
-    """Peak learning rate; linear warm-up over 5% of the steps, cosine decay to 10%."""
+    """Peak learning rate; linear warm-up over 2% of the steps, cosine decay to 5%."""
     seed: int = 0
     """Seed of text, tokenizer and initial weights; it belongs to the base, not to the runs."""
 

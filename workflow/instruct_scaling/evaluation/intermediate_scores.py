@@ -120,12 +120,11 @@ def intermediate_scores(
     """Put the scores of all intermediate checkpoints into one table."""
     known = read_items(items)
     tuned = [run for run in read_runs(runs) if run.scale > 0]
-    percents = sorted(set(percent))
     rows = [
         row
         for name in sorted(set(judge))
         for run in tuned
-        for row in run_rows(run, name, percents, known, interval)
+        for row in run_rows(run, name, percent, known, interval)
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     with atomic_path(out) as temporary:

@@ -239,6 +239,87 @@ def _school(rng: Random, language: Language) -> list[str]:
     return rng.sample(LESSONS[language], 4)
 
 
+def _quotation(rng: Random, language: Language) -> list[str]:
+    """One person says or writes a line, another repeats it word for word: only copying helps."""
+    one, two, three = rng.sample(words.PEOPLE[language], 3)
+    if rng.random() < 0.5:
+        line = _unrelated_words(rng, language)
+    else:
+        line = rng.choice(rng.choice((_life, _talk, _nature))(rng, language))
+    if language == "en":
+        frames = (
+            (f'{one} said: "{line}"', f'{two} heard "{line}" and told {three}: "{line}"'),
+            (f"{one} wrote on the wall: {line}", f"{two} read it aloud: {line}"),
+            (f"In the letter from {one} stood: {line}", f"{two} showed {three} the line: {line}"),
+            (f"{one} forgot it, {two} did not: {line}", f"So {one} asked, and heard: {line}"),
+        )
+    else:
+        frames = (
+            (f"{one}说：“{line}”", f"{two}听见“{line}”，告诉{three}：“{line}”"),
+            (f"{one}在墙上写：{line}", f"{two}读了出来：{line}"),
+            (f"{one}的信里写着：{line}", f"{two}给{three}看这一行：{line}"),
+            (f"{one}忘了，{two}没忘：{line}", f"{one}问了，听见：{line}"),
+        )
+    return list(rng.choice(frames))
+
+
+def _unrelated_words(rng: Random, language: Language) -> str:
+    """A few words and numbers that have nothing to do with each other."""
+    listed = [say(pair, language) for pair in rng.sample(_NOUNS, rng.randint(1, 4))]
+    listed += [str(rng.randint(2, 9999)) for _ in range(rng.randint(0, 2))]
+    rng.shuffle(listed)
+    return (rng.choice((" ", ", ")) if language == "en" else "、").join(listed)
+
+
+def _directory(rng: Random, language: Language) -> list[str]:
+    """A list of people with two or three facts each, then the same facts in another order."""
+    names = rng.sample(words.PEOPLE[language], rng.randint(2, 4))
+    relation = rng.choice((_whereabouts, _employment, _purchase, _possession))
+    entries = [(name, *relation(rng, language)) for name in names]
+    reordered = rng.sample(entries, len(entries))
+    if language == "en":
+        return [
+            "; ".join(f"{name}: {short}" for name, short, _ in entries) + ".",
+            *(f"{name} {predicate}." for name, _, predicate in reordered),
+        ]
+    return [
+        "；".join(f"{name}：{short}" for name, short, _ in entries) + "。",
+        *(f"{name}{predicate}。" for name, _, predicate in reordered),
+    ]
+
+
+# Facts about a person, each as an entry of a list and as the predicate of a sentence.
+
+
+def _whereabouts(rng: Random, language: Language) -> tuple[str, str]:
+    place, day = rng.choice(words.PLACES), rng.choice(words.DAYS)
+    if language == "en":
+        return f"{place.en}, {day.en}", f"was in the {place.en} on {day.en}"
+    return f"{place.zh}，{day.zh}", f"{day.zh}在{place.zh}"
+
+
+def _employment(rng: Random, language: Language) -> tuple[str, str]:
+    job, city = rng.choice(words.JOBS), rng.choice(words.CITIES)
+    if language == "en":
+        return f"{city.en}, {job.en}", f"works as {a(job.en)} in {city.en}"
+    return f"{city.zh}，{job.zh}", f"是{city.zh}的{job.zh}"
+
+
+def _purchase(rng: Random, language: Language) -> tuple[str, str]:
+    thing, price = rng.choice(words.THINGS), rng.randint(2, 999)
+    if language == "en":
+        return f"{price}, {thing.en}", f"paid {price} for the {thing.en}"
+    return f"{price}，{thing.zh}", f"的{thing.zh}要{price}元"
+
+
+def _possession(rng: Random, language: Language) -> tuple[str, str]:
+    thing, color = rng.choice(words.THINGS), rng.choice(words.COLORS)
+    size = rng.choice(words.SIZES)
+    if language == "en":
+        return f"{thing.en}, {color.en}, {size.en}", f"owns the {size.en} {color.en} {thing.en}"
+    return f"{thing.zh}，{color.zh}，{size.zh}", f"有{size.zh}的{color.zh}色{thing.zh}"
+
+
 _KINDS: tuple[tuple[Callable[[Random, Language], list[str]], int], ...] = (
     (_life, 4),
     (_talk, 4),
@@ -248,6 +329,8 @@ _KINDS: tuple[tuple[Callable[[Random, Language], list[str]], int], ...] = (
     (_counting, 1),
     (_school, 2),
     (_weather, 1),
+    (_quotation, 4),
+    (_directory, 4),
 )
 
 

@@ -1,11 +1,16 @@
-"""python -m instruct_scaling.models.base: build, fetch or link a base model.
+"""Stage `base`: build, copy, download or link a base model.
 
 Writes a folder with `config.json`, safetensors weights, a tokenizer and `base.json` (size, loss,
-files, provenance).
+files, provenance). The tiny base of the default recipe is part of this package, trained once, so
+that no study has to train it. After a change of the recipe or of the text, write it again with
+
+    OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 instruct-scaling base --train \\
+        --base '{"type": "tiny"}' --out workflow/instruct_scaling/models/base/shipped
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +18,38 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import atomic_path, write_json
+from instruct_scaling.common.files import atomic_path, read_json, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.config.bases import Base, TinyBase
+
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+def base(
+    base: Annotated[str, typer.Option(help="One entry of `bases` as JSON.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    train: Annotated[
+        bool, typer.Option("--train", help="Train a tiny base although the package ships it.")
+    ] = False,
+) -> None:
+    """Build a tiny base model, or download or link a pretrained one."""
+    section = parse_base(base)
+    with atomic_path(out) as folder:
+        if isinstance(section, TinyBase) and not train and is_shipped(section):
+            copy_shipped(folder)
+            return
+        if isinstance(section, TinyBase):
+            from instruct_scaling.models.base.tiny import build_tiny
+
+            facts, inputs = build_tiny(section, folder), {}
+        else:
+            from instruct_scaling.models.base.pretrained import bring_pretrained
+
+            facts = bring_pretrained(section, folder)
+            inputs = facts["sha256"]
+        identity = section.model_dump(mode="json")
+        facts["provenance"] = provenance("base", identity, inputs)
+        write_json(folder / "base.json", facts)
 
 
 def parse_base(text: str) -> TinyBase | Base:
@@ -32,22 +66,24 @@ def parse_base(text: str) -> TinyBase | Base:
         raise InputError(first["msg"], where=f"--base {key}".strip()) from error
 
 
-def base(
-    base: Annotated[str, typer.Option(help="One entry of `bases` as JSON.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
-) -> None:
-    """Build a tiny base model, or bring a pretrained one to its place."""
-    section = parse_base(base)
-    with atomic_path(out) as folder:
-        if isinstance(section, TinyBase):
-            from instruct_scaling.models.base.tiny import build_tiny
+def is_shipped(config: TinyBase) -> bool:
+    """Whether a recipe is that of the tiny base in this package."""
+    shipped = read_json(SHIPPED / "base.json")["provenance"]["identity"]
+    return shipped == config.model_dump(mode="json")
 
-            facts, inputs = build_tiny(section, folder), {}
-        else:
-            from instruct_scaling.models.base.pretrained import bring_pretrained
 
-            facts = bring_pretrained(section, folder)
-            inputs = facts["sha256"]
-        identity = section.model_dump(mode="json")
-        facts["provenance"] = provenance("base", identity, inputs)
-        write_json(folder / "base.json", facts)
+def copy_shipped(folder: Path) -> None:
+    """Copy the shipped base, with the `base.json` that says from what it was made.
+
+    Raises:
+        InputError: a file is missing or differs from the one that `base.json` names.
+    """
+    for name, digest in read_json(SHIPPED / "base.json")["sha256"].items():
+        path = SHIPPED / name
+        if not path.is_file() or sha256_file(path) != digest:
+            raise InputError(
+                "missing, or not the file that base.json names",
+                where=path,
+                fix="restore the folder with git, or install the package again",
+            )
+    shutil.copytree(SHIPPED, folder)
