@@ -44,8 +44,7 @@ FIGURES: tuple[Kind, ...] = (
     intermediate_scores.INTERMEDIATE_SCORES,
 )
 INDEX = "index.json"
-_NAMES = "|".join(kind.name for kind in FIGURES)
-_OWN_FILE = re.compile(rf"({_NAMES})(\.[\w-]+)*\.(csv|pdf|png|svg)")
+_OWN_FILE = re.compile(r"figure\d+\w+(\.[\w-]+)*\.(csv|pdf|png|svg)")
 
 
 def draw_all(
@@ -89,7 +88,9 @@ def draw_all(
             files = _write(kind, name, part, out, options)
             written += files
             index["figures"].append(_entry(kind, name, part, files))
-    written.append(_write_index(index, out))
+    out.mkdir(parents=True, exist_ok=True)
+    written.append(out / INDEX)
+    written[-1].write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", "utf-8")
     for path in earlier - set(written):
         path.unlink(missing_ok=True)
     return written
@@ -113,11 +114,9 @@ def _earlier(out: Path) -> set[Path]:
 
 def split(kind: Kind, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """One part per figure, named FIGURE.JUDGE or FIGURE.JUDGE.ARM where these have their own."""
-    if not kind.split:
-        yield kind.name, frame
-        return
     taken: set[str] = set()
-    for keys, part in frame.groupby(list(kind.split), sort=False):
+    parts = frame.groupby(list(kind.split), sort=False) if kind.split else [((), frame)]
+    for keys, part in parts:
         plain = ".".join([kind.name, *(_slug(str(key)) for key in keys)])
         name = plain
         while name in taken:  # two names may differ only in characters that files do not take
@@ -133,8 +132,10 @@ def _slug(text: str) -> str:
 def _write(
     kind: Kind, name: str, part: pd.DataFrame, out: Path, options: FigureOptions
 ) -> list[Path]:
-    """Write the rows as CSV and draw the figure from that file, never from memory: what the CSV
-    does not hold cannot be in the figure."""
+    """Write the rows as CSV and draw the figure from that file; return the files.
+
+    What the CSV does not hold cannot be in the figure.
+    """
     out.mkdir(parents=True, exist_ok=True)
     csv = out / f"{name}.csv"
     part.to_csv(csv, index=False, lineterminator="\n")
@@ -172,10 +173,3 @@ def _entry(kind: Kind, name: str, part: pd.DataFrame, files: list[Path]) -> dict
         **keys,
         "files": [path.name for path in files],
     }
-
-
-def _write_index(index: dict[str, Any], out: Path) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / INDEX
-    path.write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return path

@@ -81,6 +81,16 @@ def test_an_invalid_line_is_named(tmp_path):
         list(read_jsonl(path))
 
 
+def test_json_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.json").write_text('{\n"a": \n}', "utf-8")
+    with pytest.raises(InputError, match=r"a\.json, line 3: not valid JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(InputError, match=r"none\.jsonl: no such file"):
+        list(read_jsonl(tmp_path / "none.jsonl"))
+
+
 def test_a_folders_hash_depends_on_names_and_bytes(tmp_path):
     (tmp_path / "a").write_text("1")
     first = sha256_file(tmp_path)

@@ -26,12 +26,14 @@ def as_lines(values):
     [
         ("a.jsonl", as_lines(VALUES)),
         ("bom.jsonl", b"\xef\xbb\xbf" + as_lines(VALUES)),
+        ("bom_alone.jsonl", b"\xef\xbb\xbf\n" + as_lines(VALUES)),
+        ("tabs.json", json.dumps(VALUES, indent="\t").replace("\n", "\r\n").encode()),
         ("blank_lines.jsonl", b"\n" + as_lines(VALUES).replace(b"\n", b"\r\n\r\n")),
         ("list.json", json.dumps(VALUES, indent=2).encode()),
         ("one_line_list.json", json.dumps(VALUES).encode()),
         ("wrong_name.txt", json.dumps(VALUES).encode()),
-        ("a.jsonl.gz", gzip.compress(as_lines(VALUES, mtime=0))),
-        ("list.json.gz", gzip.compress(json.dumps(VALUES, mtime=0).encode())),
+        ("a.jsonl.gz", gzip.compress(as_lines(VALUES), mtime=0)),
+        ("list.json.gz", gzip.compress(json.dumps(VALUES).encode(), mtime=0)),
     ],
 )
 def test_json_formats_read_the_same(tmp_path, name, content):
@@ -91,7 +93,9 @@ def test_missing_file_says_where_relative_paths_start(tmp_path, monkeypatch):
     assert str(tmp_path) in error.value.fix
 
 
-@pytest.mark.parametrize("content", [gzip.compress(as_lines(VALUES, mtime=0))[:-12], b"PAR1 and no more"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(as_lines(VALUES), mtime=0)[:-12], b"PAR1 and no more"]
+)
 def test_damaged_containers_are_named(tmp_path, content):
     path = tmp_path / "a"
     path.write_bytes(content)

@@ -153,6 +153,11 @@ def test_a_snapshot_without_versions_is_refused():
         changed_defaults("study: x\n", SCHEMA, STAGE_VERSIONS)
 
 
+def test_a_stage_that_the_snapshot_does_not_know_has_no_finished_results():
+    text = edited("threshold: 0.8", "threshold: 0.7").replace(f"pool {STAGE_VERSIONS['pool']}", "")
+    assert changed_defaults(text, SCHEMA, STAGE_VERSIONS) == []
+
+
 def test_every_default_has_its_stages():
     paths = [path for path, _ in defaults._defaults(defaults._study(SCHEMA))]
     assert len(paths) > 80

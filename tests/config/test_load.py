@@ -110,6 +110,23 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "unknown category 'maht'; did you mean 'math'?",
         ),
         ("study: small", "study: a/b", 1, "string should match pattern"),
+        ("epochs: 3", "epochs: null", 12, "give either `epochs` or `steps`"),
+        ("epochs: 3", "batch_size: null", 12, "give either `batch_size` or `batch_tokens`"),
+        ("epochs: 3", "batch_tokens: 9", 12, "give either `batch_size` or `batch_tokens`"),
+        ("{type: tiny}", "{type: tiny, heads: 3}", 7, "hidden_size must be a multiple of heads"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n"
+            "    filters: {min_output_chars: 9, max_output_chars: 8}",
+            6,
+            "max_output_chars is below min_output_chars",
+        ),
+        (
+            "study: small",
+            "study: small\nintermediate_checkpoints: {fractions: [0.1204]}",
+            2,
+            "whole percents",
+        ),
         ("{start: 100, factor: 2, count: 3}", "{scales: [0, 50]}", 15, "scales must be above 0"),
         (
             "{start: 100, factor: 2, count: 3}",
@@ -274,6 +291,13 @@ def test_a_mistake_in_an_entry_of_a_list_has_its_line(tmp_path):
         "      - type: synthetic\n        seed: 1\n        records: none",
     )
     assert "study.yaml, line 8: pools.own.sources.1.records: " in said
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "study\n"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"study\.yaml, line 1: a study is a mapping of keys"):
+        load_study(tmp_path / "study.yaml")
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -178,8 +178,10 @@ def test_synthetic_items_cover_the_study():
     section = {"sources": [{"type": "synthetic", "items_per_category": 3}]}
     items, _ = build_evalset(EvalSet.model_validate(section))
     assert Counter(one.category for one in items) == dict.fromkeys(CATEGORIES, 3)
-    items, _ = build_evalset(EvalSet.model_validate({**section, "categories": ["cot", "math"]}))
+    own = EvalSet.model_validate({**section, "categories": ["cot", "math"]})
+    items, audit = build_evalset(own)
     assert [one.category for one in items] == ["cot"] * 3 + ["math"] * 3
+    assert audit["read"] == 6, "no item is written for other categories"
 
 
 @pytest.fixture

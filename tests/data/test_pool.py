@@ -70,6 +70,10 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
+    [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
+    assert leak["because_of"] == ITEM.id
+    [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
+    assert "because_of" not in copy
     kept = list(iter_records(tmp_path / "records"))
     assert [one.instruction for one in kept] == [row["instruction"] for row in rows(10)]
     assert audit["data_hash"] == data_hash(one.id for one in kept)
@@ -167,7 +171,8 @@ def test_a_limit_counts_usable_records_from_the_start(tmp_path):
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
     kept = [one.instruction for one in iter_records(tmp_path / "records")]
     assert kept == [row["instruction"] for row in rows(4)]
-    assert (audit["read"], audit["by_source"][0]["invalid"]) == (5, 1)
+    [source] = audit["by_source"]
+    assert (audit["read"], source["read"], source["invalid"], source["kept"]) == (5, 5, 1, 4)
 
 
 def test_what_an_entry_states_goes_before_what_the_source_states(tmp_path):

@@ -80,6 +80,15 @@ def test_exact_compares_prompts_without_layout_case_and_width():
     assert removals({"method": "exact"}, records) == [None, *["same_prompt"] * 3, None]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("你 好", "你好"), ("Straße", "STRASSE"), ("ａｂ，", "AB,"), ("a\u00a0b\tc\n", "abc")],
+)
+def test_texts_are_compared_without_layout_case_and_width(one, other):
+    assert comparison_key(one) == comparison_key(other)
+    assert comparison_key("ab") != comparison_key("ba")
+
+
 def test_none_removes_only_what_has_the_same_id():
     records = [record("q", "a"), record("q", "b"), record("Q", "a"), record(" q ", "a ")]
     assert removals({"method": "none"}, records) == [None, None, None, "identical"]

@@ -19,7 +19,7 @@ from instruct_scaling.reporting.budget import (
     plan_text,
     tokens_seen,
 )
-from tests.studies import tiny_study
+from tests.studies import planned_jobs, snakemake, tiny_study
 
 PARAMETERS = 512 * 32 + 4 * 32 + 2 * (12 * 32**2 + 13 * 32)  # of the tiny study's base
 
@@ -170,6 +170,13 @@ def test_jobs_of_the_tiny_study(tiny):
         "figures": 1,
         "report": 1,
     }
+
+
+@pytest.mark.slow
+def test_jobs_are_those_that_snakemake_plans(tmp_path):
+    config = tiny_study() | {"intermediate_checkpoints": {"fractions": [0.5]}}
+    printed = snakemake(tmp_path, config, "--dry-run").stdout
+    assert planned_jobs(printed) == jobs(Study(**config))
 
 
 def test_jobs_that_a_study_does_not_need_are_not_counted(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -98,7 +99,7 @@ def plans(finished):
     runs = {edit: DryRun(edited(TINY, path, value)) for edit, (path, value, _) in EDITS.items()}
     runs |= {f"version of {stage}": DryRun(TINY, raised=stage) for stage in STAGE_VERSIONS}
     more = ("--set-resources", "finetune:ranks=1", "finetune:mem_mb=9999")
-    runs["ranks and memory"] = DryRun(TINY, arguments=(*more, "--set-threads", "finetune=1"))
+    runs["ranks and memory"] = DryRun(TINY, arguments=(*more, "--set-threads", "finetune=2"))
     return {name: planned_jobs(printed) for name, printed in dry_runs(finished, runs).items()}
 
 
@@ -114,6 +115,18 @@ def test_a_raised_version_reruns_the_stage(plans, stage):
 
 def test_ranks_threads_and_memory_rerun_nothing(plans):
     assert plans["ranks and memory"] == {}
+
+
+def test_runs_from_a_tiny_base_take_one_thread_and_others_two(tmp_path):
+    """Two runs of a small model, each on one core, are done sooner than one after the other."""
+    (tmp_path / "base").mkdir()
+    pretrained = edited(TINY, "bases.small", {"type": "pretrained", "model": "./base"})
+    cores = ("--cores", "4")
+    runs = {"tiny": DryRun(TINY, arguments=cores), "other": DryRun(pretrained, arguments=cores)}
+    printed = dry_runs(tmp_path, runs)
+    job = re.compile(r"^rule finetune:\n(?: {4}.*\n)*? {4}threads: (\d)$", re.MULTILINE)
+    assert job.findall(printed["tiny"]) == []  # one is not printed
+    assert job.findall(printed["other"]) == ["2"] * 4
 
 
 def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_counts(tmp_path):

@@ -82,11 +82,14 @@ def group():
     """A process group of this process alone; returns the device."""
     from instruct_scaling.training.distributed import Rank, init_distributed, silence_warnings
 
+    silence_warnings()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in rank_environments(1)[0].items():
-            patch.setenv(name, value)
-        silence_warnings()
-        yield init_distributed(Rank(0, 0, 1))
+        patch.setenv("LOCAL_RANK", "0")  # read by every engine
+        with pytest.MonkeyPatch.context() as meeting:  # not for processes that tests start
+            for name, value in rank_environments(1)[0].items():
+                meeting.setenv(name, value)
+            device = init_distributed(Rank(0, 0, 1))
+        yield device
 
 
 @pytest.fixture(scope="session")

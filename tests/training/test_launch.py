@@ -1,7 +1,8 @@
-"""Starting ranks: environments, the command line of srun, exit codes."""
+"""Starting ranks: their number, environments, the command line of srun, exit codes."""
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import subprocess
@@ -10,8 +11,11 @@ import sys
 import pytest
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.training import finetune as finetune_module
 from instruct_scaling.training import launch as launch_module
 from instruct_scaling.training.launch import (
+    THREAD_VARIABLES,
+    default_ranks,
     free_port,
     launch,
     rank_environments,
@@ -28,9 +32,57 @@ def test_ranks_share_an_address_and_the_cores(monkeypatch):
     assert {env["WORLD_SIZE"] for env in environments} == {"2"}
     assert {env["OMP_NUM_THREADS"] for env in environments} == {"4"}
     assert len({env["MASTER_PORT"] for env in environments}) == 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as Snakemake does for a rule with two threads
-    assert {env["OMP_NUM_THREADS"] for env in rank_environments(2)} == {"1"}
+    for name in THREAD_VARIABLES:  # as Snakemake does for a rule with two threads
+        monkeypatch.setenv(name, "2")
+    assert {env[name] for env in rank_environments(2) for name in THREAD_VARIABLES} == {"1"}
     assert {env["OMP_NUM_THREADS"] for env in rank_environments(4)} == {"1"}
+
+
+def test_a_rank_computes_with_its_share_of_the_threads(monkeypatch):
+    """torch reads MKL_NUM_THREADS before OMP_NUM_THREADS."""
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "2")
+    program = "import torch; print(torch.get_num_threads())"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | rank_environments(2)[0],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(("threads", "ranks"), [("1", 1), ("2", 2), ("8", 2)])
+def test_without_a_gpu_a_job_has_a_rank_for_each_thread_up_to_two(monkeypatch, threads, ranks):
+    monkeypatch.setattr(launch_module, "GPU_DEVICES", ())
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert default_ranks() == ranks
+
+
+@pytest.mark.parametrize(
+    ("launcher", "ranks", "expected"),
+    [("local", 1, "rank"), ("local", 2, "launch"), ("srun", 1, "launch"), ("none", 2, "rank")],
+)
+def test_a_single_local_rank_is_the_process_that_was_started(
+    monkeypatch, tmp_path, launcher, ranks, expected
+):
+    from instruct_scaling.training import pipeline
+
+    events = []
+    monkeypatch.setattr(os, "environ", os.environ | {"WORLD_SIZE": "outer"})
+    monkeypatch.setattr(finetune_module, "launch", lambda *_: events.append("launch"))
+    monkeypatch.setattr(finetune_module, "end_with_parent", lambda: None)
+    monkeypatch.setattr(pipeline, "run_rank", lambda *_: events.append("rank"))
+    path = tmp_path
+    finetune_module.finetune(
+        *(path, path, path, "{}", "{prompt}", 0, 0, path, path, path),
+        ranks=ranks,
+        launcher=launcher,
+    )
+    assert events == [expected]
+    single = launcher == "local" and ranks == 1
+    assert os.environ["WORLD_SIZE"] == ("1" if single else "outer")
 
 
 def test_a_port_in_use_is_passed_over(monkeypatch):

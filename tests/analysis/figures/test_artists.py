@@ -119,7 +119,8 @@ def upright(rows: pd.DataFrame, x: str, low: str = "low", high: str = "high") ->
 
 
 def notes(axes: Axes) -> list[Annotation]:
-    return [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()]
+    shown = [text for text in axes.texts if text.get_visible() and text.get_text()]
+    return [text for text in shown if isinstance(text, Annotation)]
 
 
 def legend(figure: Figure) -> dict[str, object]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -238,9 +238,13 @@ def test_positions_are_rounded_before_they_reach_a_file():
         for axes in body.subplots(2, 2).flat:
             axes.set_ylabel("score")
         layout.freeze(figure)
+        FigureCanvasAgg(figure).draw()  # as saving does: it lays nothing out again
     for axes in figure.findobj(Axes):
         bounds = np.array(axes.get_position(original=True).bounds)
         assert np.allclose(bounds, bounds.round(3), rtol=0, atol=1e-9)
+    for part in figure.findobj(SubFigure):
+        corners = part.bbox_relative.get_points()
+        assert np.allclose(corners, corners.round(3), rtol=0, atol=1e-9)
 
 
 def test_the_paper_in_its_own_geometry():

@@ -114,6 +114,7 @@ def test_judges_that_share_no_response_are_named():
 
 def test_a_judge_whose_version_changes_is_named():
     scores = table({"math": [0.5]}, scales=(1,), seeds=2)
+    assert not judges(scores)["note"].str.contains("version").any()
     scores["judge_version"] = scores["seed"].map({0: "1", 1: "2"})
     assert judges(scores)["note"].str.contains("several versions of the judge: 1, 2").all()
 

@@ -46,6 +46,11 @@ def test_ranks_get_equal_loads():
     assert [len(rows[0]) for rows in packed] == [32, 32]
 
 
+def test_examples_of_equal_length_keep_their_order():
+    assert first_fit_decreasing([5, 5, 5], 10) == [[0, 1], [2]]
+    assert balanced([5, 5, 5], 2, 10) == [[0, 2], [1]]
+
+
 def test_heavy_rows_come_first_and_are_spread_over_the_ranks():
     assert pack([5, 3, 3], ranks=1, row_tokens=6) == [[[1, 2], [0]]]
     assert pack([100, 90, 20, 10], ranks=2, row_tokens=100) == [[[0], [2]], [[1], [3]]]

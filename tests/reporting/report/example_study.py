@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.image import imsave
 
 from analysis.tables import frame, write_tables
@@ -60,7 +61,10 @@ class ExampleStudy:
             },
             "ladder": {"scales": list(self.scales)},
             "seeds": {"replicates": list(self.seeds)},
-            "evalset": {"sources": [{"type": "synthetic"}]},
+            "evalset": {
+                "sources": [{"type": "synthetic"}],
+                "categories": list(self.categories),
+            },
             "judges": {"metric": {"type": "metric"}},
         }
 
@@ -158,6 +162,7 @@ def _judgement(row: Response, number: int) -> Judgement:
 
 def pool_audit() -> dict[str, Any]:
     """An audit as the pool stage writes it."""
+    packages = {"numpy": "0.1", "pandas": pd.__version__, "not-installed": "1"}
     example = {"id": "ab" * 16, "source": "synthetic", "row": 7, "instruction": HOSTILE}
     return {
         "read": 24000,
@@ -180,7 +185,7 @@ def pool_audit() -> dict[str, Any]:
         "by_category": {"math": 1800, "code": 1700},
         "characters": {"output": {"min": 1, "median": 20.5, "max": 180}},
         "data_hash": "0123456789abcdef" * 4,
-        "provenance": {"stage": "pool", "instruct_scaling": "0.0.1", "packages": {}},
+        "provenance": {"stage": "pool", "instruct_scaling": "0.0.1", "packages": packages},
     }
 
 

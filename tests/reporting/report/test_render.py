@@ -87,6 +87,9 @@ def test_a_remark_on_every_row_is_shown_once():
     assert table["columns"] == [("scale", True), ("score", True)]
     assert table["remarks"] == {"note": "one seed"}
     assert table["rows"] == [("0", "0.5"), ("250", ""), ("1,000", "1.0")]
+    single = render.cells(rows.head(1))
+    assert single["rows"] == [("0", "one seed", "0.5")]
+    assert single["remarks"] == {}
     mixed = render.cells(rows.assign(note=["one seed", None, "two"]))
     assert mixed["columns"] == [("scale", True), ("note", False), ("score", True)]
     assert mixed["remarks"] == {}

@@ -178,6 +178,8 @@ def test_long_answers_are_cut_and_say_so(page):
     full = len("First this, then that. ") * 160 - 1
     assert f"{full + 1 - shown:,} more characters not shown here" in text
     assert "empty answer" in text
+    assert "First this, then that. " * 53 not in text  # more than is shown
+    assert text.count("30 tokens, cut at the length limit") == 2 * 36  # the base's, for each arm
 
 
 def test_costs_add_up(page, finished):
@@ -220,8 +222,20 @@ def test_every_table_stands_in_a_box_that_the_keyboard_can_scroll(text):
     assert all('role="region" tabindex="0" aria-label="' in box for box in boxes)
 
 
-def test_other_versions_are_told(page):
-    assert "pool: instruct_scaling was 0.0.1, here" in page.text("provenance")
+def test_other_versions_are_listed(page):
+    text = page.text("provenance")
+    assert "pool: instruct_scaling was 0.0.1, here" in text
+    assert "pool: numpy was 0.1, here" in text
+    assert "pandas was" not in text
+    assert "not-installed" not in text
+
+
+def test_categories_stand_in_the_order_of_the_study(study):
+    study.categories = ("summarization", "code", *study.categories[2:-1], "math")
+    page = page_of(study)
+    shown = [a["data-category"] for tag, a in page.elements if tag == "article"]
+    assert list(dict.fromkeys(shown)) == list(study.categories)
+    assert re.search(r"Summarization .* Code .* Math .* Overall", page.text("verdicts"))
 
 
 def test_the_config_is_shown_without_and_with_defaults(page):

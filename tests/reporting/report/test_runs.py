@@ -125,6 +125,8 @@ def test_judgements_are_counted_with_reasons_and_sums_only_where_they_are_stated
         "tokens": 200,
         "cost": None,
     }
+    (unstated,) = judgement_counts(judgements.assign(tokens=None), ["judge"])
+    assert unstated["tokens"] is None
     by_category = missing_by_category(judgements, ["code", "math"])
     assert [(row["category"], row["missing"]) for row in by_category] == [("code", 5), ("math", 5)]
     complete = judgements.assign(

@@ -10,7 +10,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_set": 2,
     "subset": 2,
     "base": 2,
-    "finetune": 4,
+    "finetune": 5,
     "generate": 3,
     "judge": 2,
     "runs": 1,

@@ -69,6 +69,10 @@ def init_distributed(rank: Rank) -> torch.device:
         InputError: more ranks than GPUs.
     """
     gpu = torch.cuda.is_available()
+    if not gpu:
+        # DeepSpeed's Muon calls torch.compile when it is imported, which imports the compiler for
+        # a second; on a CPU nothing is compiled.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if gpu else "cpu")
     import deepspeed
 

@@ -8,6 +8,7 @@ second.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from instruct_scaling.training.launch import (
     default_ranks,
     end_with_parent,
     launch,
+    rank_environments,
     without_launcher,
 )
 
@@ -61,7 +63,10 @@ def finetune(
             "the study's section `execution`."
         ),
     ] = "{}",
-    ranks: Annotated[int, typer.Option(help="Processes; 0 takes one per GPU, or two.")] = 0,
+    ranks: Annotated[
+        int,
+        typer.Option(help="Processes; 0 takes one per GPU; on a CPU one per thread, two at most."),
+    ] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
     tracker: Annotated[
         Literal["none", "wandb"], typer.Option(help="Where the figures also go.")
@@ -84,8 +89,11 @@ def finetune(
         if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
     if launcher != "none":
-        launch(launcher, without_launcher(sys.argv[2:]), ranks or default_ranks())
-        return
+        ranks = ranks or default_ranks()
+        if launcher != "local" or ranks > 1:
+            launch(launcher, without_launcher(sys.argv[2:]), ranks)
+            return
+        os.environ.update(rank_environments(1)[0])  # this process is the rank
     end_with_parent()
     from instruct_scaling.training.pipeline import Inputs, Observation, Outputs, run_rank
 

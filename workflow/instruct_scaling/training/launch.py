@@ -26,19 +26,21 @@ Launcher = Literal["local", "srun", "none"]
 
 PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
+# Snakemake sets all of them to a rule's threads, and torch reads MKL's before OpenMP's.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PORTS = range(20_000, 32_000)
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
 PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
 
 def default_ranks() -> int:
-    """One rank for each GPU; without GPUs two, on a single core one."""
+    """One rank for each GPU; without GPUs one for each thread of the job, two at most."""
     if any(Path(device).exists() for device in GPU_DEVICES):  # torch takes seconds to import
         import torch
 
         if torch.cuda.is_available():
             return torch.cuda.device_count()
-    return min(2, os.cpu_count() or 1)
+    return min(2, job_threads())
 
 
 def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
@@ -50,13 +52,14 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
     """
     command = [*PROGRAM, *arguments, "--launcher", "none"]
     if launcher == "local":
-        commands = [(command, environment) for environment in rank_environments(ranks)]
+        parent = {PARENT_VARIABLE: str(os.getpid())}
+        commands = [(command, parent | added) for added in rank_environments(ranks)]
     else:
-        commands = [([*srun(ranks), *command], {**os.environ, **slurm_environment()})]
+        commands = [([*srun(ranks), *command], slurm_environment())]
     with _forwarded_signals() as processes:
-        for command, environment in commands:
+        for command, added in commands:
             try:
-                processes.append(subprocess.Popen(command, env=environment))
+                processes.append(subprocess.Popen(command, env=os.environ | added))
             except FileNotFoundError as error:
                 raise InputError(
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
@@ -114,21 +117,22 @@ def _output(*command: str) -> str:
 
 
 def rank_environments(ranks: int) -> list[dict[str, str]]:
-    """The environment of each rank on this machine, as torchrun would set it.
-
-    The threads are shared out among the ranks: those of OMP_NUM_THREADS, which Snakemake sets to
-    a rule's threads, or all cores that this process may use.
-    """
-    threads = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
+    """The variables of each rank on this machine, as torchrun would set them; the ranks share the
+    threads of the job."""
+    threads = str(max(1, job_threads() // ranks))
     shared = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(max(1, threads // ranks)),
+        **dict.fromkeys(THREAD_VARIABLES, threads),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
-        PARENT_VARIABLE: str(os.getpid()),
     }
     return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def job_threads() -> int:
+    """Threads that this job may use: those of OMP_NUM_THREADS, which Snakemake sets to a rule's
+    threads, or all usable cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
 
 
 def usable_cores() -> int:
