@@ -1,4 +1,4 @@
-# The base models: built here, linked from a local folder, or fetched from the hub.
+# The base models: trained here, copied from the package, linked from a local folder, or downloaded.
 
 
 rule base:

@@ -157,6 +157,14 @@ def test_a_stopped_llm_judge_continues(write_study, httpserver):
     assert 60 <= len(requests) <= 60 + 2 * 2
 
 
+def test_a_metric_judge_needs_no_client_of_llm_judges():
+    """Every run of a study is judged in a process of its own, and openai takes long to import."""
+    program = "import sys; sys.modules['openai'] = None  # cannot be imported\n"
+    program += "from instruct_scaling.evaluation.judge import metric, stage"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_a_stopped_metric_judge_leaves_no_half_file(write_study):
     checks = {"tests": "assert True"}

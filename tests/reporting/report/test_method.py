@@ -63,7 +63,7 @@ def test_margins_and_noise_of_the_verdicts_are_stated_once(default_config):
 
 
 def test_the_unit_of_the_batch_is_stated(default_config):
-    assert "batch 32 examples" in method(default_config)
+    assert "batch 32 examples" in method(default_config, batch_size=32)
     tokens = method(default_config, batch_size=None, batch_tokens=4096)
     assert "batch at most 4,096 tokens" in tokens
 

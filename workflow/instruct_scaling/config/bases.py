@@ -1,4 +1,4 @@
-"""The models that are tuned: built here for a laptop, or pretrained ones from disk or hub."""
+"""The models that are tuned: tiny ones for a laptop, or pretrained ones from disk or hub."""
 
 from __future__ import annotations
 

@@ -17,8 +17,6 @@ from instruct_scaling.common.records import read_items, read_responses
 from instruct_scaling.config.identity import execution_keys
 from instruct_scaling.config.judges import Judge, LlmJudge, MetricJudge
 from instruct_scaling.config.section import add_execution, parse_section
-from instruct_scaling.evaluation.judge import llm, metric
-from instruct_scaling.evaluation.judge.endpoint import Endpoint
 
 
 def judge(
@@ -46,9 +44,14 @@ def judge(
     identity = {"judge": decisive, "name": name, "seed": seed}
     details: dict[str, object] = {}
     if isinstance(section, MetricJudge):
+        from instruct_scaling.evaluation.judge import metric
+
         judgements, isolation = metric.judge_all(section, name, questions, answers, workers)
         details["sandbox"] = isolation
     else:
+        from instruct_scaling.evaluation.judge import llm
+        from instruct_scaling.evaluation.judge.endpoint import Endpoint
+
         endpoint = Endpoint.from_environment(section)
         judgements = llm.judge_all(section, name, questions, answers, seed, work, endpoint)
     details["judge_version"] = judgements[0].judge_version
