@@ -109,7 +109,9 @@ def said(handler, event=None, level=logging.INFO, message="", **values):
     return handler.text(record)
 
 
-def test_steps_are_counted_named_and_timed(handler):
+def test_steps_are_counted_named_and_timed(handler, monkeypatch):
+    clock = iter([100.0, 130.0])
+    monkeypatch.setattr("instruct_scaling.commands.progress.time.monotonic", lambda: next(clock))
     assert said(handler, LogEvent.RUN_INFO, stats={"finetune": 2, "all": 1, "total": 3}) == (
         "steps to run: 2"
     )
@@ -118,7 +120,7 @@ def test_steps_are_counted_named_and_timed(handler):
     assert said(handler, LogEvent.JOB_INFO, **started) is None
     line = said(handler, LogEvent.JOB_FINISHED, job_id=4)
     assert line.startswith("[1/2] finetune full n16 s1 ")
-    assert line.endswith("left")
+    assert line.endswith("30 s   about 60 s left")  # the scale that is left is twice as large
 
 
 def test_a_failure_is_said_once_and_a_second_attempt_still_counts(handler, tmp_path):

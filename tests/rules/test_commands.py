@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from instruct_scaling.cli import STAGES, command
+from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.runs import all_runs, read_runs, seed_for, write_runs
 from tests.studies import planned_jobs, printed_commands, snakemake, tiny_study
@@ -24,6 +25,8 @@ def wide_study():
     recipe = config["arms"]["full"]["recipe"]
     config["arms"]["lora"]["template"] = '问：{prompt}\n"it\'s" {not a wildcard} $HOME 答：'
     config["arms"]["full"]["recipe"] = recipe | {"zero_stage": 1}
+    config["arms"]["lora"]["recipe"] |= {"precision": "bf16"}
+    config["arms"]["lora"]["by_scale"] = {"reference": 16, "learning_rate_exponent": -0.5}
     config["seeds"] = {"study": 5, "replicates": [3, 8], "vary": ["subset", "order", "judge"]}
     config["generate"] |= {"temperature": 0.5}
     config["intermediate_checkpoints"] = {"fractions": [0.5]}
@@ -99,11 +102,25 @@ def test_a_template_reaches_training_and_answers_as_it_is_written(study):
         assert job["template"] == wanted[json.loads(job["identity_json"])["arm"]]
 
 
+def test_every_run_is_trained_by_the_recipe_of_its_scale_and_answers_in_its_precision(study):
+    config, jobs = study
+    for job in jobs["finetune"]:
+        run = json.loads(job["identity_json"])
+        recipe = config.arms[run["arm"]].recipe_at(run["scale"])
+        assert job["recipe"] == identity_json(recipe)
+        assert run["recipe"] == json.loads(job["recipe"])
+    assert len({job["recipe"] for job in jobs["finetune"]}) == 3  # one arm has a law of the scale
+    for job in jobs["generate"]:
+        assert job["precision"] == config.arms[job["arm"]].recipe.precision
+    assert {job["precision"] for job in jobs["generate"]} == {"fp32", "bf16"}
+
+
 def test_joining_stages_are_given_every_judge_and_percent(study):
     _, jobs = study
     assert jobs["scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["percent"] == [50]
+    assert not jobs["figures"][0]["without"]
 
 
 def test_all_that_show_intervals_are_given_the_same(study):
@@ -144,6 +161,7 @@ def test_six_arms_on_one_pool_and_base_share_subsets_and_base_answers_and_plan_q
     bases = [job for job in parsed(printed)["generate"] if job["scale"] == 0]
     assert [job["arm"] for job in bases] == ["a0"]
     assert [str(job["model"]) for job in bases] == ["results/tiny/bases/small"]
+    assert parsed(printed)["figures"][0]["without"] == ["intermediate_scores"]
 
 
 @pytest.mark.slow
