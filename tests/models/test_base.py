@@ -21,8 +21,8 @@ from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.data.synthetic import generate_records, generate_text
-from instruct_scaling.models.base.pretrained import bring_pretrained, check_model, count_parameters
 from instruct_scaling.models.base import training
+from instruct_scaling.models.base.pretrained import bring_pretrained, check_model, count_parameters
 from instruct_scaling.models.base.stage import SHIPPED, is_shipped
 from instruct_scaling.models.base.stage import base as base_stage
 from instruct_scaling.models.base.tiny import (
@@ -35,7 +35,6 @@ from instruct_scaling.models.base.training import (
     batches,
     encode,
     learning_rate_share,
-    train,
     unigram_loss,
 )
 
@@ -142,7 +141,7 @@ def test_every_step_takes_its_own_learning_rate(tokenizer, monkeypatch):
     for steps in (0, 1, 4):
         config = TinyBase(**SMALL | {"steps": steps})
         model = build_model(config, tokenizer)
-        train(model, documents, config)
+        training.train(model, documents, config)
         weights.append(model.transformer.h[0].mlp.dense_h_to_4h.weight)
     assert not torch.equal(weights[0], weights[1])
     assert torch.equal(weights[1], weights[2])
