@@ -120,6 +120,7 @@ def test_ranks_threads_and_memory_rerun_nothing(plans):
 def test_runs_from_a_tiny_base_take_one_thread_and_others_two(tmp_path):
     """Two runs of a small model, each on one core, are done sooner than one after the other."""
     (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text("{}", "utf-8")
     pretrained = edited(TINY, "bases.small", {"type": "pretrained", "model": "./base"})
     cores = ("--cores", "4")
     runs = {"tiny": DryRun(TINY, arguments=cores), "other": DryRun(pretrained, arguments=cores)}
