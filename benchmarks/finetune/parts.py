@@ -203,7 +203,7 @@ def make_inputs(folder: Path) -> None:
     from transformers import BloomConfig, BloomForCausalLM
 
     from instruct_scaling.data.synthetic.generate import generate_records
-    from instruct_scaling.models.base.tokenizer import train_tokenizer
+    from instruct_scaling.models.base.tiny import train_tokenizer
 
     records = list(generate_records(RECORDS, seed=0))
     tokenizer = train_tokenizer([record.output for record in records], 400)
