@@ -33,8 +33,8 @@ def audit(path):
 
 def test_what_is_broken_in_the_eval_file_is_reported(results):
     found = audit(results / "evalset" / "audit.json")
-    broken = found["steps"][0]["reasons"]["broken"]
-    assert [example["line"] for example in broken["examples"]] == [156, 714, 1111]
+    invalid = found["steps"][0]["reasons"]["invalid"]
+    assert [example["line"] for example in invalid["examples"]] == [156, 714, 1111]
     assert "closed<U+00A0>QA" in json.dumps(found["renamed_categories"])
     items = [
         json.loads(line)

@@ -173,6 +173,7 @@ class Run:
     recipe: dict[str, Any] = field(default_factory=dict)
     base: Path | None = None
     ranks: int = 2
+    seeds: tuple[int, int] = (1, 2)  # of the order and of new weights
 
     def tune(self, device, *, observation: dict | None = None, **execution) -> dict[str, Any]:
         """Run the pipeline in this process; the content of train.json."""
@@ -204,8 +205,7 @@ class Run:
             self.inputs / "subset.parquet",
             Recipe(**RECIPE | self.recipe),
             TEMPLATE,
-            order_seed=1,
-            init_seed=2,
+            *self.seeds,
             identity={"arm": "full", "base": "tiny"},
         )
 

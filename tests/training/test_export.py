@@ -49,8 +49,9 @@ def test_frozen_weights_stay_as_they_were(group, run, method):
     assert changed == (embedding if method == "embedding" else every - embedding)
 
 
-def test_bf16_is_exported_in_bf16_and_answers(group, run):
-    one = run(precision="bf16", epochs=1)
+@pytest.mark.parametrize("tuning", [{"method": "full"}, LORA])
+def test_bf16_is_exported_in_bf16_and_answers(group, run, tuning):
+    one = run(precision="bf16", epochs=1, tuning=tuning)
     train = one.tune(group)
     assert train["export"]["reloaded_probe_loss"] == pytest.approx(
         train["export"]["probe_loss"], rel=0.03

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -144,6 +147,32 @@ def test_a_launcher_passes_on_the_codes_that_mean_something(monkeypatch, code, e
     with pytest.raises(SystemExit) as ended:
         launch("local", [], 2)
     assert ended.value.code == exit_code
+
+
+def test_a_second_signal_kills_ranks_that_do_not_end(monkeypatch, tmp_path):
+    stubborn = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1], 'noticed').touch())\n"
+        "pathlib.Path(sys.argv[1], 'ready').touch()\n"
+        "time.sleep(60)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(launch_module, "PROGRAM", (sys.executable, "-c", stubborn))
+
+    def stop():
+        for mark in ("ready", "noticed"):
+            while not (tmp_path / mark).exists():
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        launch("local", [str(tmp_path)], 1)
+    assert ended.value.code == 1
+    assert time.monotonic() - began < 50
+    thread.join()
 
 
 def processes(*codes):

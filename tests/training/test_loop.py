@@ -57,9 +57,11 @@ def test_an_explosion_is_half_of_guessing_above_the_start():
     assert explosion_limit(2.0, 1000) == pytest.approx(2.0 + 3.4538776)
 
 
-def test_the_newest_two_checkpoints_are_kept(group, run):
+def test_every_token_is_counted_and_the_newest_two_checkpoints_are_kept(group, run):
     one = run()
-    one.tune(group, save_steps=3)
+    train = one.tune(group, save_steps=3)
+    for kind, counted in (("total", "tokens"), ("supervised", "supervised_tokens")):
+        assert train["tokens"][kind] == 2 * train["data"][counted]  # two epochs
     assert one.checkpoints() == [12, 9]
     (folder,) = one.work.glob("*/checkpoints")
     assert {path.name for path in folder.glob("step-*")} == {"step-12", "step-9"}

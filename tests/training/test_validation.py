@@ -32,6 +32,10 @@ def test_evaluations_start_with_the_base_end_with_the_run_and_are_even(steps, ev
     assert gaps.max() - gaps.min() <= 1
 
 
+def test_uneven_evaluations_are_rounded_up():
+    assert evaluation_steps(10, 3) == [0, 4, 7, 10]
+
+
 @pytest.fixture
 def records(tmp_path):
     """Twelve examples of three categories, one of them of a single token to predict."""
