@@ -41,7 +41,8 @@ rule finetune:
         order_seed=seed_of("order"),
         init_seed=seed_of("init"),
         validation=lambda w, input: repeated("--validation", input.validation),
-        evaluations=STUDY.validation.evaluations,
+        # Without validation records nothing is measured, so the key decides nothing.
+        evaluations=STUDY.validation.evaluations if STUDY.validation.records else 1,
         identity=lambda w: run_identity(STUDY, Run(w.arm, int(w.scale), int(w.seed))),
         work=lambda w, output: f"{folder_of(output)}/.work",
         version=STAGE_VERSIONS["finetune"],
