@@ -10,7 +10,7 @@ from collections import Counter
 
 # What a skip reason says is missing -> Debian packages that provide it.
 DEBIAN_PACKAGES = {
-    r"bubblewrap|sandbox with": ("bubblewrap",),
+    r"bubblewrap": ("bubblewrap",),
     r"chromium": ("chromium", "chromium-driver"),
     r"SLURM": ("slurm-wlm", "munge"),
 }
