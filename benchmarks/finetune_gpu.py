@@ -51,7 +51,7 @@ from instruct_scaling.models.packed.attention import (  # noqa: E402
     installed,
 )
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
-from instruct_scaling.models.packed.packing import PackedBatch, packed_batch  # noqa: E402
+from instruct_scaling.models.packed.packing import PackedBatch, one_answer, packed_batch  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 from instruct_scaling.training.metrics import device_peak, training_flops  # noqa: E402
 
@@ -404,6 +404,11 @@ def stock_loss(model: Any, padded: tuple[torch.Tensor, ...]) -> torch.Tensor:
     return model(input_ids=ids, attention_mask=mask, labels=labels).loss * count
 
 
+def packable(examples: list[tuple[np.ndarray, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The examples with their supervised spans in place of the length of their prompts."""
+    return [one_answer(tokens, prompt) for tokens, prompt in examples]
+
+
 def pad(examples: list[tuple[np.ndarray, int]], device: torch.device) -> tuple[torch.Tensor, ...]:
     """Input ids, attention mask and labels [examples, longest]."""
     longest = max(len(tokens) for tokens, _ in examples)
@@ -435,14 +440,14 @@ def layers_phase(bench: Bench) -> dict[str, Any]:
         examples = sequences(small, fill_row(small), supervised=0.6)
         model = random_model(bench, small.few_layers, torch.float32)
         pack(model, "sdpa")
-        row = packed_batch(examples, bench.device)
+        row = packed_batch(packable(examples), bench.device)
         packed_loss(model, row).backward()
         wanted = gradients(model)
         unpack(model)
         model.to(torch.bfloat16)
 
         def packed_step() -> None:
-            packed_loss(model, packed_batch(examples, bench.device)).backward()
+            packed_loss(model, packed_batch(packable(examples), bench.device)).backward()
 
         def stock_step() -> None:
             for example in examples:
@@ -644,7 +649,7 @@ def engine_step(
     scale = 1 / supervised_tokens(rows)
     for position, row in enumerate(rows, 1):
         engine.set_gradient_accumulation_boundary(position == len(rows))
-        batch = packed_batch(row, bench.device, fill_to=fill_to(bench, case))
+        batch = packed_batch(packable(row), bench.device, fill_to=fill_to(bench, case))
         engine.backward(engine(batch=batch) * scale)
     engine.step()
 
@@ -661,7 +666,7 @@ def run_case(
             if case.variant == "stock":
                 loss = stock_loss(model, pad(row, bench.device))
             else:
-                batch = packed_batch(row, bench.device, fill_to=fill_to(bench, case))
+                batch = packed_batch(packable(row), bench.device, fill_to=fill_to(bench, case))
                 loss = packed_loss(model, batch)
             loss.backward()
         optimizer.step(scale)

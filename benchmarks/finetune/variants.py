@@ -73,7 +73,8 @@ def examples_writer(
     """What tokenizes `count` examples into a folder as the stage does (default: every text once;
     more repeat them), and where the texts come from."""
     from instruct_scaling.common.records import Record
-    from instruct_scaling.training.examples import encode_records, write_examples
+    from instruct_scaling.data.encoding import encode_records
+    from instruct_scaling.training.examples import write_examples
 
     pairs, source = texts()
     tokenizer = tokenizer_for(pairs, vocabulary)

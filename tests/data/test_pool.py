@@ -75,7 +75,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
     assert "because_of" not in copy
     kept = list(iter_records(tmp_path / "records"))
-    assert [one.instruction for one in kept] == [row["instruction"] for row in rows(10)]
+    assert [one.prompt for one in kept] == [row["instruction"] for row in rows(10)]
     assert audit["data_hash"] == data_hash(one.id for one in kept)
     assert read_records(tmp_path / "records", [kept[4].id, kept[1].id]) == [kept[4], kept[1]]
     with pytest.raises(InputError, match="1 records of the subset are not in this pool"):
@@ -102,9 +102,9 @@ def test_the_audit_counts_names_lengths_and_special_tokens(tmp_path):
     assert audit["by_language"] == {"en": 100, "unstated": 1, "zh": 1}
     assert list(audit["by_language"]) == ["en", "unstated", "zh"]
     assert audit["special_tokens"] == {"<s>": 2, "</s>": 1}  # records, not occurrences
-    lengths = [n + 1 for n in range(1, 101)] + [2, 2]
+    lengths = [n + 2 for n in range(1, 101)] + [2, 2]
     shares = {"min": 0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1}
-    assert audit["characters"]["instruction_and_input"] == {
+    assert audit["characters"]["prompt"] == {
         name: round(float(np.quantile(lengths, share)), 1) for name, share in shares.items()
     }
     assert audit["characters"]["output"]["max"] == 100
@@ -117,7 +117,7 @@ def test_a_pool_of_several_parts_reads_as_one(tmp_path, monkeypatch):
     names = [part.name for part in sorted((tmp_path / "records").iterdir())]
     assert names == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     kept = list(iter_records(tmp_path / "records"))
-    assert [one.instruction for one in kept] == [row["instruction"] for row in rows(7)]
+    assert [one.prompt for one in kept] == [row["instruction"] for row in rows(7)]
     assert store.read_ids(tmp_path / "records") == [one.id for one in kept]
     assert store.read_labels(tmp_path / "records") == [(one.id, None) for one in kept]
 
@@ -161,7 +161,7 @@ def test_fields_categories_and_limit_of_a_source(tmp_path):
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"arith": 3, "closed<U+00A0>QA": 2}
     kept = list(iter_records(tmp_path / "records"))
-    assert [(one.instruction, one.output) for one in kept[:2]] == [("0 + 1?", "1"), ("1 + 1?", "2")]
+    assert [(one.prompt, one.output) for one in kept[:2]] == [("0 + 1?", "1"), ("1 + 1?", "2")]
 
 
 def test_a_limit_counts_usable_records_from_the_start(tmp_path):
@@ -169,7 +169,7 @@ def test_a_limit_counts_usable_records_from_the_start(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", values)
     source = {"type": "file", "path": path, "limit": 4, "on_error": "skip"}
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
-    kept = [one.instruction for one in iter_records(tmp_path / "records")]
+    kept = [one.prompt for one in iter_records(tmp_path / "records")]
     assert kept == [row["instruction"] for row in rows(4)]
     [source] = audit["by_source"]
     assert (audit["read"], source["read"], source["invalid"], source["kept"]) == (5, 5, 1, 4)
@@ -200,8 +200,8 @@ def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "cut")
     assert audit["special_tokens"] == {"<|endoftext|>": 1}
     assert audit["by_source"][0]["suffixes_stripped"] == 4
-    kept = [(one.instruction, one.input, one.output) for one in iter_records(tmp_path / "cut")]
-    assert kept == [("one", "", "1"), ("two", "", "2 <|endoftext|> 3")]
+    kept = [(one.prompt, one.output) for one in iter_records(tmp_path / "cut")]
+    assert kept == [("one", "1"), ("two", "2 <|endoftext|> 3")]
     [invalid] = step(audit, "read")["reasons"]["invalid"]["examples"]
     assert invalid["line"] == 3
     assert "holds nothing but one of `strip_suffixes`" in invalid["reason"]

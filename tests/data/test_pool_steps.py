@@ -36,7 +36,7 @@ def sentence(rng, words):
     [
         ({"min_instruction_chars": 3}, record("abc"), record("ab")),
         (
-            {"max_instruction_chars": 5},
+            {"max_instruction_chars": 6},
             record("abc", input="de"),
             record("abc", input="def"),
         ),
@@ -99,7 +99,7 @@ def test_minhash_finds_near_copies_and_leaves_unrelated_records():
     originals = [record(sentence(rng, 30)) for _ in range(300)]
     copies = []
     for one in originals:
-        words = one.instruction.split()
+        words = one.prompt.split()
         words[rng.randrange(len(words))] = "changed"
         copies.append(record(" ".join(words)))
     found = removals({"method": "minhash", "threshold": 0.7}, originals + copies)

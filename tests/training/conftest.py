@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.data.pool.store import write_records
 from instruct_scaling.training.launch import rank_environments
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +107,7 @@ def tokenizer():
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator([record.instruction for record in make_records(200)], trainer)
+    bpe.train_from_iterator([record.prompt for record in make_records(200)], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token="<s>",
@@ -126,9 +127,8 @@ def make_records(count):
 
 
 def write_pool(folder: Path, records) -> Path:
-    (folder / "records").mkdir(parents=True)
-    table = pa.Table.from_pylist([asdict(record) for record in records])
-    pq.write_table(table, folder / "records" / "part-00000.parquet")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_records(folder / "records", records)
     return folder / "records"
 
 

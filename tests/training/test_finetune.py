@@ -125,7 +125,7 @@ def test_a_run_is_what_a_plain_loop_computes(group, run):
     for step in range(12):
         total, count = 0.0, 0
         for index in order[8 * step : 8 * step + 8]:
-            tokens, prompt = examples.sequence(index)
+            tokens, ((prompt, _),) = examples.sequence(index)
             ids = torch.from_numpy(tokens.astype(np.int64))
             logits = model(input_ids=ids[None]).logits[0, prompt - 1 : -1]
             wanted = ids[prompt:]

@@ -95,7 +95,8 @@ def test_the_last_validation_loss_is_that_of_the_exported_model(calm):
 
 def mean_loss(run):
     """Loss of the exported model on the validation records, by stock transformers."""
-    from instruct_scaling.training.examples import encode_records, subset_records
+    from instruct_scaling.data.encoding import encode_records
+    from instruct_scaling.training.examples import subset_records
 
     records = subset_records(run.inputs / "records", run.inputs / "validation_set.parquet")
     tokenizer = AutoTokenizer.from_pretrained(run.model)
@@ -104,8 +105,8 @@ def mean_loss(run):
     for example in encode_records(records, tokenizer, TEMPLATE, RECIPE["max_length"]):
         ids = torch.from_numpy(example.tokens.astype(np.int64))
         with torch.no_grad():
-            logits = model(input_ids=ids[None]).logits[0, example.prompt_length - 1 : -1]
-        wanted = ids[example.prompt_length :]
+            logits = model(input_ids=ids[None]).logits[0, example.spans[0, 0] - 1 : -1]
+        wanted = ids[example.spans[0, 0] :]
         total += torch.nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
         count += len(wanted)
     return total / count

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instruct_scaling.data.encoding import Encoded
+from instruct_scaling.models.packed.packing import one_answer
 from instruct_scaling.training import validation
-from instruct_scaling.training.examples import Encoded, load_examples, write_examples
+from instruct_scaling.training.examples import load_examples, write_examples
 from instruct_scaling.training.loop import RowShape
 from instruct_scaling.training.metrics import Progress, Stopwatch
 from instruct_scaling.training.validation import (
@@ -42,7 +44,7 @@ def records(tmp_path):
     rng = np.random.default_rng(1)
     lengths = [5, 9, 2, 30, 12, 7, 3, 21, 6, 8, 17, 4]
     encoded = [
-        Encoded(rng.integers(4, 300, n).astype(np.int32), max(1, n // 3), False, False)
+        Encoded(*one_answer(rng.integers(4, 300, n).astype(np.int32), max(1, n // 3)), False, False)
         for n in lengths
     ]
     write_examples(tmp_path / "examples", [str(n) for n in range(12)], iter(encoded))
@@ -101,7 +103,7 @@ def stock(model, records):
     """Mean loss by category by stock transformers, one example after the other."""
     sums, counts = {}, {}
     for index, name in enumerate(records.categories):
-        tokens, prompt = records.examples.sequence(index)
+        tokens, ((prompt, _),) = records.examples.sequence(index)
         ids = torch.from_numpy(tokens.astype(np.int64))
         logits = model(input_ids=ids[None]).logits[0, prompt - 1 : -1]
         loss = torch.nn.functional.cross_entropy(logits, ids[prompt:], reduction="sum").item()

@@ -25,8 +25,9 @@ import torch
 from deepspeed.utils import safe_get_full_grad
 
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.data.encoding import Encoded
 from instruct_scaling.models.packed.bloom import restore
-from instruct_scaling.models.packed.packing import packed_batch
+from instruct_scaling.models.packed.packing import one_answer, packed_batch
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
 from instruct_scaling.training.distributed import (
@@ -36,7 +37,7 @@ from instruct_scaling.training.distributed import (
     rank_process,
     silence_warnings,
 )
-from instruct_scaling.training.examples import Encoded, load_examples, write_examples
+from instruct_scaling.training.examples import load_examples, write_examples
 from instruct_scaling.training.loop import RowShape, Trainer
 from instruct_scaling.training.memory import Machine, Setup, deepspeed_config, measure, predict
 from instruct_scaling.training.metrics import Stopwatch
@@ -61,7 +62,11 @@ def make_bases(out: Path) -> None:
     tiny_model(**shape).save_pretrained(out / "wide")
     rng = np.random.default_rng(3)
     encoded = [  # some answers are one token long
-        Encoded(rng.integers(4, 300, length).astype(np.int32), max(1, length // 3), False, False)
+        Encoded(
+            *one_answer(rng.integers(4, 300, length).astype(np.int32), max(1, length // 3)),
+            False,
+            False,
+        )
         for length in LENGTHS
     ]
     write_examples(out / "examples", [str(index) for index in range(len(encoded))], iter(encoded))
@@ -169,7 +174,7 @@ def resident_bytes() -> int:
 def accumulate(engine: Any) -> None:
     """A step, for the optimizer's states; then half of the next one."""
     tokens = np.random.default_rng(0).integers(4, 300, 32).astype(np.int32)
-    row = packed_batch([(tokens, 8)], engine.device)
+    row = packed_batch([one_answer(tokens, 8)], engine.device)
     for last in (True, False):
         engine.set_gradient_accumulation_boundary(last)
         engine.backward(engine(batch=row) / 24)

@@ -83,7 +83,9 @@ def test_items_are_unique_and_spread_evenly(items):
 
 def test_language_of_a_record_is_that_of_its_instruction(pool):
     chinese = re.compile(r"[\u4e00-\u9fff]")
-    assert all(bool(chinese.search(r.instruction)) == (r.language == "zh") for r in pool)
+    assert all(
+        bool(chinese.search(r.prompt.partition("\n")[0])) == (r.language == "zh") for r in pool
+    )
 
 
 @few

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from instruct_scaling.models.packed.bloom import neftune_noise, pack_model, restore
-from instruct_scaling.models.packed.packing import packed_batch
+from instruct_scaling.models.packed.packing import one_answer, packed_batch
 from tests.training.conftest import VOCABULARY, tiny_model
 
 CPU = torch.device("cpu")
@@ -17,7 +17,9 @@ CPU = torch.device("cpu")
 
 def documents(*shapes):
     rng = np.random.default_rng(0)
-    return [(rng.integers(0, VOCABULARY, n).astype(np.int32), prompt) for n, prompt in shapes]
+    return [
+        one_answer(rng.integers(0, VOCABULARY, n).astype(np.int32), prompt) for n, prompt in shapes
+    ]
 
 
 def gradients(model):
@@ -27,7 +29,8 @@ def gradients(model):
 
 
 def one_by_one(model, sequences):
-    for tokens, prompt in sequences:
+    for tokens, spans in sequences:
+        prompt = int(spans[0, 0]) if len(spans) else len(tokens)
         ids = torch.from_numpy(tokens.astype(np.int64))
         logits = model(input_ids=ids[None]).logits[0, prompt - 1 : -1]
         F.cross_entropy(logits, ids[prompt:], reduction="sum").backward()

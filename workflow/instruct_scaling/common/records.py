@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_jsonl
+
+Role = Literal["system", "user", "assistant"]
 
 
 def normalize(text: str) -> str:
@@ -32,16 +35,28 @@ def content_id(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One instruction example of a pool. `id` is the hash of instruction, input and output."""
+    """One conversation of a pool: perhaps a system message, then user and assistant in turn.
+
+    Instruction, input and output are the one-turn case: the user's message is the instruction with
+    its input on the next line. `id` is the hash of the texts, `tags` are labels such as a
+    difficulty, by name.
+    """
 
     id: str
-    instruction: str
-    input: str
-    output: str
+    messages: tuple[Message, ...]
     category: str | None
     language: str | None
     source: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(
@@ -53,15 +68,70 @@ class Record:
         category: str | None = None,
         language: str | None = None,
         source: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> Record:
-        """A record with normalized text and the id that belongs to it."""
+        """A one-turn record with normalized text and the id that belongs to it."""
         texts = [normalize(instruction), normalize(input), normalize(output)]
-        return cls(content_id(*texts), *texts, category, language, source)
+        messages = (
+            Message("user", join_prompt(texts[0], texts[1])),
+            Message("assistant", texts[2]),
+        )
+        return cls(content_id(*texts), messages, category, language, source, tags or {})
+
+    @classmethod
+    def of_messages(
+        cls,
+        messages: Iterable[Message],
+        *,
+        category: str | None = None,
+        language: str | None = None,
+        source: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> Record:
+        """A record with normalized text; one turn has the id that `make` gives it.
+
+        Raises:
+            ValueError: the turns are not those of a conversation that ends with an answer.
+        """
+        turns = tuple(Message(turn.role, normalize(turn.content)) for turn in messages)
+        check_turns(turns, last="assistant")
+        if [turn.role for turn in turns] == ["user", "assistant"]:
+            record_id = content_id(turns[0].content, "", turns[1].content)
+        else:
+            record_id = content_id(*(part for turn in turns for part in (turn.role, turn.content)))
+        return cls(record_id, turns, category, language, source, tags or {})
 
     @property
     def prompt(self) -> str:
-        """The instruction with its input below it, as a model sees it."""
-        return join_prompt(self.instruction, self.input)
+        """What the model is given: the system's and user's messages, a line break between them."""
+        return "\n".join(turn.content for turn in self.messages if turn.role != "assistant")
+
+    @property
+    def output(self) -> str:
+        """What the model is to write: the assistant's messages, a line break between them."""
+        return "\n".join(turn.content for turn in self.messages if turn.role == "assistant")
+
+
+def check_turns(turns: Sequence[Message], *, last: Role) -> None:
+    """Refuse what is no conversation.
+
+    Raises:
+        ValueError: user and assistant do not alternate after an optional system message, the last
+            turn is not `last`, or a message is empty.
+    """
+    for number, turn in enumerate(turns, 1):
+        if not turn.content:
+            raise ValueError(f"message {number} ({turn.role}) is empty")
+    first = 1 if turns and turns[0].role == "system" else 0
+    expected: tuple[Role, Role] = ("user", "assistant")
+    for number, turn in enumerate(turns[first:]):
+        if turn.role != expected[number % 2]:
+            raise ValueError(
+                f"message {first + number + 1} is of role {turn.role}, not {expected[number % 2]}: "
+                "after an optional system message, user and assistant alternate"
+            )
+    if len(turns) == first or turns[-1].role != last:
+        raise ValueError(f"the last message is not of role {last}")
 
 
 def join_prompt(instruction: str, input: str | None) -> str:
@@ -91,7 +161,10 @@ class Constraints(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EvalItem:
-    """One evaluation question. `id` is the hash of category, prompt and input."""
+    """One evaluation question, perhaps after earlier turns (`history`).
+
+    `id` is the hash of category, prompt, input and history.
+    """
 
     id: str
     category: str
@@ -101,24 +174,48 @@ class EvalItem:
     checks: dict[str, Any] | None = None
     cluster: str | None = None
     language: str | None = None
+    history: tuple[Message, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, category: str, prompt: str, **rest: Any) -> EvalItem:
-        """An item with normalized text and the id that belongs to it."""
+    def make(
+        cls, category: str, prompt: str, *, history: Iterable[Message] = (), **rest: Any
+    ) -> EvalItem:
+        """An item with normalized text and the id that belongs to it.
+
+        Args:
+            history: the messages before the prompt.
+
+        Raises:
+            ValueError: history and prompt are no conversation (see `check_turns`).
+        """
         prompt = normalize(prompt)
         input_ = normalize(rest.pop("input", None) or "") or None
         reference = normalize(rest.pop("reference", None) or "") or None
-        item_id = content_id(category, prompt, input_ or "")
-        return cls(item_id, category, prompt, input_, reference, **rest)
+        before = tuple(Message(turn.role, normalize(turn.content)) for turn in history)
+        item_id = content_id(
+            category,
+            prompt,
+            input_ or "",
+            *(part for turn in before for part in (turn.role, turn.content)),
+        )
+        item = cls(item_id, category, prompt, input_, reference, history=before, **rest)
+        check_turns(item.messages, last="user")
+        return item
 
     @property
     def full_prompt(self) -> str:
         """The question with its input below it, as a model sees it."""
         return join_prompt(self.prompt, self.input)
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole conversation up to the answer."""
+        return (*self.history, Message("user", self.full_prompt))
+
     def to_row(self) -> dict[str, Any]:
-        """A JSON row; fields that are None are left out."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """A JSON row; fields that are None or empty are left out."""
+        return {key: value for key, value in asdict(self).items() if value not in (None, (), {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +273,7 @@ def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
             unknown field or a value of the wrong type (with file and line).
     """
     adapter = _adapter(kind)
-    known = {field.name for field in fields(kind)}
+    known = {one.name for one in fields(kind)}
     rows: list[Row] = []
     for line, value in read_jsonl(path):
         unknown = sorted(set(value) - known) if isinstance(value, dict) else []

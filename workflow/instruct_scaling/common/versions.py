@@ -6,11 +6,11 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 
 STAGE_VERSIONS: dict[str, int] = {
     "evalset": 2,
-    "pool": 2,
+    "pool": 3,
     "validation_set": 2,
     "subset": 2,
     "base": 2,
-    "finetune": 5,
+    "finetune": 6,
     "generate": 3,
     "judge": 2,
     "runs": 1,

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.nn.functional import cross_entropy
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, sha256_text
@@ -154,11 +155,11 @@ def _probe(examples: Examples) -> list[Any]:
     """The first examples, as many as `PROBE_TOKENS` holds, at least one."""
     chosen, total = [], 0
     for index in range(min(PROBE_EXAMPLES, len(examples))):
-        tokens, prompt = examples.sequence(index)
+        tokens, spans = examples.sequence(index)
         total += len(tokens)
         if chosen and total > PROBE_TOKENS:
             break
-        chosen.append((tokens, prompt))
+        chosen.append((tokens, spans))
     return chosen
 
 
@@ -167,11 +168,13 @@ def stock_loss(folder: Path, examples: Examples) -> float:
     model = load_weights(folder, torch.float32).eval()
     total, count = 0.0, 0
     with torch.no_grad():
-        for tokens, prompt in _probe(examples):
+        for tokens, spans in _probe(examples):
             ids = torch.from_numpy(tokens.astype("int64"))
-            logits = model(input_ids=ids[None]).logits[0, prompt - 1 : -1]
-            total += float(torch.nn.functional.cross_entropy(logits, ids[prompt:], reduction="sum"))
-            count += len(ids) - prompt
+            logits = model(input_ids=ids[None]).logits[0]
+            for start, stop in spans.tolist():
+                predicted = logits[start - 1 : stop - 1]
+                total += float(cross_entropy(predicted, ids[start:stop], reduction="sum"))
+                count += stop - start
     return total / max(1, count)
 
 

@@ -99,7 +99,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.rank, self.world = distributed.get_rank(), distributed.get_world_size()
-        self.lengths = self.examples.lengths
+        self.lengths, self.supervised = self.examples.lengths, self.examples.supervised
 
     def run(self) -> Progress:
         """Train to the last step, from the newest checkpoint if there is one.
@@ -203,11 +203,10 @@ class Trainer:
             )
             for row in packed[self.rank]
         ]
-        prompts = sum(int(self.examples.prompt_lengths[position]) for position in batch)
         return StepRows(
             rows,
             batch,
-            supervised=sum(lengths) - prompts,
+            supervised=int(self.supervised[batch].sum()),
             tokens=sum(lengths),
             sum_squared_lengths=sum(length**2 for length in lengths),
             row_count=len(packed[0]) * self.world,

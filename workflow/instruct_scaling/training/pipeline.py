@@ -22,6 +22,7 @@ from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.study import Tracking
+from instruct_scaling.data.encoding import encode_records
 from instruct_scaling.training.checkpoints import (
     Checkpoints,
     SaveEvery,
@@ -40,7 +41,6 @@ from instruct_scaling.training.distributed import (
 )
 from instruct_scaling.training.examples import (
     Examples,
-    encode_records,
     load_examples,
     subset_records,
     write_examples,

@@ -41,8 +41,7 @@ class ValidationSet:
     def supervised_tokens(self) -> dict[str, int]:
         """Supervised tokens of each category."""
         counts = dict.fromkeys(self.names, 0)
-        supervised = self.examples.lengths - self.examples.prompt_lengths
-        for name, tokens in zip(self.categories, supervised, strict=True):
+        for name, tokens in zip(self.categories, self.examples.supervised, strict=True):
             counts[name] += int(tokens)
         return counts
 

@@ -53,7 +53,7 @@ class Funnel:
                 "id": record.id,
                 "source": self._sources[source].name,
                 self._sources[source].invalid.unit: number,
-                "instruction": record.instruction[:EXCERPT_CHARS],
+                "prompt": record.prompt[:EXCERPT_CHARS],
             }
             if removal.because_of is not None:
                 example["because_of"] = removal.because_of
@@ -65,7 +65,7 @@ class Funnel:
         self._categories[record.category] += 1
         self._languages[record.language] += 1
         self._special_tokens.update(set(SPECIAL_TOKENS.findall(record.output)))
-        self._prompt_chars.append(len(record.instruction) + len(record.input))
+        self._prompt_chars.append(len(record.prompt))
         self._output_chars.append(len(record.output))
 
     @property
@@ -114,7 +114,7 @@ class Funnel:
             ],
             "special_tokens": dict(self._special_tokens.most_common()),
             "characters": {
-                "instruction_and_input": _quantiles(self._prompt_chars),
+                "prompt": _quantiles(self._prompt_chars),
                 "output": _quantiles(self._output_chars),
             },
         }

@@ -68,10 +68,10 @@ class FilterStep:
 
     def _reason(self, record: Record) -> str | None:
         bounds = self._filters
-        if len(record.instruction) < bounds.min_instruction_chars:
+        if len(record.prompt) < bounds.min_instruction_chars:
             return "min_instruction_chars"
         longest = bounds.max_instruction_chars
-        if longest is not None and len(record.instruction) + len(record.input) > longest:
+        if longest is not None and len(record.prompt) > longest:
             return "max_instruction_chars"
         if len(record.output) < bounds.min_output_chars:
             return "min_output_chars"

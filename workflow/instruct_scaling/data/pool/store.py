@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.records import Record
+from instruct_scaling.common.records import Message, Record
 
 PART_RECORDS = 50_000
 
+MESSAGE = pa.struct(
+    [
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("content", pa.string(), nullable=False),
+    ]
+)
+MESSAGES = pa.list_(pa.field("item", MESSAGE, nullable=False))
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("instruction", pa.string(), nullable=False),
-        pa.field("input", pa.string(), nullable=False),
-        pa.field("output", pa.string(), nullable=False),
+        pa.field("messages", MESSAGES, nullable=False),
         pa.field("category", pa.string()),
         pa.field("language", pa.string()),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("tags", pa.map_(pa.string(), pa.string()), nullable=False),
     ]
 )
 
@@ -35,12 +41,28 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
     stream = iter(records)
     part = 0
     while batch := list(islice(stream, PART_RECORDS)):
-        columns = zip(*map(attrgetter(*SCHEMA.names), batch), strict=True)
-        typed = zip(columns, SCHEMA.types, strict=True)
-        arrays = [pa.array(column, type_) for column, type_ in typed]
-        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        table = pa.Table.from_arrays(_columns(batch), schema=SCHEMA)
         pq.write_table(table, folder / f"part-{part:05d}.parquet", compression="zstd")
         part += 1
+
+
+def _columns(batch: Sequence[Record]) -> list[pa.Array]:
+    turns = [turn for record in batch for turn in record.messages]
+    texts = [[turn.role for turn in turns], [turn.content for turn in turns]]
+    ends = accumulate((len(record.messages) for record in batch), initial=0)
+    flat = pa.StructArray.from_arrays(
+        [pa.array(column, pa.string()) for column in texts], fields=list(MESSAGE)
+    )
+    messages = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat, type=MESSAGES)
+    tags = [sorted(record.tags.items()) for record in batch]
+    return [
+        pa.array([record.id for record in batch], pa.string()),
+        messages,
+        pa.array([record.category for record in batch], pa.string()),
+        pa.array([record.language for record in batch], pa.string()),
+        pa.array([record.source for record in batch], pa.string()),
+        pa.array(tags, SCHEMA.field("tags").type),
+    ]
 
 
 def read_ids(folder: str | Path) -> list[str]:
@@ -79,8 +101,25 @@ def iter_records(folder: str | Path) -> Iterator[Record]:
     for part in _parts(folder):
         with pq.ParquetFile(part) as file:
             for batch in file.iter_batches(batch_size=4096):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    yield Record(*values)
+                yield from _records(batch)
+
+
+def _records(batch: pa.RecordBatch) -> Iterator[Record]:
+    messages = batch.column("messages")
+    flat = messages.flatten()
+    turns = list(map(Message, flat.field("role").to_pylist(), flat.field("content").to_pylist()))
+    ends = np.cumsum(messages.value_lengths().to_numpy())
+    labels = [batch.column(name).to_pylist() for name in ("category", "language", "source")]
+    start = 0
+    for record_id, end, *row, tags in zip(
+        batch.column("id").to_pylist(),
+        ends.tolist(),
+        *labels,
+        batch.column("tags").to_pylist(),
+        strict=True,
+    ):
+        yield Record(record_id, tuple(turns[start:end]), *row, dict(tags))
+        start = end
 
 
 def read_records(folder: str | Path, ids: Iterable[str]) -> list[Record]:

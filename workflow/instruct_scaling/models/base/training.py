@@ -18,7 +18,7 @@ from transformers import BloomForCausalLM, PreTrainedTokenizerFast
 
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.models.packed.bloom import pack_model, restore
-from instruct_scaling.models.packed.packing import PackedBatch, packed_batch
+from instruct_scaling.models.packed.packing import PackedBatch, one_answer, packed_batch
 
 WARMUP_SHARE = 0.02
 FINAL_LEARNING_RATE_SHARE = 0.05
@@ -118,7 +118,7 @@ def unigram_loss(
 
 def _pack(documents: Sequence[np.ndarray]) -> PackedBatch:
     """One row of documents whose tokens are all supervised but the first."""
-    return packed_batch([(tokens, 1) for tokens in documents], torch.device("cpu"))
+    return packed_batch([one_answer(tokens, 1) for tokens in documents], torch.device("cpu"))
 
 
 def _parameter_groups(model: BloomForCausalLM) -> list[dict]:

@@ -16,8 +16,8 @@ import torch
 from instruct_scaling.models.packed.attention import Documents
 
 Bins = list[list[int]]
-# Token ids [length] and how many of them, from the start, are the prompt.
-Example = tuple[np.ndarray, int]
+# Token ids [length] and the supervised spans [turns, 2] of them, (start, stop).
+Example = tuple[np.ndarray, np.ndarray]
 
 
 def first_fit_decreasing(lengths: Sequence[int], capacity: int) -> Bins:
@@ -106,7 +106,8 @@ def packed_batch(
     """Lay documents one after the other.
 
     Args:
-        examples: tokens and prompt length of each document.
+        examples: tokens and supervised spans of each document; the first token of a document is
+            never supervised, since nothing precedes it.
         device: where the tensors go.
         fill_to: the row's length becomes a multiple of this, by a document without targets;
             for back-ends that are compiled for one shape.
@@ -121,22 +122,32 @@ def packed_batch(
         examples = [*examples, _unsupervised(missing)]
     lengths = [len(tokens) - 1 for tokens, _ in examples]
     starts = np.cumsum([0, *lengths[:-1]])
-    positions = [
-        np.arange(start + prompt - 1, start + length)
-        for start, length, (_, prompt) in zip(starts, lengths, examples, strict=True)
+    spans = [
+        (start, tokens, int(first), int(stop))
+        for start, (tokens, supervised) in zip(starts, examples, strict=True)
+        for first, stop in supervised
     ]
+    positions = [np.arange(start + first - 1, start + stop - 1) for start, _, first, stop in spans]
+    targets = [tokens[first:stop] for _, tokens, first, stop in spans]
     return PackedBatch(
         input_ids=_int64([tokens[:-1] for tokens, _ in examples], device)[None],
         documents=Documents(tuple(lengths), device),
         positions=_int64(positions, device),
-        targets=_int64([tokens[prompt:] for tokens, prompt in examples], device),
+        targets=_int64(targets, device),
     )
+
+
+def one_answer(tokens: np.ndarray, prompt_length: int) -> Example:
+    """The example of which everything after the prompt is supervised."""
+    span = [[prompt_length, len(tokens)]] if prompt_length < len(tokens) else []
+    return tokens, np.array(span, dtype=np.int32).reshape(-1, 2)
 
 
 def _unsupervised(length: int) -> Example:
     """A document that fills `length` positions and trains nothing."""
-    return np.zeros(length + 1, dtype=np.int32), length + 1
+    return np.zeros(length + 1, dtype=np.int32), np.zeros((0, 2), dtype=np.int32)
 
 
 def _int64(parts: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(device)
+    whole = np.concatenate(parts) if parts else np.zeros(0)
+    return torch.from_numpy(whole.astype(np.int64)).to(device)
