@@ -13,12 +13,12 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.training.model import (
     base_hashes,
     load_weights,
     parameter_groups,
     read_config,
-    read_tokenizer,
 )
 from instruct_scaling.training.pipeline import run_key
 

@@ -13,6 +13,7 @@ from instruct_scaling.config.runs import (
     run_identity,
     run_rows,
     seed_for,
+    token_store,
     tuned_runs,
     validation_seed,
 )
@@ -25,6 +26,8 @@ INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
+# Name of a token store -> an arm that reads it.
+TOKENS = {token_store(STUDY, arm): arm for arm in sorted(STUDY.arms)}
 USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
 
 
@@ -40,6 +43,11 @@ def validation_of(pool):
         if STUDY.validation.records
         else []
     )
+
+
+def tokens_of(w):
+    """The token store of an arm."""
+    return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
 
 
 def base_of(w):

@@ -19,6 +19,7 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
+from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
@@ -203,6 +204,15 @@ def run_identity(study: Study, run: Run) -> str:
         "recipe": json.loads(identity_json(arm.recipe_at(run.scale))),
     }
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def token_store(study: Study, arm: str) -> str:
+    """Folder name of an arm's token store below that of its pool: the base, and a hash of what
+    else decides the tokens of a record."""
+    section = study.arms[arm]
+    recipe = section.recipe
+    deciding = [section.template, recipe.max_length, recipe.supervise]
+    return f"{section.base}-{identity_hash(deciding)[:8]}"
 
 
 def pool_files(study: Study, pool: str) -> list[str]:

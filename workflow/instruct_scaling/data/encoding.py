@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -58,7 +58,12 @@ def encode(
 
 
 def encode_records(
-    records: Iterable[Record], tokenizer: Any, template: str, max_length: int
+    records: Iterable[Record],
+    tokenizer: Any,
+    template: str,
+    max_length: int,
+    *,
+    supervise: Literal["all", "last"] = "all",
 ) -> Iterator[Encoded]:
     """Encode records in order with a transformers tokenizer.
 

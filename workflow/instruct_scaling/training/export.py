@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, sha256_text
 from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples
@@ -27,7 +28,6 @@ from instruct_scaling.training.model import (
     DTYPES,
     TunedModel,
     load_weights,
-    read_tokenizer,
     stock_classes,
 )
 
@@ -218,6 +218,7 @@ def train_summary(
         "data": {
             "subset_sha256": hashes["subset"],
             "examples": len(examples),
+            "examples_of_a_pass": int(examples.repeats.sum()),
             "tokens": examples.counts.tokens,
             "supervised_tokens": examples.counts.supervised_tokens,
             "longest_example_tokens": examples.counts.longest,
@@ -226,9 +227,10 @@ def train_summary(
         },
         "steps": progress.step,
         "skipped_steps": progress.skipped,
-        "epochs": progress.examples / len(examples),
+        "epochs": progress.examples / int(examples.repeats.sum()),
         "examples_seen": progress.examples,
         "tokens": {"total": progress.tokens, "supervised": progress.supervised},
+        "phases": progress.phases,
         "loss": progress.loss_summary(),
         "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
     }
