@@ -47,7 +47,22 @@ EDITS = {
     "one arm's template: the bases no longer answer alike": (
         "arms.lora.template",
         "Q: {prompt} A: ",
-        tuned(2) | {"generate": 3, "judge": 6} | RUNS,
+        tuned(2) | {"tokens": 1, "generate": 3, "judge": 6} | RUNS,
+    ),
+    "one arm's longest example": (
+        "arms.lora.recipe.max_length",
+        80,
+        tuned(2) | {"tokens": 1},
+    ),
+    "which turns are trained": (
+        "arms.full.recipe.supervise",
+        "last",
+        tuned(2) | {"tokens": 1},
+    ),
+    "the rate of a phase": (
+        "arms.full.recipe.phases",
+        [{"learning_rate": 2e-3}],
+        tuned(2),
     ),
     "more validation records": (
         "validation.records",
@@ -75,7 +90,7 @@ EDITS = {
     "another study": (
         "study",
         "other",
-        {"evalset": 1, "pool": 1, "validation_set": 1, "subset": 2, "base": 1}
+        {"evalset": 1, "pool": 1, "validation_set": 1, "subset": 2, "base": 1, "tokens": 1}
         | tuned(4)
         | {"generate": 5, "judge": 10}
         | RUNS,
@@ -111,6 +126,11 @@ def test_an_edit_costs_exactly_these_jobs(plans, edit):
 @pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - INTERMEDIATE))
 def test_a_raised_version_reruns_the_stage(plans, stage):
     assert plans[f"version of {stage}"].get(stage), f"{stage}: no version in its params"
+
+
+def test_a_raised_version_of_the_tokens_trains_again(plans):
+    """The store is no trigger of the training: its version has to be."""
+    assert plans["version of tokens"] == tuned(4) | {"tokens": 1}
 
 
 def test_ranks_threads_and_memory_rerun_nothing(plans):
