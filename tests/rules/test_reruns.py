@@ -129,7 +129,7 @@ def test_a_raised_version_reruns_the_stage(plans, stage):
 
 
 def test_a_raised_version_of_the_tokens_trains_again(plans):
-    """The store is no trigger of the training: its version has to be."""
+    """The training takes the store as ancient; the version is part of the store's name."""
     assert plans["version of tokens"] == tuned(4) | {"tokens": 1}
 
 

@@ -45,8 +45,7 @@ rule finetune:
         evaluations=STUDY.validation.evaluations if STUDY.validation.records else 1,
         identity=lambda w: run_identity(STUDY, Run(w.arm, int(w.scale), int(w.seed))),
         work=lambda w, output: f"{folder_of(output)}/.work",
-        # One text: Snakemake compares the values of all params as a set, without their names.
-        version=f"tokens {STAGE_VERSIONS['tokens']}, finetune {STAGE_VERSIONS['finetune']}",
+        version=STAGE_VERSIONS["finetune"],
     shell:
         "python -m instruct_scaling finetune --base {input.base:q} --tokens {input.tokens:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
