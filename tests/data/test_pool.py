@@ -12,7 +12,7 @@ import yaml
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_jsonl
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, Record
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.data.pool import store
 from instruct_scaling.data.pool.stage import build_pool
@@ -409,3 +409,19 @@ def test_the_pool_of_the_public_study(root, real_data, tmp_path):
     assert audit["special_tokens"] == {}
     assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
     assert set(audit["by_language"]) == {"en", "zh"}
+
+
+def test_a_sample_is_drawn_by_hash_whatever_the_order_of_the_file(tmp_path):
+    values, kept = rows(200), {}
+    for name, order in {"a": values, "b": values[::-1]}.items():
+        path = write_rows(tmp_path / f"{name}.jsonl", [*order, {"instruction": "no output"}])
+        source = {"type": "file", "path": path, "sample": 30, "on_error": "skip"}
+        audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / name)
+        assert (audit["read"], audit["kept"]) == (31, 30)
+        kept[name] = [one.id for one in iter_records(tmp_path / name)]
+    assert kept["a"] == kept["b"][::-1], "in the order of the data"
+    first = {Record.make(row["instruction"], row["output"]).id for row in values[:30]}
+    assert set(kept["a"]) != first
+    source = {"type": "file", "path": str(tmp_path / "a.jsonl"), "sample": 20, "on_error": "skip"}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "fewer")
+    assert {one.id for one in iter_records(tmp_path / "fewer")} < set(kept["a"])
