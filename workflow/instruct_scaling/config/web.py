@@ -16,7 +16,7 @@ class WebFile(Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0123456789abcdef" * 4])
     """SHA-256 of the file: other content is refused, so the same config always means the same
     data."""
-    license: str | None = execution_field(None, min_length=1)
+    license: str | None = Field(None, min_length=1)
     """License of the data, as the audit and the report state it."""
     bytes: int | None = execution_field(None, gt=0)
     """Size of the file, for the list that `prefetch` prints before it fetches."""
