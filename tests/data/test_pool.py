@@ -273,13 +273,22 @@ def test_a_misspelt_field_mapping_is_refused(tmp_path):
 def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],
-        "filters": {"categories": ["math", "cot"]},
+        "filters": {"categories": ["Maths", "cot"]},
         "deduplicate": {"method": "none"},
         "decontaminate": {"method": "none"},
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"cot": 20, "math": 20}
     assert audit["read"] == 40
+
+
+def test_a_synthetic_record_that_is_removed_is_found_at_its_number_from_one(tmp_path):
+    source = {"type": "synthetic", "records": 8}
+    filters = {"categories": ["math"], "languages": ["zh"]}  # English and Chinese take turns
+    config = Pool.model_validate({"sources": [source], "filters": filters})
+    audit = build_pool(config, [ITEM], tmp_path / "records")
+    examples = step(audit, "filters")["reasons"]["languages"]["examples"]
+    assert [example["row"] for example in examples] == [1, 3, 5, 7]
 
 
 @pytest.mark.slow
