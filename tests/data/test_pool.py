@@ -49,7 +49,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
             *rows(10),
             {"instruction": "Question number 3", "output": "again"},
             {"instruction": ITEM.prompt, "output": "4"},
-            {"instruction": "long", "output": "x" * 50},
+            {"instruction": "long " * 40, "output": "x" * 50},
         ],
     )
     config = file_pool(path, filters={"max_output_chars": 40})
@@ -70,6 +70,8 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
+    [long] = step(audit, "filters")["reasons"]["max_output_chars"]["examples"]
+    assert long["instruction"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]

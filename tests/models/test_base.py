@@ -183,6 +183,7 @@ def test_unigram_loss_is_the_cross_entropy_of_smoothed_frequencies():
 def test_tiny_base_beats_token_frequencies_and_loads_with_transformers(folder):
     facts = json.loads((folder / "base.json").read_text())
     assert facts["loss"]["validation"] < 0.8 * facts["loss"]["validation_unigram"]
+    assert facts["loss"]["training"] < 0.8 * facts["loss"]["validation_unigram"]  # at its end
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert type(model).__name__ == "BloomForCausalLM"

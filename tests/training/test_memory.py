@@ -61,6 +61,8 @@ def test_what_cannot_fit_is_refused_with_what_would():
         chosen(BLOOM, 1, 24e9)
     text = str(refusal.value)
     assert "7.07 of 7.07 billion" in text
+    assert "rows of 2048 tokens" in text  # the most frugal set-up says what is needed
+    assert "optimizer on the CPU, recomputed activations); there are" in text
     assert "24 GB" in text
     assert "such GPUs" in text
     assert "lora" in text

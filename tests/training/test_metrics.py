@@ -60,6 +60,16 @@ def test_device_hours_are_those_of_all_phases_and_speed_is_of_the_steps():
     assert found["peak_memory_bytes"] == {"per_rank": [7, 8], "sum": 15}
 
 
+@pytest.mark.parametrize(("platform", "size"), [("linux", 3072), ("darwin", 3)])
+def test_the_peak_of_a_process_is_in_bytes_on_each_system(monkeypatch, platform, size):
+    """Linux counts kibibytes (getrusage(2)), macOS bytes."""
+    monkeypatch.setattr(metrics.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(metrics.sys, "platform", platform)
+    usage = SimpleNamespace(ru_maxrss=3)
+    monkeypatch.setattr(metrics.resource, "getrusage", lambda _: usage)
+    assert metrics.peak_memory_bytes() == size
+
+
 def counter(peak=None, trainable=1, head_trained=False):
     tuned = SimpleNamespace(parameters=100_000, trainable=trainable, head_trained=head_trained)
     found = FlopCounter.of(tiny_config(), tuned, CPU)
