@@ -103,6 +103,7 @@ def test_sections_reach_their_stages_split_into_identity_and_execution(study):
     assert json.loads(by_arm["full"]["execution"]) == {"zero_stage": 1, "save_minutes": 3}
     assert json.loads(by_arm["lora"]["execution"]) == {"save_minutes": 3}
     assert "zero_stage" not in by_arm["full"]["recipe"]
+    assert by_arm["lora"]["tracker"] == "wandb"
     assert by_arm["lora"]["tracker_project"] == "my project"
 
 
@@ -133,6 +134,7 @@ def test_joining_stages_are_given_every_judge_and_percent(study):
     assert jobs["intermediate-scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["percent"] == [50]
     assert not jobs["figures"][0]["without"]
+    assert jobs["figures"][0]["title"] == jobs["scores"][0]["study"] == "tiny"
 
 
 def test_all_that_show_intervals_are_given_the_same(study):
