@@ -48,7 +48,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
             *rows(10),
             {"instruction": "Question number 3", "output": "again"},
             {"instruction": ITEM.prompt, "output": "4"},
-            {"instruction": "long", "output": "x" * 50},
+            {"instruction": "long " * 40, "output": "x" * 50},
         ],
     )
     config = file_pool(path, filters={"max_output_chars": 40})
@@ -69,6 +69,8 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
+    [long] = step(audit, "filters")["reasons"]["max_output_chars"]["examples"]
+    assert long["instruction"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
@@ -272,13 +274,22 @@ def test_a_misspelt_field_mapping_is_refused(tmp_path):
 def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],
-        "filters": {"categories": ["math", "cot"]},
+        "filters": {"categories": ["Maths", "cot"]},
         "deduplicate": {"method": "none"},
         "decontaminate": {"method": "none"},
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"cot": 20, "math": 20}
     assert audit["read"] == 40
+
+
+def test_a_synthetic_record_that_is_removed_is_found_at_its_number_from_one(tmp_path):
+    source = {"type": "synthetic", "records": 8}
+    filters = {"categories": ["math"], "languages": ["zh"]}  # English and Chinese take turns
+    config = Pool.model_validate({"sources": [source], "filters": filters})
+    audit = build_pool(config, [ITEM], tmp_path / "records")
+    examples = step(audit, "filters")["reasons"]["languages"]["examples"]
+    assert [example["row"] for example in examples] == [1, 3, 5, 7]
 
 
 @pytest.mark.slow
