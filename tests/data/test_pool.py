@@ -70,7 +70,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
     [long] = step(audit, "filters")["reasons"]["max_output_chars"]["examples"]
-    assert long["instruction"] == "long " * 16  # the first 80 characters
+    assert long["prompt"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
