@@ -114,8 +114,8 @@ class Recipe(Strict):
     """Which turns of the assistant are trained: all of them, or the last one."""
     phases: list[RecipePhase] = []
     """Rate and passes of each phase, in the order of the phases that the arm's selection makes;
-    without entries all phases are alike. All passes of a phase come before the next one. With `steps`
-    fixed, the phases share them by their number of records."""
+    without entries all phases are alike. All passes of a phase come before the next one. With
+    `steps` fixed, the phases share them by their number of records."""
     zero_stage: Literal["auto", 0, 1, 2, 3] = execution_field("auto")
     """DeepSpeed ZeRO stage, where `deepspeed` is `auto`; `auto` leaves it free. It decides no
     result: an edit trains nothing again."""
