@@ -136,8 +136,8 @@ def test_rows_are_found_also_where_ids_share_a_half(ids, data):
 
 @given(st.lists(st.binary(min_size=16, max_size=16).map(bytes.hex)), st.integers(0, 3))
 def test_ids_survive_their_halves(ids, start):
-    column = pa.chunked_array([pa.array(ids, pa.string())[start:], pa.array(ids, pa.string())])
-    assert [id_text(half) for half in id_words(column, "test")] == ids[start:] + ids
+    part = pa.array(ids, pa.string())[start:]
+    assert [id_text(half) for half in id_words(part, "test")] == ids[start:]
 
 
 @pytest.mark.parametrize("wrong", ["no such id", "A" * 32, "", None, " " + "a" * 31])

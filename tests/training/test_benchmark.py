@@ -13,7 +13,7 @@ from benchmarks.finetune.__main__ import tables
 from benchmarks.finetune.parts import timed
 from benchmarks.harness import Measured, measure, measure_once, ratio, run_benchmark, spread
 from benchmarks.tokens.__main__ import tables as tokens_tables
-from benchmarks.tokens.__main__ import watched
+from benchmarks.tokens.parts import watched
 from benchmarks.tokens.pool import draw_records
 
 

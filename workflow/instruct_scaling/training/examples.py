@@ -114,7 +114,10 @@ def find_examples(store: TokenStore, path: Path) -> Examples:
     """
     if not path.exists():
         raise InputError("no such file or folder", where=path)
-    ids = id_words(pq.read_table(path, columns=["id"])["id"], path)
+    with pq.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=["id"])
+        blocks = [id_words(batch.column("id"), path) for batch in batches]
+    ids = np.concatenate([np.empty((0, 2), np.uint64), *blocks])
     if len(ids) == 0:
         raise InputError("the subset holds no records", where=path)
     rows = store.find(ids)

@@ -105,7 +105,8 @@ class TokenStore:
 
     def supervised(self, rows: np.ndarray) -> np.ndarray:
         """Supervised tokens of each row, [k] int64."""
-        first, turns = self.span_offsets[rows], np.diff(self.span_offsets)[rows]
+        first = self.span_offsets[rows]
+        turns = self.span_offsets[rows + 1] - first
         owner = np.repeat(np.arange(len(rows)), turns)
         before = np.cumsum(turns) - turns
         span = np.arange(len(owner)) + (first - before)[owner]
@@ -119,17 +120,12 @@ class TokenStore:
         return self.tokens[start:stop], self.spans[first:last]
 
 
-def id_words(column: pa.Array | pa.ChunkedArray, where: str | Path) -> np.ndarray:
+def id_words(ids: pa.Array, where: str | Path) -> np.ndarray:
     """Ids of 32 hex digits as their high and low halves, [n, 2] uint64; no Python objects.
 
     Raises:
         InputError: one of them is not such an id.
     """
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    return np.concatenate([np.empty((0, 2), np.uint64), *(_words(part, where) for part in chunks)])
-
-
-def _words(ids: pa.Array, where: str | Path) -> np.ndarray:
     if len(ids) == 0:
         return np.empty((0, 2), np.uint64)
     right = pc.fill_null(pc.match_substring_regex(ids, f"^[0-9a-f]{{{ID_DIGITS}}}$"), False)
