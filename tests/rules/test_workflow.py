@@ -60,7 +60,7 @@ def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_p
     snakemake(folder, config, "--until", "subset")
     assert "finetune" not in jobs(folder, config)
     snakemake(folder, config, "--until", "tokens")
-    assert jobs(folder, config) == {}
+    assert jobs(folder, config) == {"figures": 1, "report": 1}  # which read the pool's audit
 
 
 def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finished):
