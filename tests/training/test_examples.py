@@ -61,6 +61,20 @@ def test_repeats_and_phases_are_read(store, tmp_path):
             subset_examples(store, tmp_path / "bad.parquet")
 
 
+def test_what_of_a_subset_decides_a_run_are_its_rows(store, tmp_path):
+    ids = [record.id for record in make_records(4)]
+    plain = {"id": ids, "repeats": [1, 1, 2, 1], "phase": [0, 0, 0, 1]}
+
+    def digest(**changes):
+        table = pa.table(plain | changes).replace_schema_metadata({"pool_records": str(changes)})
+        pq.write_table(table, tmp_path / "s.parquet")
+        return subset_examples(store, tmp_path / "s.parquet").digest
+
+    assert digest() == digest(repeats=[1, 1, 2, 1])  # under other metadata
+    others = [{"id": ids[::-1]}, {"repeats": [1, 1, 2, 2]}, {"phase": [0, 0, 1, 1]}]
+    assert len({digest(), *(digest(**other) for other in others)}) == 4
+
+
 def test_unknown_ids_and_empty_subsets_are_refused(store, tmp_path):
     known = make_records(1)[0].id
     bad = write_subset(tmp_path / "bad.parquet", [known, "f" * 32])
@@ -122,7 +136,7 @@ def test_a_second_run_tokenizes_nothing(group, run, monkeypatch):
 def test_a_pool_that_grows_leaves_a_run_and_its_key_as_they_were(group, run, tmp_path):
     """The rows of all records move; the same subset gives the same weights under the same key."""
     grown = run("grown", epochs=1)
-    key = pipeline.run_key(grown.pipeline_inputs(), {})
+    key = pipeline.run_key(grown.pipeline_inputs(), {}, "")
     other = tmp_path / "inputs"
     shutil.copytree(grown.inputs, other, ignore=shutil.ignore_patterns("tokens", "records"))
     write_records(other / "records", make_records(90)[::-1])
@@ -132,4 +146,4 @@ def test_a_pool_that_grows_leaves_a_run_and_its_key_as_they_were(group, run, tmp
     grown.inputs = other
     grown.tune(group)
     assert grown.weights == first.weights
-    assert pipeline.run_key(grown.pipeline_inputs(), {}) == key
+    assert pipeline.run_key(grown.pipeline_inputs(), {}, "") == key

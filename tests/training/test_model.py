@@ -27,7 +27,7 @@ from .conftest import copy_base, tiny_model, write_validation_set
 
 
 def key_of(inputs):
-    return run_key(inputs, base_hashes(inputs.base) | {"subset": "ab"})
+    return run_key(inputs, base_hashes(inputs.base), "ab")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,9 @@ def test_a_run_is_identified_by_what_decides_its_weights(run, monkeypatch):
         replace(inputs, init_seed=9),
     ]
     assert len({before, *map(key_of, others)}) == 5
-    assert run_key(inputs, base_hashes(inputs.base) | {"subset": "cd"}) != before
+    assert run_key(inputs, base_hashes(inputs.base), "cd") != before
+    grown = base_hashes(inputs.base) | {"subset": "file"}  # it states the size of the pool
+    assert run_key(inputs, grown, "ab") == before
     for stage in ("finetune", "tokens"):
         with monkeypatch.context() as patch:
             patch.setitem(STAGE_VERSIONS, stage, STAGE_VERSIONS[stage] + 1)

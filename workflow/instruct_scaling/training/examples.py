@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,15 @@ class Examples:
             answers_cut=int(np.count_nonzero(cut & ANSWER_CUT)),
             longest=int(self.lengths.max()),
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of ids, repeats and phases in their order: what of the subset decides a run. Its
+        file also states the size of the pool, which decides nothing."""
+        found = hashlib.sha256()
+        for column in (self.ids, self.repeats, self.phases):
+            found.update(column.astype("<u8").tobytes())
+        return found.hexdigest()
 
     def sequence(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens [length] of an example and its supervised spans [turns, 2]."""

@@ -154,14 +154,14 @@ def tune(
     # Inputs
     config = read_config(base)
     hashes = run_on_rank_zero(lambda: base_hashes(base) | {"subset": sha256_file(inputs.subset)})
-    key = run_key(inputs, hashes)
-    work = outputs.work / key
 
     # Examples
     store = fitting_store(inputs.tokens, base, inputs.template, recipe.max_length, recipe.supervise)
     examples = subset_examples(store, inputs.subset)
     validation = validation_examples(store, observation.validation)
     order = Order.make(examples, inputs.order_seed, recipe)
+    key = run_key(inputs, hashes, examples.digest)
+    work = outputs.work / key
     clock.lap("startup")
 
     # Model
@@ -253,7 +253,7 @@ def tune(
     run_on_rank_zero(finish)
 
 
-def run_key(inputs: Inputs, hashes: dict[str, str]) -> str:
+def run_key(inputs: Inputs, hashes: dict[str, str], examples: str) -> str:
     """Hash of everything that decides the weights; work in progress belongs to one key.
 
     The token store is not part of it: what of it a run sees is decided by the base's tokenizer,
@@ -262,12 +262,13 @@ def run_key(inputs: Inputs, hashes: dict[str, str]) -> str:
 
     Args:
         inputs: recipe, template and seeds.
-        hashes: SHA-256 of each file of the base and of the subset.
+        hashes: SHA-256 of each file of the base and of the subset, of which the base's count.
+        examples: `Examples.digest` of the subset.
     """
     return identity_hash(
         {
             "stage_version": [STAGE_VERSIONS["tokens"], STAGE_VERSIONS["finetune"]],
-            "inputs": hashes,
+            "inputs": hashes | {"subset": examples},
             "recipe": inputs.recipe.identity(),
             "template": inputs.template,
             "order_seed": inputs.order_seed,
