@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def tokens(
     records: Annotated[Path, typer.Option(help="Folder of the pool's Parquet parts.")],
     base: Annotated[Path, typer.Option(help="Folder of the base model, for its tokenizer.")],
-    template: Annotated[str, typer.Option(help="Text around a prompt, or `chat`.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}, or `chat`.")],
     max_length: Annotated[int, typer.Option(min=2, help="Longest example in tokens.")],
     out: Annotated[Path, typer.Option(help="Folder of the token store.")],
     supervise: Annotated[
