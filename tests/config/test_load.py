@@ -117,7 +117,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         (
             "{type: synthetic, records: 500}",
             "{type: synthetic, records: 500}\n"
-            "    filters: {min_output_chars: 9, max_output_chars: 8}",
+            "    steps: [{type: filter, min_output_chars: 9, max_output_chars: 8}]",
             6,
             "max_output_chars is below min_output_chars",
         ),
@@ -138,14 +138,14 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("study: small", "study: small\nseeds: {vary: [order, order]}", 2, "occurs twice"),
         (
             "{type: synthetic, records: 500}",
-            "{type: synthetic, records: 500}\n    filters: {categories: [maht]}",
-            3,
+            "{type: synthetic, records: 500}\n    steps: [{type: filter, categories: [maht]}]",
+            6,
             "unknown category 'maht'; did you mean 'math'?",
         ),
         (
             "{type: synthetic, records: 500}",
             "{type: hub, dataset: ., category: poetry}",
-            3,
+            5,
             "unknown category 'poetry'; there is: math",
         ),
         (
@@ -167,6 +167,34 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n"
+            "    filters: {max_instruction_chars: 9, languages: [zh]}",
+            6,
+            "pools.own.filters: unknown key; it is now an entry of `steps`: "
+            "`- {type: filter, max_prompt_chars: 9, languages: [zh]}`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    deduplicate: {method: minhash}",
+            6,
+            "it is now an entry of `steps`: `- {type: deduplicate, method: minhash}` (a list of "
+            "steps replaces the default one, which has filter, deduplicate, decontaminate)",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    decontaminate: {method: none}",
+            6,
+            "write a list of `steps` without an entry of type `decontaminate`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    steps:\n"
+            "      - {type: filter, min_instruction_chars: 9}",
+            7,
+            "min_instruction_chars: unknown key; it is now called `min_prompt_chars`",
+        ),
         ("validation: {", "heldout: {", 21, "heldout: unknown key; it is now called `validation`"),
         (
             "study: small",
@@ -331,7 +359,9 @@ def test_pools_that_no_arm_uses_may_be_small(tmp_path):
 def test_a_category_that_the_study_declares_may_stand_in_a_pool(tmp_path):
     path = tmp_path / "study.yaml"
     text = TEXT.replace("- {type: synthetic}", "- {type: synthetic}\n  categories: [math, haiku]")
-    text = text.replace("records: 500}", "records: 500}\n    filters: {categories: [haiku]}")
+    text = text.replace(
+        "records: 500}", "records: 500}\n    steps: [{type: filter, categories: [haiku]}]"
+    )
     path.write_text(text, "utf-8")
     load_study(path)
 

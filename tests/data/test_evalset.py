@@ -107,7 +107,7 @@ def test_invalid_entries_stop_with_file_and_line_or_are_counted(tmp_path):
         build_evalset(config({"path": str(path)}))
     items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
     assert len(items) == 1
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert invalid["count"] == 4
     assert [entry["line"] for entry in invalid["examples"]] == [2, 3, 4, 5]
     reasons = [entry["reason"] for entry in invalid["examples"]]
@@ -141,7 +141,7 @@ def test_the_audit_adds_up_for_every_source(tmp_path):
     items, audit = build_evalset(config(*sources, categories=["math"]))
     counted = [
         source["kept"]
-        + source["invalid"]
+        + source["broken"]
         + source["other_categories"]
         + source["duplicates"]
         + source["over_limit"]
@@ -281,7 +281,7 @@ def test_the_public_belle_file_with_its_three_invalid_lines(real_data):
         "code": 74,
         "translation": 62,
     }
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert [entry["line"] for entry in invalid["examples"]] == [156, 714, 1111]
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}

@@ -91,7 +91,7 @@ def audit(path: Path) -> Path:
     """A pool audit in which 52,000 rows pass four steps."""
     steps: list[tuple[str, dict[str, int]]] = [
         ("read", {"broken": 3}),
-        ("filters", {"too_short": 700, "too_long": 500, "language": 0}),
+        ("filter", {"too_short": 700, "too_long": 500, "language": 0}),
         ("deduplicate", {"exact": 512, "near": 2047}),
         ("decontaminate", {"overlap": 0}),
     ]

@@ -548,7 +548,7 @@ def test_the_funnel_shows_what_is_left_and_what_was_removed(tables: Path):
     assert low > high  # the first step is at the top
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels[0] == "rows read"
-    assert labels[2] == "filters: too short"
+    assert labels[2] == "filter: too short"
 
 
 def test_losses_are_points_of_runs_with_a_line_through_their_means(tables: Path):

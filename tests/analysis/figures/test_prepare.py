@@ -270,8 +270,8 @@ def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path
     assert frame["step"].tolist() == [
         "rows read",
         "read: broken",
-        "filters: too_short",
-        "filters: too_long",
+        "filter: too_short",
+        "filter: too_long",
         "deduplicate: exact",
         "deduplicate: near",
         "decontaminate: nothing removed",
@@ -284,7 +284,7 @@ def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path
 def test_a_pool_that_lost_nothing_has_no_entry_for_removed_records(tmp_path: Path):
     path = tmp_path / "pools/synthetic/audit.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"read": 20, "steps": [{"name": "filters", "reasons": {}}]}')
+    path.write_text('{"read": 20, "steps": [{"name": "filter", "reasons": {}}]}')
     frame = funnel.prepare(Sources(tmp_path, FigureOptions(), [path])).assign(study="")
     assert "removed" not in funnel.caption(frame)
     with style.styled():

@@ -38,11 +38,7 @@ class InvalidRow:
 
 @dataclass(slots=True)
 class InvalidRows:
-    """What happens to the invalid entries of one source: stop at the first, or count them.
-
-    Raises:
-        InputError: from `add`, when `on_error` is "stop".
-    """
+    """What happens to the invalid entries of one source: stop at the first, or count them."""
 
     where: str
     unit: Literal["line", "row"]
@@ -51,7 +47,22 @@ class InvalidRows:
     examples: list[InvalidRow] = field(default_factory=list)
 
     def add(self, row: InvalidRow) -> None:
-        """Count an invalid entry."""
+        """Count an invalid entry.
+
+        Raises:
+            InputError: as `stop_at`.
+        """
+        self.stop_at(row)
+        self.count += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(row)
+
+    def stop_at(self, row: InvalidRow) -> None:
+        """Stop at an entry that cannot be used, unless the config says to skip it.
+
+        Raises:
+            InputError: `on_error` is "stop"; the message has the entry's place.
+        """
         if self.on_error == "stop":
             is_line = self.unit == "line"
             raise InputError(
@@ -60,9 +71,6 @@ class InvalidRows:
                 line=row.number if is_line else None,
                 fix="correct the entry, or set `on_error: skip` to leave such entries out",
             )
-        self.count += 1
-        if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append(row)
 
 
 class RowFile:

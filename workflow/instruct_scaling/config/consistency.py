@@ -10,7 +10,8 @@ from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.evaluation import EvalFile
 from instruct_scaling.config.judges import MetricJudge
-from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
+from instruct_scaling.config.pool_steps import Filter
+from instruct_scaling.config.pools import FileSource, HubSource, Pool, RowSource, SyntheticSource
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -63,12 +64,20 @@ def _category_problems(study: Study) -> Iterator[Problem]:
                 message = f"unknown category {key!r}{nearest(key, known)}"
                 yield ("judges", name, "scorers"), message
     for name, pool in study.pools.items():
-        wanted = [*(pool.filters.categories or [])]
-        wanted += [source.category for source in pool.sources if getattr(source, "category", None)]
-        for key in wanted:
+        for location, key in _pool_categories(pool):
             if canonical_category(key, known) is None:
                 message = f"unknown category {key!r}{nearest(key, (*CATEGORIES, *known))}"
-                yield ("pools", name), message
+                yield ("pools", name, *location), message
+
+
+def _pool_categories(pool: Pool) -> Iterator[tuple[Location, str]]:
+    """Every category that a pool names, and where."""
+    for index, step in enumerate(pool.steps):
+        for name in (step.categories or ()) if isinstance(step, Filter) else ():
+            yield ("steps", index, "categories"), name
+    for index, source in enumerate(pool.sources):
+        if isinstance(source, RowSource) and source.category is not None:
+            yield ("sources", index, "category"), source.category
 
 
 def _missing_files(study: Study) -> Iterator[Problem]:
