@@ -162,10 +162,21 @@ def test_what_an_item_states_goes_before_what_the_source_states(tmp_path):
 
 
 def test_empty_checks_are_none(tmp_path):
-    path = write_items(tmp_path / "a.jsonl", [item(1, checks={}), item(2, checks={"labels": None})])
+    path = write_items(
+        tmp_path / "a.jsonl", [item(1, checks={}, cluster="c"), item(2, checks={"labels": None})]
+    )
     items, audit = build_evalset(config({"path": path}))
     assert [one.checks for one in items] == [None, None]
     assert audit["by_category"]["math"]["with_checks"] == 0
+
+
+def test_another_seed_of_the_generator_gives_other_items():
+    prompts = []
+    for seed in (0, 0, 1):
+        source = {"type": "synthetic", "items_per_category": 2, "seed": seed}
+        items, _ = build_evalset(EvalSet.model_validate({"sources": [source]}))
+        prompts.append([one.full_prompt for one in items])
+    assert prompts[0] == prompts[1] != prompts[2]
 
 
 def test_an_empty_set_is_refused(tmp_path):

@@ -55,7 +55,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
             *rows(10),
             {"instruction": "Question number 3", "output": "again"},
             {"instruction": ITEM.prompt, "output": "4"},
-            {"instruction": "long", "output": "x" * 50},
+            {"instruction": "long " * 40, "output": "x" * 50},
         ],
     )
     config = file_pool(path, steps=default_steps(max_output_chars=40))
@@ -76,6 +76,8 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
+    [long] = step(audit, "filter")["reasons"]["max_output_chars"]["examples"]
+    assert long["prompt"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
@@ -281,13 +283,22 @@ def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],
         "steps": [
-            {"type": "filter", "categories": ["math", "cot", "code"]},
+            {"type": "filter", "categories": ["Maths", "cot", "code"]},
             {"type": "filter", "categories": ["cot", "math"]},
         ],
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"cot": 20, "math": 20}
     assert audit["read"] == 40
+
+
+def test_a_synthetic_record_that_is_removed_is_found_at_its_number_from_one(tmp_path):
+    source = {"type": "synthetic", "records": 8}
+    steps = default_steps(categories=["math"], languages=["zh"])  # English, Chinese take turns
+    config = Pool.model_validate({"sources": [source], "steps": steps})
+    audit = build_pool(config, [ITEM], tmp_path / "records")
+    examples = step(audit, "filter")["reasons"]["languages"]["examples"]
+    assert [example["row"] for example in examples] == [1, 3, 5, 7]
 
 
 @pytest.mark.slow

@@ -27,8 +27,8 @@ def read_audit(path: Path, name: str) -> Row:
 
     Returns:
         `name`, `read`, `kept`, `removed`, `broken`, `steps` (with `share` of the records read that
-        are kept and `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame), `unpinned`
-        (source -> revision, where it is no commit) and `provenance`.
+        are kept and `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame),
+        `unpinned` (source -> revision, where it is no commit) and `provenance`.
 
     Raises:
         InputError: the file is missing, not JSON, or its steps are not such a list.
