@@ -51,7 +51,8 @@ def test_the_file_is_a_valid_study_with_the_defaults():
     arm = study.arms["NAME"]
     assert arm == type(arm)(base="NAME", pool="NAME")
     assert study.generate == Study.model_fields["generate"].get_default()
-    assert {source.type for source in study.pools["NAME"].sources} == {"synthetic", "file", "hub"}
+    kinds = {source.type for source in study.pools["NAME"].sources}
+    assert kinds == {"synthetic", "file", "hub", "pool"}
     assert {arm.recipe.tuning.method for arm in study.arms.values()} == {
         "full",
         "lora",
@@ -103,7 +104,12 @@ def test_nothing_has_changed():
         ("batch_size: 64", "batch_size: 32", "arms.NAME.recipe.batch_size", ["finetune"]),
         ("rank: 8", "rank: 16", "arms.lora.recipe.tuning.rank", ["finetune"]),
         ("by_scale: null", "by_scale: 1", "arms.NAME.by_scale", ["finetune"]),
-        ('template: "Human: ', 'template: "User: ', "arms.NAME.template", ["finetune", "generate"]),
+        (
+            '\n    template: "Human: ',
+            '\n    template: "User: ',
+            "arms.NAME.template",
+            ["finetune", "generate"],
+        ),
         ("records: 240\n", "records: 100\n", "validation.records", ["validation_set"]),
         ("top_p: 1.0", "top_p: 0.9", "generate.top_p", ["generate"]),
         ("repeats: 3", "repeats: 1", "judges.llm.repeats", ["judge"]),

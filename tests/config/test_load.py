@@ -161,6 +161,36 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "write 'Math' as 'math'",
         ),
         ("pool: own", "pool: own\n    template: Human", 12, "must contain {prompt}"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: pool, pool: owm}",
+            5,
+            "pools.own.sources.0.pool: no such pool: 'owm'; did you mean 'own'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: pool, pool: own}",
+            5,
+            "pool 'own' is made of itself: own <- own",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic}\n    annotations:\n      loss: {type: base_loss, base: tny}",
+            7,
+            "annotations.loss.base: no such base: 'tny'; did you mean 'tiny'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic}\n    annotations:\n      level: {type: file, path: none.csv}",
+            7,
+            "annotations.level.path: no such file: none.csv",
+        ),
+        (
+            "- {type: synthetic}",
+            "- {type: file, path: study.yaml, category: math, tags: {language: lang}}",
+            18,
+            "an item's language is a field of its own",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
@@ -473,3 +503,19 @@ def test_the_lora_arm_is_one_edit_of_the_default_study_away(root, tmp_path):
     full, lora = study.arms["full"].recipe, study.arms["lora"].recipe
     assert (full.tuning.method, lora.tuning.method) == ("full", "lora")
     assert lora.batch_size == full.batch_size
+
+
+def test_pools_that_are_made_of_each_other_are_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    more = "pools:\n" + "".join(
+        f"  {name}: {{sources: [{{type: pool, pool: {other}}}]}}\n"
+        for name, other in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))
+    )
+    path.write_text(TEXT.replace("pools:\n", more), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3  # not for d, which is no part of the circle
+    assert lines[0].endswith(
+        "line 3: pools.a.sources.0.pool: pool 'a' is made of itself: a <- b <- c <- a"
+    )

@@ -10,7 +10,7 @@ import pytest
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import read_items
+from instruct_scaling.common.records import EvalItem, read_items, read_rows
 from instruct_scaling.config.evaluation import EvalSet
 from instruct_scaling.data.evalset.sources import download
 from instruct_scaling.data.evalset.stage import build_evalset
@@ -38,8 +38,10 @@ def step(audit, name):
 
 def test_items_keep_what_the_file_says(tmp_path):
     row = item(1, input="some text", cluster="c1", language="en", checks={"answer": "number"})
-    path = write_items(tmp_path / "a.jsonl", [row])
-    [got], audit = build_evalset(config({"path": path}))
+    path = write_items(tmp_path / "a.jsonl", [row | {"lvl": 3, "tier": "A"}])
+    [got], audit = build_evalset(config({"path": path, "tags": {"level": "lvl"}}))
+    assert got.tags == {"level": "3"}
+    assert read_rows(write_items(tmp_path / "b.jsonl", [got.to_row()]), EvalItem) == [got]
     assert got.prompt == "question 1"
     assert got.input == "some text"
     assert got.reference == "answer 1"

@@ -279,6 +279,21 @@ def test_a_misspelt_field_mapping_is_refused(tmp_path):
         build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
 
 
+def test_tags_of_a_source_are_read_as_text(tmp_path):
+    values = [{**row, "lvl": k, "kind": None} for k, row in enumerate(rows(2))]
+    path = write_rows(tmp_path / "a.jsonl", [*values, rows(3)[2]])
+    source = {"type": "file", "path": path, "tags": {"level": "lvl"}}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    assert [one.tags for one in iter_records(tmp_path / "records")] == [
+        {"level": "0"},
+        {"level": "1"},
+        {},
+    ]
+    source["tags"] = {"level": "levl"}
+    with pytest.raises(InputError, match="no entry has the key `levl`, which `tags` names as lev"):
+        build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "other")
+
+
 def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],

@@ -187,11 +187,17 @@ class FieldReader:
 
     Args:
         fields: field name -> key in the file; a field that is not listed has its own name.
+        option: what the config calls this mapping.
     """
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], option: str = "fields") -> None:
+        self._option = option
         self._fields = dict(fields)
         self._unseen = set(self._fields.values())
+
+    def key(self, name: str) -> str:
+        """The key in the file that holds a field."""
+        return self._fields.get(name, name)
 
     def raw(self, row: Mapping[str, Any], name: str) -> Any:
         """The field's value as the file has it, None where it is absent."""
@@ -234,6 +240,15 @@ class FieldReader:
             raise ValueError(f"entry without {name}: `{key}` {state}")
         return text
 
+    def texts(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Every mapped field that the row has, as text.
+
+        Raises:
+            ValueError: as for `text`.
+        """
+        found = ((name, self.text(row, name)) for name in self._fields)
+        return {name: text for name, text in found if text is not None}
+
     def check_all_found(self, where: str) -> None:
         """Refuse a mapping to a key that no row had: a misspelled key would go unnoticed.
 
@@ -244,9 +259,9 @@ class FieldReader:
             key = min(self._unseen)
             name = next(name for name, mapped in self._fields.items() if mapped == key)
             raise InputError(
-                f"no entry has the key `{key}`, which `fields` names as {name}",
+                f"no entry has the key `{key}`, which `{self._option}` names as {name}",
                 where=where,
-                fix=f"correct `fields.{name}`, or leave it out",
+                fix=f"correct `{self._option}.{name}`, or leave it out",
             )
 
 

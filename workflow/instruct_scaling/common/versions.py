@@ -7,6 +7,7 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 STAGE_VERSIONS: dict[str, int] = {
     "evalset": 3,
     "pool": 4,
+    "annotation": 1,
     "validation_set": 2,
     "subset": 2,
     "base": 2,

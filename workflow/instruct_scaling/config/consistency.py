@@ -7,11 +7,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
+from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.evaluation import EvalFile
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.pool_steps import Filter
-from instruct_scaling.config.pools import FileSource, HubSource, Pool, RowSource, SyntheticSource
+from instruct_scaling.config.pools import (
+    FileSource,
+    HubSource,
+    Pool,
+    PoolSource,
+    RowSource,
+    SyntheticSource,
+)
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -22,6 +30,8 @@ def inconsistencies(study: Study) -> list[Problem]:
     """Every mistake with the location of the key to change."""
     return [
         *_unknown_names(study),
+        *_pool_sources(study),
+        *_annotation_problems(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -45,6 +55,46 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
                 yield ("arms", name, key), f"no such {key}: {value!r}{nearest(value, known)}"
         if "{prompt}" not in arm.template:
             yield ("arms", name, "template"), "the template must contain {prompt}"
+
+
+def _pool_sources(study: Study) -> Iterator[Problem]:
+    """Pools that are made of pools that there are not, or of themselves."""
+    for name, pool in study.pools.items():
+        for index, source in enumerate(pool.sources):
+            if not isinstance(source, PoolSource):
+                continue
+            location = ("pools", name, "sources", index, "pool")
+            if source.pool not in study.pools:
+                yield location, f"no such pool: {source.pool!r}{nearest(source.pool, study.pools)}"
+            elif (way := _way(study, source.pool, name)) is not None:
+                yield location, f"pool {name!r} is made of itself: {' <- '.join([name, *way])}"
+
+
+def _way(study: Study, start: str, end: str) -> list[str] | None:
+    """The pools from `start` to `end`, each made of the next one; None if there is no way."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        if way[-1] == end:
+            return way
+        for name in study.pools[way[-1]].source_pools():
+            if name in study.pools and name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return None
+
+
+def _annotation_problems(study: Study) -> Iterator[Problem]:
+    for name, pool in study.pools.items():
+        for key, annotation in pool.annotations.items():
+            location = ("pools", name, "annotations", key)
+            if isinstance(annotation, FileAnnotation) and not Path(annotation.path).is_file():
+                yield (*location, "path"), f"no such file: {annotation.path}"
+            if isinstance(annotation, BaseLossAnnotation) and annotation.base not in study.bases:
+                message = (
+                    f"no such base: {annotation.base!r}{nearest(annotation.base, study.bases)}"
+                )
+                yield (*location, "base"), message
 
 
 def _category_problems(study: Study) -> Iterator[Problem]:

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from instruct_scaling.config.annotations import Annotation
 from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.pool_steps import DEFAULT_STEPS, Step
-from instruct_scaling.config.section import COMMIT, Strict
+from instruct_scaling.config.section import COMMIT, Name, Strict
 
 
 class SyntheticSource(Strict):
@@ -38,6 +39,9 @@ class RowSource(Strict):
     strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
     """Strings to cut from the end of instruction, input and output, for instance the end token of
     another model's format: `["<|endoftext|>"]`."""
+    tags: dict[Name, str] = {}
+    """Labels of the records beside category and language, by name, each with the key of the data
+    that holds it, for instance `{difficulty: level}`. Steps and selections can use them."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
     on_error: Literal["stop", "skip"] = "stop"
@@ -83,7 +87,19 @@ class HubSource(RowSource):
         return {"revision"} if self.is_local else set()
 
 
-Source = Annotated[SyntheticSource | FileSource | HubSource, Field(discriminator="type")]
+class PoolSource(Strict):
+    """The records of another pool of the study, after its steps; they have its annotations as
+    tags."""
+
+    type: Literal["pool"]
+    pool: str = Field(examples=["OTHER"])
+    """One of `pools`."""
+
+
+Source = Annotated[
+    SyntheticSource | FileSource | HubSource | PoolSource,
+    Field(discriminator="type"),
+]
 
 
 class Pool(Strict):
@@ -94,3 +110,16 @@ class Pool(Strict):
     steps: list[Step] = DEFAULT_STEPS
     """What is done to the records, in this order. A list that is given replaces the default one,
     which filters, deduplicates and decontaminates."""
+    annotations: dict[Name, Annotation] = {}
+    """Values that are joined to the records by their id, by name. Each is made when something
+    reads it: a selection, or a pool that has this one as a source. The pool does not depend on
+    them."""
+
+    def without_annotations(self) -> Pool:
+        """What decides the pool's records."""
+        return self.model_copy(update={"annotations": {}})
+
+    def source_pools(self) -> list[str]:
+        """Names of the pools that this one is made of, each once."""
+        found = [source.pool for source in self.sources if isinstance(source, PoolSource)]
+        return list(dict.fromkeys(found))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,15 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.pools import FileSource, HubSource, RowSource, SyntheticSource
+from instruct_scaling.config.pools import (
+    FileSource,
+    HubSource,
+    PoolSource,
+    RowSource,
+    SyntheticSource,
+)
+from instruct_scaling.data.annotations.store import as_tag, iter_annotation
+from instruct_scaling.data.pool.store import iter_records
 from instruct_scaling.data.synthetic import generate_records
 
 log = logging.getLogger(__name__)
@@ -49,10 +57,19 @@ class RecordSource:
         return self.parser.categories.renamed(self.name) if self.parser else []
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFiles:
+    """A pool that another one is made of: folder of its records, annotations by name."""
+
+    records: Path
+    annotations: dict[str, Path]
+
+
 def open_source(
-    config: SyntheticSource | FileSource | HubSource,
+    config: SyntheticSource | FileSource | HubSource | PoolSource,
     known: tuple[str, ...],
     wanted: Sequence[str] | None,
+    pools: Mapping[str, PoolFiles] | None = None,
 ) -> RecordSource:
     """Open one source; nothing is read from it yet.
 
@@ -61,10 +78,13 @@ def open_source(
         known: categories that may occur besides the standard ones.
         wanted: categories that the filters keep, None for all: what is generated is spread
             over these alone.
+        pools: the study's pools that this one is made of.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or no such pool.
     """
+    if isinstance(config, PoolSource):
+        return _open_pool(config.pool, (pools or {}).get(config.pool))
     if isinstance(config, SyntheticSource):
         location = f"generator, seed {config.seed}"
         invalid = InvalidRows(location, "row", "stop")
@@ -77,6 +97,35 @@ def open_source(
         sha256 = sha256_file(config.path)
         return RecordSource(parser.name, config.path, sha256, invalid, records, parser)
     return _open_hub(config, known)
+
+
+def _open_pool(name: str, files: PoolFiles | None) -> RecordSource:
+    if files is None:
+        raise InputError(
+            f"the records of pool {name} are not given", fix="give them by --records-of"
+        )
+    location = f"pool {name}"
+    invalid = InvalidRows(location, "row", "stop")
+    sha256 = sha256_file(files.records)
+    return RecordSource(location, location, sha256, invalid, _annotated(files))
+
+
+def _annotated(files: PoolFiles) -> NumberedRecords:
+    """The records of a pool with its annotations as tags; a missing value gives no tag."""
+    columns = {name: iter_annotation(path) for name, path in files.annotations.items()}
+    for number, record in enumerate(iter_records(files.records), 1):
+        tags = dict(record.tags)
+        for name, column in columns.items():
+            record_id, value = next(column, (None, None))
+            if record_id != record.id:
+                raise InputError(
+                    f"row {number} is not of record {record.id}: it was made for other records",
+                    where=files.annotations[name],
+                    fix="remove the file and run the study again",
+                )
+            if value is not None:
+                tags[name] = as_tag(value)
+        yield number, replace(record, tags=tags)
 
 
 def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
@@ -126,6 +175,7 @@ def _parsed(
                 continue
         invalid.add(row)
     parser.fields.check_all_found(invalid.where)
+    parser.tags.check_all_found(invalid.where)
 
 
 def _hub_rows(name: str, revision: str | None, split: str) -> Iterator[Row]:
@@ -170,6 +220,7 @@ class RecordParser:
         self._config = config
         self.name = name
         self.fields = FieldReader(config.fields)
+        self.tags = FieldReader(config.tags, "tags")
         self.categories = CategoryNames(config.category_names, known)
         self.suffixes_stripped = 0
 
@@ -188,6 +239,7 @@ class RecordParser:
             category=self.categories.standard(category) if category else None,
             language=self.fields.text(row, "language") or self._config.language,
             source=self.name,
+            tags=self.tags.texts(row),
         )
 
     def _required(self, row: dict[str, Any], name: str) -> str:

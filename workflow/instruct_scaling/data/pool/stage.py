@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from instruct_scaling.data.pool.decontaminate import DecontaminateStep
 from instruct_scaling.data.pool.deduplicate import DeduplicateStep
 from instruct_scaling.data.pool.filter import FilterStep
 from instruct_scaling.data.pool.funnel import Entry, Funnel
-from instruct_scaling.data.pool.sources import RecordSource, open_source
+from instruct_scaling.data.pool.sources import PoolFiles, RecordSource, open_source
 from instruct_scaling.data.pool.steps import BATCH_RECORDS, Step
 from instruct_scaling.data.pool.store import data_hash, write_records
 
@@ -40,11 +40,20 @@ def pool(
     evalset: Annotated[Path, typer.Option(help="Eval items (items.jsonl) to keep out.")],
     out_records: Annotated[Path, typer.Option(help="Folder for the Parquet parts.")],
     out_audit: Annotated[Path, typer.Option(help="What was read, removed and kept, as JSON.")],
+    records_of: Annotated[
+        list[str], typer.Option(help="NAME=FOLDER: records of a pool that this one is made of.")
+    ] = [],  # noqa: B006 (typer reads it)
+    annotation_of: Annotated[
+        list[str], typer.Option(help="NAME=FILE: an annotation of such a pool, as FILE is called.")
+    ] = [],  # noqa: B006
 ) -> None:
-    """Load, filter, deduplicate and decontaminate instruction data."""
+    """Load instruction data and apply the steps."""
     config = parse_section(Pool, pool, "--pool")
-    audit = build_pool(config, list(read_items(evalset).values()), out_records)
+    pools = _pool_files(records_of, annotation_of)
+    audit = build_pool(config, list(read_items(evalset).values()), out_records, pools)
     inputs = {**audit.pop("inputs"), str(evalset): sha256_file(evalset)}
+    for files in pools.values():
+        inputs |= {str(path): sha256_file(path) for path in files.annotations.values()}
     audit["provenance"] = provenance("pool", json.loads(pool), inputs)
     write_json(out_audit, audit)
     for token, count in audit["special_tokens"].items():
@@ -56,7 +65,29 @@ def pool(
     log.info("%d records in the pool (%d read)", audit["kept"], audit["read"])
 
 
-def build_pool(config: Pool, items: Sequence[EvalItem], folder: str | Path) -> dict[str, Any]:
+def _pool_files(records: Sequence[str], annotations: Sequence[str]) -> dict[str, PoolFiles]:
+    """Pools by name, from options of the form NAME=PATH."""
+    found = {name: PoolFiles(Path(path), {}) for name, path in map(_named, records)}
+    for name, path in map(_named, annotations):
+        if name not in found:
+            raise InputError(f"the records of pool {name} are not given", where="--annotation-of")
+        found[name].annotations[Path(path).stem] = Path(path)
+    return found
+
+
+def _named(option: str) -> tuple[str, str]:
+    name, equals, path = option.partition("=")
+    if not equals:
+        raise InputError(f"{option!r} is not of the form NAME=PATH", where="--records-of")
+    return name, path
+
+
+def build_pool(
+    config: Pool,
+    items: Sequence[EvalItem],
+    folder: str | Path,
+    pools: Mapping[str, PoolFiles] | None = None,
+) -> dict[str, Any]:
     """Write the pool's records and return its audit.
 
     Records are streamed: memory holds the keys of what was kept, not the texts.
@@ -66,6 +97,7 @@ def build_pool(config: Pool, items: Sequence[EvalItem], folder: str | Path) -> d
         items: the eval set, which the pool must not give away. Its categories may occur in the
             pool beside the standard ones.
         folder: where the Parquet parts go.
+        pools: the study's pools that this one is made of, by name.
 
     Returns:
         What `Funnel.to_json` says, with `data_hash` and `inputs` (location -> SHA-256).
@@ -76,7 +108,7 @@ def build_pool(config: Pool, items: Sequence[EvalItem], folder: str | Path) -> d
     known = tuple(sorted({item.category for item in items}))
     configs = _prepared(config.steps, known)
     wanted = _wanted_categories(configs)
-    sources = [open_source(source, known, wanted) for source in config.sources]
+    sources = [open_source(source, known, wanted, pools) for source in config.sources]
     funnel = Funnel(sources, _named_steps(configs, items))
     ids: list[str] = []
     with atomic_path(folder) as temporary:
