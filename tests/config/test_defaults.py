@@ -52,7 +52,7 @@ def test_the_file_is_a_valid_study_with_the_defaults():
     assert arm == type(arm)(base="NAME", pool="NAME")
     assert study.generate == Study.model_fields["generate"].get_default()
     kinds = {source.type for source in study.pools["NAME"].sources}
-    assert kinds == {"synthetic", "file", "hub", "pool"}
+    assert kinds == {"synthetic", "file", "url", "hub", "pool"}
     assert {arm.recipe.tuning.method for arm in study.arms.values()} == {
         "full",
         "lora",

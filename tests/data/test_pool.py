@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_jsonl
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, Record
+from instruct_scaling.config.load import load_study
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.data.pool import store
 from instruct_scaling.data.pool.stage import build_pool
@@ -430,16 +429,29 @@ def test_public_files_of_three_formats(real_data, tmp_path, name, fields, n):
 
 
 @pytest.mark.slow
-def test_the_pool_of_the_public_study(root, real_data, tmp_path):
-    study = yaml.safe_load((root / "studies" / "real-small.yaml").read_text("utf-8"))
-    section = study["pools"]["public"]
-    for source in section["sources"]:
-        source["path"] = str(real_data / Path(source["path"]).name)
-    section["sources"][3]["limit"] = 10_000  # of 55,185
-    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    assert audit["read"] == 19_472
-    assert [source["broken"] for source in audit["by_source"]] == [0, 0, 0, 0]
-    assert audit["by_source"][3]["suffixes_stripped"] == 10_000
+def test_the_pool_of_the_public_study(root, offline_copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("INSTRUCT_SCALING_OFFLINE", str(offline_copies))
+    study = load_study(root / "studies" / "real-small.yaml")
+    audit = build_pool(study.pools["public"], [ITEM], tmp_path / "records")
+    kept = [source["kept"] for source in audit["by_source"]]
     assert audit["special_tokens"] == {}
-    assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
+    assert min(kept) > 0, "every source gives records"
+    assert audit["kept"] > max(study.ladder.values()) + study.validation.records
     assert set(audit["by_language"]) == {"en", "zh"}
+    assert all(source["read"] <= 700 for source in audit["by_source"])
+
+
+def test_a_sample_is_drawn_by_hash_whatever_the_order_of_the_file(tmp_path):
+    values, kept = rows(200), {}
+    for name, order in {"a": values, "b": values[::-1]}.items():
+        path = write_rows(tmp_path / f"{name}.jsonl", [*order, {"instruction": "no output"}])
+        source = {"type": "file", "path": path, "sample": 30, "on_error": "skip"}
+        audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / name)
+        assert (audit["read"], audit["kept"]) == (31, 30)
+        kept[name] = [one.id for one in iter_records(tmp_path / name)]
+    assert kept["a"] == kept["b"][::-1], "in the order of the data"
+    first = {Record.make(row["instruction"], row["output"]).id for row in values[:30]}
+    assert set(kept["a"]) != first
+    source = {"type": "file", "path": str(tmp_path / "a.jsonl"), "sample": 20, "on_error": "skip"}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "fewer")
+    assert {one.id for one in iter_records(tmp_path / "fewer")} < set(kept["a"])

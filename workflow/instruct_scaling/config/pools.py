@@ -11,6 +11,7 @@ from instruct_scaling.config.annotations import Annotation
 from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.pool_steps import DEFAULT_STEPS, Step
 from instruct_scaling.config.section import COMMIT, Name, Strict
+from instruct_scaling.config.web import WebFile
 
 
 class SyntheticSource(Strict):
@@ -44,6 +45,9 @@ class RowSource(Strict):
     that holds it, for instance `{difficulty: level}`. Steps and selections can use them."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
+    sample: int | None = Field(None, gt=0)
+    """Keep this many records of those that are read: the ones whose id has the smallest keyed
+    hash, so that the draw is without regard to the order of the data."""
     on_error: Literal["stop", "skip"] = "stop"
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
@@ -54,6 +58,12 @@ class FileSource(RowSource):
     type: Literal["file"]
     path: str = Field(examples=["data/records.jsonl"])
     """Path of the file; relative paths start at the folder Snakemake runs in."""
+
+
+class UrlSource(RowSource, WebFile):
+    """Instruction records from a file on the web, in the formats of a local file."""
+
+    type: Literal["url"]
 
 
 class HubSource(RowSource):
@@ -97,7 +107,7 @@ class PoolSource(Strict):
 
 
 Source = Annotated[
-    SyntheticSource | FileSource | HubSource | PoolSource,
+    SyntheticSource | FileSource | UrlSource | HubSource | PoolSource,
     Field(discriminator="type"),
 ]
 

@@ -50,6 +50,7 @@ def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
             {
                 "source": count.source.name,
                 "sha256": count.source.sha256,
+                **({"license": count.source.license} if count.source.license else {}),
                 "read": count.read,
                 "broken": count.source.invalid.count,
                 "other_categories": count.other_categories.total(),

@@ -234,6 +234,7 @@ class Funnel:
             "source": source.name,
             "location": source.location,
             "sha256": source.sha256,
+            **({"license": source.license} if source.license else {}),
             **({"unpinned": source.unpinned} if source.unpinned else {}),
             "read": self._usable[index] + source.invalid.count,
             "kept": self._kept[index],
