@@ -186,6 +186,12 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "annotations.level.path: no such file: none.csv",
         ),
         (
+            "study: small",
+            "study: small\nanalysis: {by_tag: [languages]}",
+            2,
+            "analysis.by_tag.0: no such tag: 'languages'; did you mean 'language'?",
+        ),
+        (
             "- {type: synthetic}",
             "- {type: file, path: study.yaml, category: math, tags: {language: lang}}",
             18,

@@ -13,6 +13,7 @@ from analysis.errors import InputError
 from analysis.figures import (
     bars,
     curves,
+    curves_by_tag,
     drawing,
     forest,
     frontier,
@@ -350,3 +351,19 @@ def test_means_of_finished_runs_stand_at_the_examples_of_a_whole_run(tmp_path: P
     assert "40 items per category; 12 runs" in caption
     assert "means of finished runs with 90% intervals" in caption
     assert "no substitute for separate runs" in caption
+
+
+def test_of_many_values_those_with_most_items_are_drawn_in_the_order_of_their_numbers(
+    tmp_path: Path,
+):
+    curve = figure_tables.curves(categories=("math",), scales=(100, 200))
+    parts = [
+        curve.assign(tag="level", value=str(level), n_items=10 + level % 7) for level in range(9)
+    ]
+    folder = figure_tables.write(tmp_path, curves_by_tag=pd.concat(parts))
+    frame = curves_by_tag.prepare(Sources(folder, FigureOptions())).assign(study="", interval=0.9)
+    # 11 to 16 items; of the levels 0 and 7 with 10 items, and 1 and 8 with 11, one is too many
+    assert list(frame["value"].unique()) == ["1", "2", "3", "4", "5", "6"]
+    assert set(frame["left_out"]) == {3}
+    assert "3 values with fewest items not shown" in curves_by_tag.caption(frame)
+    assert "exploratory" in curves_by_tag.caption(frame)

@@ -9,7 +9,7 @@ from pathlib import Path
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
-from instruct_scaling.config.evaluation import EvalFile
+from instruct_scaling.config.evaluation import EvalFile, RowEval
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.pool_steps import Filter
 from instruct_scaling.config.pools import (
@@ -32,6 +32,7 @@ def inconsistencies(study: Study) -> list[Problem]:
         *_unknown_names(study),
         *_pool_sources(study),
         *_annotation_problems(study),
+        *_unknown_tags(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -95,6 +96,15 @@ def _annotation_problems(study: Study) -> Iterator[Problem]:
                     f"no such base: {annotation.base!r}{nearest(annotation.base, study.bases)}"
                 )
                 yield (*location, "base"), message
+
+
+def _unknown_tags(study: Study) -> Iterator[Problem]:
+    """Tags to draw curves by that no item can have."""
+    sources = [source for source in study.evalset.sources if isinstance(source, RowEval)]
+    known = sorted({"language", *(name for source in sources for name in source.tags)})
+    for index, name in enumerate(study.analysis.by_tag):
+        if name not in known:
+            yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
 
 
 def _category_problems(study: Study) -> Iterator[Problem]:
