@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.inference.by_tag import tag_curve_rows
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.curves_by_tag import tag_curve_rows
 from analysis.inference.intervals import bootstrap_means
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.score_array import build_score_arrays

@@ -96,8 +96,8 @@ def test_the_validation_records_of_a_pool_have_a_seed_of_their_own(study):
 
 def test_a_pool_that_no_arm_uses_is_not_built(study):
     config, jobs = study
-    assert set(config.pools) == {"own", "spare"}
-    assert [job["out_records"].parent.name for job in jobs["pool"]] == ["own"]
+    assert set(config.pools) == {"own", "short", "spare"}
+    assert {job["out_records"].parent.name for job in jobs["pool"]} == {"own", "short"}
 
 
 def test_a_pool_made_of_another_reads_its_records_and_annotations(study):

@@ -153,7 +153,7 @@ class Funnel:
             outcome = _with_own_id(entry.record, outcome)
         if isinstance(outcome, Record):
             counts.kept += 1
-            if outcome is entry.record:
+            if outcome is entry.record or outcome == entry.record:
                 return entry
             counts.changed += 1
             return Entry(entry.source, entry.number, outcome)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import InputError
-from analysis.inference.by_tag import tag_curve_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.curves_by_tag import tag_curve_rows
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.pipeline import analyze
