@@ -14,7 +14,6 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Record
 from instruct_scaling.config.annotations import BaseLossAnnotation
 from instruct_scaling.data.encoding import Encoded, encode_records
-from instruct_scaling.models.packed.attention import choose_backend
 from instruct_scaling.models.packed.bloom import pack_model
 from instruct_scaling.models.packed.packing import first_fit_decreasing, packed_batch
 from instruct_scaling.training.model import DTYPES, load_weights, read_tokenizer
@@ -45,8 +44,7 @@ def base_losses(
         )
     tokenizer = read_tokenizer(base)
     model = load_weights(base, DTYPES[config.precision]).to(device).eval()
-    is_bloom = model.config.model_type == "bloom"
-    pack_model(model, choose_backend(device) if is_bloom else "sdpa")
+    pack_model(model, "sdpa")  # rows of any length, in every precision
     encoded = encode_records(
         tqdm(records, desc="base loss", unit=" records", mininterval=1),
         tokenizer,
