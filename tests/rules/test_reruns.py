@@ -96,8 +96,8 @@ EDITS = {
         | RUNS,
     ),
 }
-# Only in a study with intermediate checkpoints.
-INTERMEDIATE = {"intermediate_scores"}
+# Only in a study with intermediate checkpoints, or with annotations.
+OPTIONAL = {"intermediate_scores", "annotation"}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_an_edit_costs_exactly_these_jobs(plans, edit):
     assert plans[edit] == EDITS[edit][2]
 
 
-@pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - INTERMEDIATE))
+@pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - OPTIONAL))
 def test_a_raised_version_reruns_the_stage(plans, stage):
     assert plans[f"version of {stage}"].get(stage), f"{stage}: no version in its params"
 
@@ -164,6 +164,16 @@ def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_count
     assert plans["none"] == drawn
     assert plans["fewer"] == {"intermediate_scores": 1} | drawn
     assert plans["version"] == {"intermediate_scores": 1} | drawn
+
+
+def test_the_version_of_annotations_builds_the_pool_again_that_is_made_of_them(tmp_path):
+    config = edited(TINY, "pools.own.annotations", {"language": {"type": "language"}})
+    config["pools"]["new"] = {"sources": [{"type": "pool", "pool": "own"}]}
+    config["arms"]["full"]["pool"] = "new"
+    pretend_finished(tmp_path, config)
+    planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(config, raised="annotation")})[""])
+    own = {"annotation": 1, "pool": 1, "validation_set": 1, "subset": 2, "tokens": 1}
+    assert planned == tuned(2) | own
 
 
 def test_an_edited_local_file_reruns_the_stage_that_reads_it(tmp_path):
