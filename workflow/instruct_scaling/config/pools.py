@@ -24,9 +24,12 @@ class SyntheticSource(Strict):
 class RowSource(Strict):
     """What is common to sources whose rows have keys and categories of their own."""
 
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    fields: dict[
+        Literal["instruction", "input", "output", "messages", "category", "language"], str
+    ] = {}
     """Which key of the data holds which field, where it is not the field's own name, for
-    instance `{instruction: question, output: answer}`."""
+    instance `{instruction: question, output: answer}`. A row with `messages` is a conversation and
+    needs no instruction and output: `{messages: conversations}`."""
     category: str | None = None
     """Category of the records that state none themselves."""
     category_names: dict[str, str] = {}

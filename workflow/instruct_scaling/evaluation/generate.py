@@ -208,7 +208,7 @@ def generate(
     scale: Annotated[int, typer.Option(help="Scale of the run; 0 is the base.")],
     seed_label: Annotated[int, typer.Option(help="Replicate of the run.")],
     generate: Annotated[str, typer.Option(help="The study's `generate` section as JSON.")],
-    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}, or `chat`.")],
     precision: Annotated[Precision, typer.Option(help="Precision of the arm's recipe.")],
     generation_seed: Annotated[int, typer.Option(help="Seed of the sampling.")],
     out: Annotated[Path, typer.Option(help="Responses to write (responses.jsonl).")],
