@@ -193,6 +193,10 @@ class FieldReader:
         self._unseen.discard(key)
         return row[key]
 
+    def key(self, name: str) -> str:
+        """The key that holds a field."""
+        return self._fields.get(name, name)
+
     def text(self, row: Mapping[str, Any], name: str) -> str | None:
         """The field as text, None where it is absent, null, NaN or blank. Numbers become text.
 
