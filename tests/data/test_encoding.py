@@ -130,11 +130,9 @@ def test_chunks_do_not_change_the_result(tokenizer, monkeypatch):
     records = [Record.make(f"Say {n}", f"{n}" * (n % 5 + 1)) for n in range(30)]
     records += [Record.of_messages(TALK)]
     whole = list(encode_records(records, tokenizer, TEMPLATE, 40))
-    for name, value in (("CHUNK_RECORDS", 3), ("CHUNK_CHARS", 40)):
-        with monkeypatch.context() as patch:
-            patch.setattr(encoding, name, value)
-            again = list(encode_records(iter(records), tokenizer, TEMPLATE, 40))
-        assert [one.tokens.tolist() for one in again] == [one.tokens.tolist() for one in whole]
+    monkeypatch.setattr(encoding, "CHUNK", 7)
+    again = list(encode_records(iter(records), tokenizer, TEMPLATE, 40))
+    assert [one.tokens.tolist() for one in again] == [one.tokens.tolist() for one in whole]
     assert list(encode_records([], tokenizer, TEMPLATE, 40)) == []
 
 

@@ -27,10 +27,15 @@ PROBE = (Message("user", "question"), Message("assistant", "probe-answer"))
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of a record or item; errors call it by its `name`."""
+    """The messages of a record with this id, or of an eval item."""
 
-    name: str
+    id: str | None
     messages: tuple[Message, ...]
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+        return "an eval item" if self.id is None else f"record {self.id}"
 
     @property
     def exchanges(self) -> int:
@@ -41,7 +46,7 @@ class Conversation:
         """The same without its oldest exchanges; a system message stays. It ends with an answer."""
         first = len(self.messages) % 2
         rest = self.messages[first + 2 * exchanges :]
-        return Conversation(self.name, self.messages[:first] + rest)
+        return Conversation(self.id, self.messages[:first] + rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class ChatTemplate:
         (text,) = self._render([Conversation("probe", PROBE)], generation_prompt=False)
         answer = PROBE[-1].content
         after = text.rfind(answer) + len(answer)
-        encoding = self._encode([text]).encodings[0]
+        encoding = tokenize(self._tokenizer, [text]).encodings[0]
         marks = {*self._tokenizer.get_added_vocab().values(), *self._tokenizer.all_special_ids}
         for token, (start, _) in zip(encoding.ids, encoding.offsets, strict=True):
             if answer in text and start >= after and token in marks:
@@ -120,9 +125,9 @@ class ChatTemplate:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation with the generation prompt after it."""
-        conversation = Conversation("an item", tuple(messages))
+        conversation = Conversation(None, tuple(messages))
         (text,) = self._render([conversation], generation_prompt=True)
-        return list(self._encode([text])["input_ids"][0])
+        return list(tokenize(self._tokenizer, [text])["input_ids"][0])
 
     def drafts(self, conversations: Sequence[Conversation], supervise: Supervise) -> list[Draft]:
         """Tokenize whole conversations.
@@ -136,7 +141,7 @@ class ChatTemplate:
                 answer without its end token.
         """
         wholes = self._render(conversations, generation_prompt=False)
-        encoded = self._encode(wholes)
+        encoded = tokenize(self._tokenizer, wholes)
         return [
             self._draft(conversation, whole, turns, encoding)
             for conversation, whole, turns, encoding in zip(
@@ -160,13 +165,11 @@ class ChatTemplate:
                 if turn.role == "assistant"
             ]
             for number in answers[-1:] if supervise == "last" else answers:
-                before.append(Conversation(conversation.name, conversation.messages[:number]))
+                before.append(Conversation(conversation.id, conversation.messages[:number]))
                 if number != answers[-1]:
-                    until.append(
-                        Conversation(conversation.name, conversation.messages[: number + 1])
-                    )
+                    until.append(Conversation(conversation.id, conversation.messages[: number + 1]))
         prompts = self._render(before, generation_prompt=True)
-        prompt_ids = self._encode(prompts)["input_ids"]
+        prompt_ids = tokenize(self._tokenizer, prompts)["input_ids"]
         parts = iter(zip(before, prompts, prompt_ids, strict=True))
         untils = iter(self._render(until, generation_prompt=False))
         for conversation, whole in zip(conversations, wholes, strict=True):
@@ -238,7 +241,7 @@ class ChatTemplate:
         starts = []
         for start, stop in pairwise([0, *cuts, len(whole)]):
             anchor = self._anchor if start else ""
-            encoding = self._encode([anchor + whole[start:stop]]).encodings[0]
+            encoding = tokenize(self._tokenizer, [anchor + whole[start:stop]]).encodings[0]
             skipped, shift = (1 if anchor else 0), start - len(anchor)
             if start:
                 starts.append(len(ids))
@@ -253,11 +256,6 @@ class ChatTemplate:
         known = self._tokenizer.added_tokens_decoder
         usable = (known[token].content for token in self.ends if not known[token].rstrip)
         return next(usable, "")
-
-    def _encode(self, texts: Sequence[str]) -> Any:
-        if not texts:
-            return {"input_ids": []}
-        return self._tokenizer(list(texts), add_special_tokens=False)
 
     def _render(
         self, conversations: Sequence[Conversation], *, generation_prompt: bool
@@ -276,7 +274,7 @@ class ChatTemplate:
                 except (TemplateError, TypeError) as error:
                     raise InputError(
                         f"the chat template refuses this conversation: {error}",
-                        where=one.name,
+                        where=one.where,
                         fix="change or leave out such records, or set `template` to a text with "
                         "{prompt}",
                     ) from error
@@ -300,10 +298,20 @@ class ChatTemplate:
         return InputError(
             f"the chat template writes no end token ({names}) after message {turn.number + 1}, so "
             "nothing of this answer could be trained",
-            where=conversation.name,
+            where=conversation.where,
             fix="set `recipe.supervise: last` if it is an earlier answer, or `template` to a text "
             "with {prompt}",
         )
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
+    """transformers' BatchEncoding of at least one text, without special tokens, with ids alone."""
+    return tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
 
 
 def _shared(until: str, whole: str) -> int:
@@ -319,7 +327,7 @@ def _rewritten(conversation: Conversation, turn: Turn) -> InputError:
         f"the chat template writes message {turn.number + 1} in another way once the conversation "
         "goes on, or does not begin answers with its own generation prompt: what is trained would "
         "not be what generation is given",
-        where=conversation.name,
+        where=conversation.where,
         fix="set `recipe.supervise: last` if it is an earlier answer, or `template` to a text with "
         "{prompt}",
     )

@@ -14,11 +14,16 @@ import numpy as np
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message, Record
-from instruct_scaling.data.chat_template import CHAT, ChatTemplate, Conversation, Draft, Supervise
+from instruct_scaling.data.chat_template import (
+    CHAT,
+    ChatTemplate,
+    Conversation,
+    Draft,
+    Supervise,
+    tokenize,
+)
 
-# Per tokenizer call: large enough for its threads, small in memory.
-CHUNK_RECORDS = 2000
-CHUNK_CHARS = 2_000_000
+CHUNK = 4000  # messages per tokenizer call: large enough for its threads, small in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class TextTemplate:
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
         ids: list[list[int]] = []
         if texts:
-            ids = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+            ids = tokenize(self._tokenizer, texts)["input_ids"]
         return ids
 
     def _joined(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Draft:
@@ -212,14 +217,15 @@ def encode_records(
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Conversation]]:
+    """Records in lists of about `CHUNK` messages."""
     chunk: list[Conversation] = []
-    chars = 0
+    messages = 0
     for record in records:
-        chunk.append(Conversation(f"record {record.id}", record.messages))
-        chars += sum(len(turn.content) for turn in record.messages)
-        if len(chunk) == CHUNK_RECORDS or chars >= CHUNK_CHARS:
+        chunk.append(Conversation(record.id, record.messages))
+        messages += len(record.messages)
+        if messages >= CHUNK:
             yield chunk
-            chunk, chars = [], 0
+            chunk, messages = [], 0
     if chunk:
         yield chunk
 
@@ -273,7 +279,7 @@ def cut(draft: Draft, max_length: int, *, prompt_cut: bool = False) -> Encoded:
     start, stop = draft.spans[-1]
     if stop <= max_length:
         return Encoded(
-            np.array(draft.ids[:max_length], dtype=np.int32),
+            np.array(draft.ids, dtype=np.int32)[:max_length],
             np.array(draft.spans, dtype=np.int32),
             prompt_cut,
             answer_cut=False,
