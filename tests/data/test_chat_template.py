@@ -104,7 +104,7 @@ def conversations(draw, system):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_conversation_keeps_the_invariants(name, data):
     family, tokenizer = BY_NAME[name], make_tokenizer(name)
@@ -191,6 +191,7 @@ def test_an_end_token_after_the_whole_conversation_alone_ends_the_last_answer_on
     ("template", "message"),
     [
         (None, "has no chat template"),
+        ({"rag": "{{ messages }}", "tool_use": "{{ messages }}"}, "has no chat template"),
         ("{% for m in messages %}{{ m.content }}{% endfor %}", "no end token after an answer"),
         ("{{ messages[0].content }}{{ eos_token }}", "no end token after an answer"),
         ("{{ strftime_now('%Y') }}", "writes the current date"),

@@ -39,8 +39,8 @@ class RowSource(Strict):
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
     strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """Strings to cut from the end of instruction, input and output, for instance the end token of
-    another model's format: `["<|endoftext|>"]`."""
+    """Strings to cut from the end of instruction, input, output and messages, for instance the
+    end token of another model's format: `["<|endoftext|>"]`."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
     sample: int | None = Field(None, gt=0)

@@ -79,20 +79,22 @@ class ChatTemplate:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
+        try:
+            template = tokenizer.get_chat_template()
+        except ValueError as error:  # none, or several without one that is the default
             raise InputError(
                 "the base's tokenizer has no chat template",
                 where="template",
                 fix="set `template` to a text with {prompt}, or add a chat_template.jinja to the "
                 "base's folder",
-            )
+            ) from error
         if not tokenizer.is_fast:
             raise InputError(
                 "`template: chat` needs a fast tokenizer (tokenizer.json)",
                 where="template",
                 fix="convert the base's tokenizer, or set `template` to a text with {prompt}",
             )
-        if "strftime_now" in tokenizer.get_chat_template():
+        if "strftime_now" in template:
             raise InputError(
                 "the chat template writes the current date: training and answers of different days "
                 "would see different prompts",
