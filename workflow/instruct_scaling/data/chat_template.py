@@ -27,7 +27,7 @@ PROBE = (Message("user", "question"), Message("assistant", "probe-answer"))
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of a record with this id, or of an eval item."""
+    """The messages of a record with this id; None where they are of no record."""
 
     id: str | None
     messages: tuple[Message, ...]
@@ -35,7 +35,7 @@ class Conversation:
     @property
     def where(self) -> str:
         """What errors call it."""
-        return "an eval item" if self.id is None else f"record {self.id}"
+        return "a conversation" if self.id is None else f"record {self.id}"
 
     @property
     def exchanges(self) -> int:
@@ -110,11 +110,12 @@ class ChatTemplate:
         Raises:
             InputError: the template writes no added token after an answer.
         """
-        (text,) = self._render([Conversation("probe", PROBE)], generation_prompt=False)
+        (text,) = self._render([Conversation(None, PROBE)], generation_prompt=False)
         answer = PROBE[-1].content
         after = text.rfind(answer) + len(answer)
         encoding = tokenize(self._tokenizer, [text]).encodings[0]
-        marks = {*self._tokenizer.get_added_vocab().values(), *self._tokenizer.all_special_ids}
+        added = self._tokenizer.added_tokens_decoder
+        marks = {token for token, one in added.items() if one.content.strip()}
         for token, (start, _) in zip(encoding.ids, encoding.offsets, strict=True):
             if answer in text and start >= after and token in marks:
                 others = {self._tokenizer.eos_token_id} - {token, None}
