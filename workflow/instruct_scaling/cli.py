@@ -56,6 +56,7 @@ STAGES: dict[str, Subcommand] = {
     ),
     "subset": Subcommand("data.subset:subset", "draw the first records of a pool under a seed"),
     "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
+    "annotation": Subcommand("training.annotation:annotation", "give each record a value"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
     "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),

@@ -6,6 +6,8 @@ from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
 from instruct_scaling.config.runs import (
     Run,
+    annotation_base,
+    annotation_files,
     answering_runs,
     base_files,
     evalset_files,
@@ -14,6 +16,7 @@ from instruct_scaling.config.runs import (
     run_rows,
     seed_for,
     tuned_runs,
+    used_pools,
     validation_seed,
 )
 
@@ -25,7 +28,7 @@ INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
-USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
+USED_POOLS = used_pools(STUDY)
 
 
 def seed_of(purpose):
@@ -40,6 +43,25 @@ def validation_of(pool):
         if STUDY.validation.records
         else []
     )
+
+
+def records_of(pool):
+    """The records of a pool."""
+    return f"{RESULTS}/pools/{pool}/records"
+
+
+def annotation_of(pool, name):
+    """An annotation of a pool."""
+    return f"{RESULTS}/pools/{pool}/annotations/{name}.parquet"
+
+
+def source_annotations(pool):
+    """The annotations of the pools that a pool is made of, as (pool, file)."""
+    return [
+        (source, annotation_of(source, name))
+        for source in STUDY.pools[pool].source_pools()
+        for name in sorted(STUDY.pools[source].annotations)
+    ]
 
 
 def base_of(w):
@@ -57,6 +79,13 @@ def model_of(w):
 def repeated(option, values):
     """The same option once for each value."""
     return [f"{option}={value}" for value in values]
+
+
+def named(option, names, values):
+    """An option of the form NAME=VALUE once for each pair."""
+    return [
+        f"{option}={name}={value}" for name, value in zip(names, values, strict=True)
+    ]
 
 
 def folder_of(files):

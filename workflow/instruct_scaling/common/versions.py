@@ -5,8 +5,9 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 2,
-    "pool": 3,
+    "evalset": 3,
+    "pool": 4,
+    "annotation": 1,
     "validation_set": 2,
     "subset": 2,
     "base": 2,
@@ -14,11 +15,11 @@ STAGE_VERSIONS: dict[str, int] = {
     "generate": 3,
     "judge": 2,
     "runs": 1,
-    "scores": 2,
+    "scores": 3,
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 3,
-    "curves": 4,
-    "figures": 4,
-    "report": 3,
+    "curves": 5,
+    "figures": 5,
+    "report": 4,
 }

@@ -20,6 +20,7 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
@@ -215,6 +216,36 @@ def pool_files(study: Study, pool: str) -> list[str]:
             folder = Path(source.dataset).expanduser()
             found += sorted(str(path) for path in folder.rglob("*") if path.is_file())
     return found
+
+
+def used_pools(study: Study) -> list[str]:
+    """Pools that an arm trains on or that such a pool is made of, sorted."""
+    found: set[str] = set()
+    waiting = [arm.pool for arm in study.arms.values()]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += study.pools[name].source_pools()
+    return sorted(found)
+
+
+def used_annotations(study: Study) -> list[tuple[str, str]]:
+    """(pool, annotation) of those that another used pool reads as tags, sorted."""
+    read = {one for name in used_pools(study) for one in study.pools[name].source_pools()}
+    return [(pool, name) for pool in sorted(read) for name in sorted(study.pools[pool].annotations)]
+
+
+def annotation_files(study: Study, pool: str, annotation: str) -> list[str]:
+    """Local files that an annotation is read from."""
+    section = study.pools[pool].annotations[annotation]
+    return [section.path] if isinstance(section, FileAnnotation) else []
+
+
+def annotation_base(study: Study, pool: str, annotation: str) -> str | None:
+    """The base that an annotation runs, None for one that runs none."""
+    section = study.pools[pool].annotations[annotation]
+    return section.base if isinstance(section, BaseLossAnnotation) else None
 
 
 def evalset_files(study: Study) -> list[str]:

@@ -71,17 +71,19 @@ def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
 def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> SourceItems:
     invalid = InvalidRows(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
+    tags = FieldReader(source.tags, "tags")
     categories = CategoryNames(source.category_names, declared)
     items = []
     for row in file:
         if isinstance(row, Row):
             try:
-                items.append(_item(row.value, fields, categories, source))
+                items.append(_item(row.value, fields, tags, categories, source))
                 continue
             except ValueError as error:
                 row = InvalidRow(row.number, str(error))
         invalid.add(row)
     fields.check_all_found(file.name)
+    tags.check_all_found(file.name)
     stated = source.license if isinstance(source, EvalUrl) else None
     return SourceItems(file.name, sha256_file(file.path), items, invalid, categories, stated)
 
@@ -89,6 +91,7 @@ def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> Sou
 def _item(
     row: dict[str, Any],
     fields: FieldReader,
+    tags: FieldReader,
     categories: CategoryNames,
     source: RowEval,
 ) -> EvalItem:
@@ -105,6 +108,7 @@ def _item(
         checks=_checks(fields.raw(row, "checks")),
         cluster=fields.text(row, "cluster"),
         language=fields.text(row, "language") or source.language,
+        tags=tags.texts(row),
     )
 
 
