@@ -313,6 +313,12 @@ def test_a_hub_source_with_a_commit_or_a_reason_is_valid(tmp_path, keys):
     load_study(path)
 
 
+def test_the_word_chat_is_a_template(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT.replace("pool: own", "pool: own\n    template: chat"), "utf-8")
+    assert load_study(path).arms["full"].template == "chat"
+
+
 def test_a_local_data_set_has_no_revision_but_must_exist(tmp_path):
     local = f"{{type: hub, dataset: {tmp_path}/data}}"
     said = complaint(tmp_path, "{type: synthetic, records: 500}", local)

@@ -17,22 +17,22 @@ from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Record
+from instruct_scaling.common.records import Message, Record
 from instruct_scaling.data.encoding import encode_records
 from instruct_scaling.data.pool.store import data_hash, write_records
 from instruct_scaling.data.tokens import stage
 from instruct_scaling.data.tokens.store import (
-    ANSWER_CUT,
-    PROMPT_CUT,
+    FLAGS,
     TokenStore,
     id_text,
     id_words,
     open_store,
 )
+from tests.data.chat_families import make_tokenizer
 from tests.stages import run_stage
 
 TEMPLATE = "Human: {prompt}\n\nAssistant: "
-ARRAYS = ("tokens", "offsets", "spans", "span_offsets", "cut", "ids", "rows")
+ARRAYS = ("tokens", "offsets", "spans", "span_offsets", "flags", "ids", "rows")
 
 
 def make_records(count):
@@ -81,8 +81,8 @@ def test_rows_are_what_the_encoder_makes_of_the_records(store, tokenizer):
         found, spans = opened.sequence(row)
         np.testing.assert_array_equal(found, example.tokens)
         np.testing.assert_array_equal(spans, example.spans)
-        cut = PROMPT_CUT * example.prompt_cut + ANSWER_CUT * example.answer_cut
-        assert opened.cut[row] == cut
+        for name, bit in FLAGS.items():
+            assert bool(opened.flags[row] & bit) == getattr(example, name)
     some = np.array([7, 3, 229, 3])
     assert opened.lengths(some).tolist() == [len(encoded[row].tokens) for row in some]
     supervised = [int(np.diff(encoded[row].spans).sum()) for row in some]
@@ -105,7 +105,7 @@ def test_what_decided_the_tokens_and_what_they_are_is_stated(store, base):
     assert counts["tokens"] == len(opened.tokens) == opened.lengths(every).sum()
     assert counts["supervised_tokens"] == opened.supervised(every).sum()
     assert counts["longest"] == opened.lengths(every).max() == 24
-    assert counts["answers_cut"] == np.count_nonzero(opened.cut & ANSWER_CUT) > 0
+    assert counts["answer_cut"] == np.count_nonzero(opened.flags & FLAGS["answer_cut"]) > 0
     assert opened.tokens.dtype == np.uint16
     assert about["provenance"]["stage"] == "tokens"
 
@@ -151,14 +151,31 @@ def test_pools_and_bases_that_cannot_be_tokenized_are_refused(pool, base, tmp_pa
         tokens(tmp_path, base, tmp_path / "out")
     with pytest.raises(InputError, match=r"config\.json: no such file"):
         tokens(pool, tmp_path, tmp_path / "out")
-    with pytest.raises(InputError, match="template has no"):
+    with pytest.raises(InputError, match="the template has no"):
         tokens(pool, base, tmp_path / "out", "--template", "Hi")
     assert not (tmp_path / "out").exists()
 
 
+def test_a_chat_template_and_the_last_turn_alone_reach_the_encoder(tmp_path):
+    tokenizer = make_tokenizer("llama3")
+    tokenizer.save_pretrained(tmp_path / "base")
+    (tmp_path / "base" / "config.json").write_text('{"model_type": "llama"}', "utf-8")
+    turns = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    record = Record.of_messages([Message(*turn) for turn in turns])
+    write_records(tmp_path / "records", [record])
+    for supervise, answers in (("all", 2), ("last", 1)):
+        options = ["--template", "chat", "--supervise", supervise, "--max-length", 99]
+        out = tokens(tmp_path / "records", tmp_path / "base", tmp_path / supervise, *options)
+        (wanted,) = encode_records([record], tokenizer, "chat", 99, supervise=supervise)
+        found, spans = open_store(out).sequence(0)
+        assert len(spans) == answers
+        np.testing.assert_array_equal(found, wanted.tokens)
+        np.testing.assert_array_equal(spans, wanted.spans)
+
+
 def test_a_refusal_in_a_worker_is_one_message_and_leaves_nothing(pool, base, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "CHUNK", 100)
-    with pytest.raises(InputError, match="template has no"):
+    with pytest.raises(InputError, match="the template has no"):
         tokens(pool, base, tmp_path / "out", "--template", "Hi", "--workers", 2)
     assert list(tmp_path.iterdir()) == []
 
@@ -179,7 +196,7 @@ def test_a_store_that_is_broken_or_of_another_format_is_refused(store, tmp_path)
     with pytest.raises(InputError, match="broken token store"):
         open_store(changed("rows.npy", b"half of i"))
     with pytest.raises(InputError, match="its arrays do not fit"):
-        open_store(changed("tokens.npy", (store / "cut.npy").read_bytes()))
+        open_store(changed("tokens.npy", (store / "flags.npy").read_bytes()))
 
 
 @pytest.mark.slow

@@ -54,8 +54,9 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
             value = getattr(arm, key)
             if value not in known:
                 yield ("arms", name, key), f"no such {key}: {value!r}{nearest(value, known)}"
-        if "{prompt}" not in arm.template:
-            yield ("arms", name, "template"), "the template must contain {prompt}"
+        if arm.template != "chat" and "{prompt}" not in arm.template:
+            message = "the template must contain {prompt}, or be the word chat"
+            yield ("arms", name, "template"), message
 
 
 def _pool_sources(study: Study) -> Iterator[Problem]:

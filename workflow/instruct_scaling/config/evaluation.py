@@ -25,10 +25,14 @@ class RowEval(Strict):
     """What is common to sources whose rows have keys and categories of their own."""
 
     fields: dict[
-        Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
+        Literal[
+            "category", "prompt", "messages", "input", "reference", "checks", "cluster", "language"
+        ],
+        str,
     ] = {}
     """Which key of the file holds which field, where it is not the field's own name, for
-    instance `{prompt: question, category: class, reference: std_answer}`."""
+    instance `{prompt: question, category: class, reference: std_answer}`. A row with `messages`
+    needs no prompt: its last message is the prompt, the others stand before it."""
     category: str | None = None
     """Category of the items that state none themselves."""
     category_names: dict[str, str] = {}

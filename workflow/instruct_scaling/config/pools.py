@@ -27,9 +27,12 @@ class SyntheticSource(Strict):
 class RowSource(Strict):
     """What is common to sources whose rows have keys and categories of their own."""
 
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    fields: dict[
+        Literal["instruction", "input", "output", "messages", "category", "language"], str
+    ] = {}
     """Which key of the data holds which field, where it is not the field's own name, for
-    instance `{instruction: question, output: answer}`."""
+    instance `{instruction: question, output: answer}`. A row with `messages` is a conversation and
+    needs no instruction and output: `{messages: conversations}`."""
     category: str | None = None
     """Category of the records that state none themselves."""
     category_names: dict[str, str] = {}
@@ -38,8 +41,8 @@ class RowSource(Strict):
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
     strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """Strings to cut from the end of instruction, input and output, for instance the end token of
-    another model's format: `["<|endoftext|>"]`."""
+    """Strings to cut from the end of instruction, input, output and messages, for instance the
+    end token of another model's format: `["<|endoftext|>"]`."""
     tags: dict[Name, str] = {}
     """Labels of the records beside category and language, by name, each with the key of the data
     that holds it, for instance `{difficulty: level}`. Steps and selections can use them."""

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.data.tokens.stage import tokens_identity
 from instruct_scaling.data.tokens.store import (
-    ANSWER_CUT,
-    PROMPT_CUT,
+    FLAGS,
     TokenStore,
     id_text,
     id_words,
@@ -33,6 +32,7 @@ class Counts:
     supervised_tokens: int
     prompts_cut: int
     answers_cut: int
+    in_pieces: int
     longest: int
 
 
@@ -66,13 +66,15 @@ class Examples:
     @cached_property
     def counts(self) -> Counts:
         """Sums over the examples."""
-        cut = self.store.cut[self.rows]
+        flags = self.store.flags[self.rows]
+        having = {name: int(np.count_nonzero(flags & bit)) for name, bit in FLAGS.items()}
         return Counts(
             examples=len(self),
             tokens=int(self.lengths.sum()),
             supervised_tokens=int(self.supervised.sum()),
-            prompts_cut=int(np.count_nonzero(cut & PROMPT_CUT)),
-            answers_cut=int(np.count_nonzero(cut & ANSWER_CUT)),
+            prompts_cut=having["prompt_cut"],
+            answers_cut=having["answer_cut"],
+            in_pieces=having["in_pieces"],
             longest=int(self.lengths.max()),
         )
 

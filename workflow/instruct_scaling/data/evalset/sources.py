@@ -11,7 +11,14 @@ from pydantic import ValidationError
 from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.fetch import fetch_file
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Constraints, EvalItem, first_problem
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import (
+    Constraints,
+    EvalItem,
+    Message,
+    check_turns,
+    first_problem,
+)
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
@@ -91,9 +98,11 @@ def _item(
     category = fields.text(row, "category") or source.category
     if category is None:
         raise ValueError("item without category: give `category` or map its key in `fields`")
+    prompt, history = _question(row, fields)
     return EvalItem.make(
         categories.standard(category),
-        fields.required(row, "prompt"),
+        prompt,
+        history=history,
         input=fields.text(row, "input"),
         reference=fields.text(row, "reference"),
         checks=_checks(fields.raw(row, "checks")),
@@ -101,6 +110,16 @@ def _item(
         language=fields.text(row, "language") or source.language,
         tags=tags.texts(row),
     )
+
+
+def _question(row: dict[str, Any], fields: FieldReader) -> tuple[str, tuple[Message, ...]]:
+    """Prompt and history: of `messages` where the row has them, the last being the user's."""
+    value = fields.raw(row, "messages")
+    if value is None:
+        return fields.required(row, "prompt"), ()
+    messages = parse_messages(value, fields.key("messages"))
+    check_turns(messages, last="user")
+    return messages[-1].content, messages[:-1]
 
 
 def _checks(value: Any) -> dict[str, Any] | None:

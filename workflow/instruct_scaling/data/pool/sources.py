@@ -15,7 +15,8 @@ from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.fetch import fetch_file, kept_snapshot
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Record
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import Message, Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.common.seeds import rank_key
 from instruct_scaling.config.pools import (
@@ -259,21 +260,35 @@ class RecordParser:
         self.suffixes_stripped = 0
 
     def record(self, row: dict[str, Any]) -> Record:
-        """The record of one row.
+        """The record of one row: a conversation where the row has `messages`.
 
         Raises:
-            ValueError: instruction or output is missing or empty, a field is not text, or the
-                category is unknown.
+            ValueError: instruction or output is missing or empty, a field is not text, the
+                category is unknown, or the messages are no conversation that ends with an answer.
         """
         category = self.fields.text(row, "category") or self._config.category
+        labels: dict[str, Any] = {
+            "category": self.categories.standard(category) if category else None,
+            "language": self.fields.text(row, "language") or self._config.language,
+            "source": self.name,
+            "tags": self.tags.texts(row),
+        }
+        messages = self.fields.raw(row, "messages")
+        if messages is not None:
+            return Record.of_messages(
+                (
+                    Message(turn.role, self._strip_suffix(turn.content))
+                    for turn in parse_messages(messages, self.fields.key("messages"))
+                ),
+                **labels,
+            )
+        if "messages" in self._config.fields:
+            raise ValueError(f"entry without messages: no `{self.fields.key('messages')}`")
         return Record.make(
             self._required(row, "instruction"),
             self._required(row, "output"),
             input=self._strip_suffix(self.fields.text(row, "input") or ""),
-            category=self.categories.standard(category) if category else None,
-            language=self.fields.text(row, "language") or self._config.language,
-            source=self.name,
-            tags=self.tags.texts(row),
+            **labels,
         )
 
     def _required(self, row: dict[str, Any], name: str) -> str:

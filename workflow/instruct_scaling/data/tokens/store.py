@@ -6,7 +6,7 @@ tokens.npy        [all tokens] uint16 where the vocabulary allows it, else int32
 offsets.npy       [n + 1] int64: the tokens of row r are offsets[r] to offsets[r + 1]
 spans.npy         [all spans, 2] int32: (start, stop) of supervised tokens within their record
 span_offsets.npy  [n + 1] int64
-cut.npy           [n] uint8: PROMPT_CUT and ANSWER_CUT
+flags.npy         [n] uint8: the bits of `FLAGS`
 ids.npy           [2, n] uint64: high and low half of each id, sorted
 rows.npy          [n] int64: the row of each of these ids
 """
@@ -32,7 +32,7 @@ from instruct_scaling.data.encoding import Encoded
 
 FORMAT = 1
 DESCRIPTION = "tokens.json"
-PROMPT_CUT, ANSWER_CUT = 1, 2
+FLAGS = {"prompt_cut": 1, "answer_cut": 2, "in_pieces": 4}  # fields of `Encoded`
 ID_DIGITS = 32
 HASH_BLOCK = 65_536  # ids whose hex digits are in memory at a time
 
@@ -40,14 +40,15 @@ HASH_BLOCK = 65_536  # ids whose hex digits are in memory at a time
 @dataclass(frozen=True)
 class Chunk:
     """Some tokenized records in order: `ids` [n, 2] uint64; all their `tokens` int32 with
-    `lengths` [n] int64; all their `spans` [.., 2] int32 with `turns` [n] int64; `cut` [n] uint8."""
+    `lengths` [n] int64; all their `spans` [.., 2] int32 with `turns` [n] int64; `flags` [n]
+    uint8."""
 
     ids: np.ndarray
     tokens: np.ndarray
     lengths: np.ndarray
     spans: np.ndarray
     turns: np.ndarray
-    cut: np.ndarray
+    flags: np.ndarray
 
     @classmethod
     def of(cls, ids: np.ndarray, encoded: Iterable[Encoded]) -> Chunk:
@@ -59,8 +60,9 @@ class Chunk:
             lengths=np.array([len(example.tokens) for example in examples], np.int64),
             spans=np.concatenate([example.spans for example in examples]),
             turns=np.array([len(example.spans) for example in examples], np.int64),
-            cut=np.array(
-                [PROMPT_CUT * e.prompt_cut + ANSWER_CUT * e.answer_cut for e in examples], np.uint8
+            flags=np.array(
+                [sum(bit * getattr(e, name) for name, bit in FLAGS.items()) for e in examples],
+                np.uint8,
             ),
         )
 
@@ -77,7 +79,7 @@ class TokenStore:
     offsets: np.ndarray
     spans: np.ndarray
     span_offsets: np.ndarray
-    cut: np.ndarray
+    flags: np.ndarray
     ids: np.ndarray
     rows: np.ndarray
 
@@ -156,12 +158,10 @@ def write_store(
         identity: what decides the tokens of a record.
 
     Returns:
-        The counts in tokens.json: records, tokens, supervised_tokens, prompts_cut, answers_cut,
-        longest.
+        The counts in tokens.json: records, tokens, supervised_tokens, longest, and records with
+        each of `FLAGS`.
     """
-    counts = dict.fromkeys(
-        ("records", "tokens", "supervised_tokens", "prompts_cut", "answers_cut", "longest"), 0
-    )
+    counts = dict.fromkeys(("records", "tokens", "supervised_tokens", "longest", *FLAGS), 0)
     ids: list[np.ndarray] = []
     with atomic_path(folder) as temporary:
         temporary.mkdir()
@@ -173,7 +173,7 @@ def write_store(
                     "offsets": ("i8",),
                     "spans": ("i4", 2),
                     "span_offsets": ("i8",),
-                    "cut": ("u1",),
+                    "flags": ("u1",),
                 }.items()
             }
             for name in ("offsets", "span_offsets"):
@@ -181,7 +181,7 @@ def write_store(
             for chunk in chunks:
                 files["offsets"].append(len(files["tokens"]) + np.cumsum(chunk.lengths))
                 files["span_offsets"].append(len(files["spans"]) + np.cumsum(chunk.turns))
-                for name in ("tokens", "spans", "cut"):
+                for name in ("tokens", "spans", "flags"):
                     files[name].append(getattr(chunk, name))
                 ids.append(chunk.ids)
                 _count(counts, chunk)
@@ -202,8 +202,8 @@ def _count(counts: dict[str, int], chunk: Chunk) -> None:
     counts["records"] += len(chunk.lengths)
     counts["tokens"] += len(chunk.tokens)
     counts["supervised_tokens"] += int(np.diff(chunk.spans, axis=1).sum())
-    counts["prompts_cut"] += int(np.count_nonzero(chunk.cut & PROMPT_CUT))
-    counts["answers_cut"] += int(np.count_nonzero(chunk.cut & ANSWER_CUT))
+    for name, bit in FLAGS.items():
+        counts[name] += int(np.count_nonzero(chunk.flags & bit))
     counts["longest"] = max(counts["longest"], int(chunk.lengths.max()))
 
 
@@ -230,7 +230,7 @@ def open_store(folder: Path) -> TokenStore:
     again = "remove the folder and run the stage tokens again"
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise InputError(f"not a token store of format {FORMAT}", where=folder, fix=again)
-    names = ("tokens", "offsets", "spans", "span_offsets", "cut", "ids", "rows")
+    names = ("tokens", "offsets", "spans", "span_offsets", "flags", "ids", "rows")
     try:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
         store = TokenStore(description["identity"], **arrays)
