@@ -11,6 +11,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.seeds import PURPOSES, derive_seed
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.runs import (
+    COLUMNS,
     Run,
     all_runs,
     answering_run,
@@ -80,7 +81,7 @@ def test_the_order_of_the_arms_changes_no_row(study, tmp_path):
     write_runs(tmp_path / "backward.csv", Study(**study | {"arms": backward}))
     text = (tmp_path / "forward.csv").read_bytes()
     assert text == (tmp_path / "backward.csv").read_bytes()
-    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1"
+    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1,,,"
 
 
 def test_sampled_bases_answer_for_themselves(study):
@@ -92,7 +93,8 @@ def test_sampled_bases_answer_for_themselves(study):
 
 def test_a_table_that_names_a_run_twice_is_refused(tmp_path):
     path = tmp_path / "runs.csv"
-    path.write_text("arm,scale,seed,folder\na,1,1,x\na,1,2,y\na,1,1,z\n", "utf-8")
+    rows = [f"a,1,{seed},x,y,{seed},{seed}" for seed in (1, 2, 1)]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]), "utf-8")
     with pytest.raises(InputError, match="arm a, scale 1, seed 1 is in the table 2 times"):
         read_runs(path)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +14,8 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.seeds import rank_key
 from instruct_scaling.data.pool.store import data_hash, read_ids, write_records
-from instruct_scaling.data.subset import draw_subset, read_subset, write_subset
+from instruct_scaling.data.selection.ranking import draw_subset
+from instruct_scaling.data.subset import SCHEMA, read_subset, write_subset
 from tests.stages import run_stage
 
 IDS = st.lists(st.uuids().map(lambda value: value.hex), min_size=1, max_size=60, unique=True)
@@ -64,13 +69,19 @@ def test_seeds_give_unlike_subsets():
 
 def test_the_file_has_the_same_bytes_and_says_what_it_is(tmp_path):
     ids = [f"{number:032x}" for number in range(10)]
-    write_subset(tmp_path / "a.parquet", ids, 3)
-    write_subset(tmp_path / "b.parquet", ids, 3)
+    rows = {"repeats": np.arange(1, 11), "phases": np.arange(10) % 2}
+    facts = {"seed": "3", "selection": "{}", "pool_records": "40"}
+    for name in ("a", "b"):
+        write_subset(tmp_path / f"{name}.parquet", ids, **rows, facts=facts)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert read_subset(tmp_path / "a.parquet") == (
         ids,
-        {"data_hash": data_hash(ids), "seed": "3", "scale": "10"},
+        facts | {"data_hash": data_hash(ids), "scale": "10"},
     )
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert table["repeats"].to_pylist() == list(range(1, 11))
+    assert table["phase"].to_pylist() == [0, 1] * 5
 
 
 @given(IDS, st.randoms())
@@ -97,6 +108,11 @@ def test_command_line_draws_from_a_pool(tmp_path, pool):
     ids, facts = read_subset(out)
     assert ids == draw_subset(read_ids(pool), 5, 1)
     assert facts["scale"] == "5"
+    assert (facts["pool_records"], facts["seed"]) == ("20", "1")
+    assert json.loads(facts["selection"]) == {"type": "uniform"}
+    rows = pq.read_table(out)
+    assert set(rows["repeats"].to_pylist()) == {1}
+    assert set(rows["phase"].to_pylist()) == {0}
 
 
 def test_a_scale_larger_than_the_pool_is_refused(tmp_path, pool):

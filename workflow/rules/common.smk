@@ -4,6 +4,7 @@ import atexit
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
+from instruct_scaling.config.selection import annotation_of
 from instruct_scaling.config.runs import (
     Run,
     answering_runs,
@@ -13,6 +14,9 @@ from instruct_scaling.config.runs import (
     run_identity,
     run_rows,
     seed_for,
+    selections,
+    subset_file,
+    subset_seed,
     tuned_runs,
     validation_seed,
 )
@@ -23,6 +27,10 @@ RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
 INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
 
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
+SELECTIONS = selections(STUDY)
+SUBSETS = list(
+    dict.fromkeys(f"{RESULTS}/{subset_file(STUDY, run)}" for run in tuned_runs(STUDY))
+)
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
 USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
@@ -40,6 +48,12 @@ def validation_of(pool):
         if STUDY.validation.records
         else []
     )
+
+
+def annotations_of(w):
+    """The file of the annotation that a subset's selection reads, if it reads one."""
+    name = annotation_of(SELECTIONS[w.pool, w.selection])
+    return [f"{RESULTS}/pools/{w.pool}/annotations/{name}.parquet"] if name else []
 
 
 def base_of(w):

@@ -5,7 +5,7 @@ rule finetune:
     input:
         base=base_of,
         subset=lambda w: (
-            f"{RESULTS}/subsets/{STUDY.arms[w.arm].pool}/uniform/n{w.scale}/s{w.seed}.parquet"
+            f"{RESULTS}/{subset_file(STUDY, Run(w.arm, int(w.scale), int(w.seed)))}"
         ),
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
@@ -11,6 +11,7 @@ from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.evaluation import EvalFile
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
+from instruct_scaling.config.selection import annotation_of
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -21,6 +22,7 @@ def inconsistencies(study: Study) -> list[Problem]:
     """Every mistake with the location of the key to change."""
     return [
         *_unknown_names(study),
+        *_unknown_annotations(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -44,6 +46,18 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
                 yield ("arms", name, key), f"no such {key}: {value!r}{nearest(value, known)}"
         if "{prompt}" not in arm.template:
             yield ("arms", name, "template"), "the template must contain {prompt}"
+
+
+def _unknown_annotations(study: Study) -> Iterator[Problem]:
+    for name, arm in study.arms.items():
+        wanted, pool = annotation_of(arm.selection), study.pools.get(arm.pool)
+        known = getattr(pool, "annotations", {})
+        if wanted is not None and pool is not None and wanted not in known:
+            there_is = nearest(wanted, known) if known else "; it has none"
+            yield (
+                ("arms", name, "selection", "by"),
+                f"pool {arm.pool!r} has no annotation {wanted!r}{there_is}",
+            )
 
 
 def _category_problems(study: Study) -> Iterator[Problem]:
@@ -140,7 +154,12 @@ def _too_small_pools(study: Study) -> Iterator[Problem]:
 
 
 def _repeated_seeds(study: Study) -> Iterator[Problem]:
-    for key in ("replicates", "vary"):
-        values = getattr(study.seeds, key)
+    lists: dict[Location, Sequence[object]] = {
+        ("seeds", key): getattr(study.seeds, key) for key in ("replicates", "vary")
+    }
+    if study.seeds.crossed is not None:
+        lists[("seeds", "crossed", "subset")] = study.seeds.crossed.subset
+        lists[("seeds", "crossed", "training")] = study.seeds.crossed.training
+    for location, values in lists.items():
         if len(set(values)) < len(values):
-            yield ("seeds", key), "a value occurs twice"
+            yield location, "a value occurs twice"

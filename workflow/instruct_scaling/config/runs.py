@@ -1,7 +1,8 @@
 """From a study to its runs, their seeds, and the table of runs that later stages read.
 
-`runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
-results. Stages that join all runs are given this one file: the paths of a large study do not fit
+`runs.csv` has a row for every run (arm, scale, seed), the folder of its files below the study's
+results, its subset, and the labels of the seeds behind both; the base (scale 0) has none of the
+last three. Stages that join all runs are given this one file: the paths of a large study do not fit
 on a command line. Arms with the same base, template and precision share the answers of the untuned
 base under greedy decoding: their rows at scale 0 then name the same folder.
 """
@@ -19,14 +20,16 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
+from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
+from instruct_scaling.config.selection import UNIFORM, Selection, annotation_of
 from instruct_scaling.config.study import Study
 
-COLUMNS = ("arm", "scale", "seed", "folder")
+COLUMNS = ("arm", "scale", "seed", "folder", "subset", "subset_seed", "training_seed")
 
 # What decides how a model in a local folder computes and how its text is tokenized.
 BASE_FILES = (
@@ -60,12 +63,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of `runs.csv`: a run and the folder that holds its files."""
+    """A row of `runs.csv`: a run, the folder that holds its files, its subset and the labels of
+    the seeds of subset and training; None for the base."""
 
     arm: str
     scale: int
     seed: int
     folder: Path
+    subset: Path | None = None
+    subset_seed: int | None = None
+    training_seed: int | None = None
 
 
 def tuned_runs(study: Study) -> list[Run]:
@@ -74,15 +81,20 @@ def tuned_runs(study: Study) -> list[Run]:
         Run(arm, scale, seed)
         for arm in study.arms
         for scale in study.ladder.values()
-        for seed in study.seeds.replicates
+        for seed in study.seeds.labels
     ]
 
 
 def base_runs(study: Study) -> list[Run]:
-    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate."""
+    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate; of
+    crossed seeds for each training seed, since no subset reaches the base."""
     if not study.ladder.base:
         return []
-    seeds = study.seeds.replicates[:1] if _greedy(study) else study.seeds.replicates
+    seeds = study.seeds.labels
+    if _greedy(study):
+        seeds = seeds[:1]
+    elif study.seeds.crossed is not None:
+        seeds = seeds[: len(study.seeds.crossed.training)]
     return [Run(arm, 0, seed) for arm in study.arms for seed in seeds]
 
 
@@ -127,10 +139,56 @@ def runs(
     write_runs(out, parse_section(Study, study_config, "--study-config"))
 
 
-def run_rows(study: Study) -> list[tuple[str, int, int, str]]:
-    """The rows of `runs.csv`, sorted: arm, scale, seed, folder below the study's results."""
-    runs = all_runs(study)
-    return sorted((run.arm, run.scale, run.seed, answering_run(study, run).folder) for run in runs)
+def run_rows(study: Study) -> list[tuple[str | int, ...]]:
+    """The rows of `runs.csv`, sorted; folder and subset are below the study's results."""
+    rows: list[tuple[str | int, ...]] = []
+    for run in all_runs(study):
+        own = (run.arm, run.scale, run.seed, answering_run(study, run).folder)
+        of_subset = (subset_file(study, run), *study.seeds.pair(run.seed))
+        rows.append((*own, *(of_subset if run.scale > 0 else ("", "", ""))))
+    return sorted(rows)
+
+
+def selection_key(study: Study, arm: str) -> str:
+    """Name of the folder of an arm's subsets: `uniform`, or its kind and a hash of all that decides
+    which records it takes: its keys, and how the annotation is made that it reads."""
+    own = study.arms[arm]
+    if own.selection == UNIFORM:
+        return UNIFORM.type
+    name = annotation_of(own.selection)
+    annotations = getattr(study.pools[own.pool], "annotations", {})
+    made = [identity_json(annotations[name])] if name in annotations else []
+    return f"{own.selection.type}-{identity_hash([identity_json(own.selection), *made])[:8]}"
+
+
+def selections(study: Study) -> dict[tuple[str, str], Selection]:
+    """The selections by pool and key; arms that have both in common share their subsets."""
+    return {
+        (arm.pool, selection_key(study, name)): arm.selection for name, arm in study.arms.items()
+    }
+
+
+def subset_label(study: Study, seed: int) -> int:
+    """The label in the name of a run's subset file: crossed runs share those of a subset seed."""
+    return seed if study.seeds.crossed is None else study.seeds.pair(seed)[0]
+
+
+def subset_labels(study: Study) -> list[int]:
+    """The labels of a study's subset files, each once."""
+    return list(dict.fromkeys(subset_label(study, seed) for seed in study.seeds.labels))
+
+
+def subset_file(study: Study, run: Run) -> str:
+    """A run's subset, below the study's results."""
+    pool, key = study.arms[run.arm].pool, selection_key(study, run.arm)
+    return f"subsets/{pool}/{key}/n{run.scale}/s{subset_label(study, run.seed)}.parquet"
+
+
+def subset_seed(study: Study, label: int) -> int:
+    """The seed of the subset file with this label."""
+    if study.seeds.crossed is not None:
+        return derive_seed(study.seeds.study, label, "subset")
+    return seed_for(study, label, "subset")
 
 
 def write_runs(path: Path, study: Study) -> None:
@@ -150,10 +208,7 @@ def read_runs(path: Path) -> list[RunRow]:
             reader = csv.DictReader(file)
             if not set(COLUMNS) <= set(reader.fieldnames or ()):
                 raise ValueError("a column is missing")
-            rows = [
-                RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
-                for row in reader
-            ]
+            rows = [_run_row(row, path.parent) for row in reader]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -173,10 +228,25 @@ def read_runs(path: Path) -> list[RunRow]:
     return rows
 
 
-def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
-    """The seed of one purpose in one replicate, honoring `seeds.vary`."""
-    varies = purpose in study.seeds.vary
-    label = replicate if varies else study.seeds.replicates[0]
+def _run_row(row: dict[str, str], results: Path) -> RunRow:
+    numbers = (int(row[name]) if row[name] else None for name in ("subset_seed", "training_seed"))
+    return RunRow(
+        row["arm"],
+        int(row["scale"]),
+        int(row["seed"]),
+        results / row["folder"],
+        results / row["subset"] if row["subset"] else None,
+        *numbers,
+    )
+
+
+def seed_for(study: Study, seed: int, purpose: Purpose) -> int:
+    """The seed of one purpose in the runs of one label, honoring `seeds.vary` and `crossed`."""
+    if study.seeds.crossed is not None:
+        of_subset, of_training = study.seeds.pair(seed)
+        label = of_subset if purpose == "subset" else of_training
+    else:
+        label = seed if purpose in study.seeds.vary else study.seeds.replicates[0]
     return derive_seed(study.seeds.study, label, purpose)
 
 
@@ -202,6 +272,8 @@ def run_identity(study: Study, run: Run) -> str:
         "template": arm.template,
         "recipe": json.loads(identity_json(arm.recipe_at(run.scale))),
     }
+    if arm.selection != UNIFORM:
+        value["selection"] = json.loads(identity_json(arm.selection))
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -24,7 +24,13 @@ from instruct_scaling.common.files import read_json, read_jsonl
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.runs import Run, answering_runs, tuned_runs
+from instruct_scaling.config.runs import (
+    Run,
+    answering_runs,
+    selections,
+    subset_labels,
+    tuned_runs,
+)
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
 
@@ -60,7 +66,7 @@ def plan_text(study: Study, results: Path) -> str:
     base = " and the base" if study.ladder.base else ""
     head = (
         f"Plan of study {study.study!r}: scales {scales}{base}; "
-        f"{len(study.arms)} arm(s); {len(study.seeds.replicates)} seed(s)"
+        f"{len(study.arms)} arm(s); {len(study.seeds.labels)} seed(s)"
     )
     wide = max(len(line.what) for line in lines)
     amount = max(len(line.amount) for line in lines)
@@ -115,7 +121,7 @@ def jobs(study: Study) -> dict[str, int]:
         "evalset": 1,
         "pool": len(pools),
         "validation_set": len(pools) * validated,
-        "subset": len(pools) * len(study.ladder.values()) * len(study.seeds.replicates),
+        "subset": len(selections(study)) * len(study.ladder.values()) * len(subset_labels(study)),
         "base": len({arm.base for arm in study.arms.values()}),
         "finetune": tuned,
         "generate": answering,
@@ -123,6 +129,7 @@ def jobs(study: Study) -> dict[str, int]:
         "generate_intermediate": tuned * percents,
         "judge_intermediate": tuned * percents * judges,
         "runs": 1,
+        "subset_overlap": 1,
         "scores": 1,
         "intermediate_scores": int(percents > 0),
         "validation_loss": validated,

@@ -133,7 +133,7 @@ def _origin(study: Study, made: Iterable[Any], hashed: Iterable[Path]) -> dict[s
     here = provenance("report", study.model_dump(mode="json"), {})
     seeds = {
         replicate: {purpose: seed_for(study, replicate, purpose) for purpose in PURPOSES}
-        for replicate in study.seeds.replicates
+        for replicate in study.seeds.labels
     }
     hashes = [(path.name, sha256_file(path)[:HASH_DIGITS]) for path in hashed]
     return {
