@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from instruct_scaling.common.errors import InputError
@@ -13,6 +13,7 @@ from instruct_scaling.common.seeds import rank_key
 from instruct_scaling.data.selection.select import KINDS as FUNCTIONS
 from tests.data.selection.pools import IDS, KINDS, MOVES_WITH_THE_POOL, SEEDS
 
+few = settings(max_examples=30)  # of each of many kinds
 every_kind = pytest.mark.parametrize("name", KINDS)
 
 
@@ -33,6 +34,7 @@ def test_every_kind_is_tested():
 
 
 @every_kind
+@few
 @given(IDS, SEEDS, st.data())
 def test_records_are_distinct_and_as_many_as_the_scale_says(name, ids, seed, data):
     scales = possible_scales(KINDS[name], ids, seed)
@@ -45,6 +47,7 @@ def test_records_are_distinct_and_as_many_as_the_scale_says(name, ids, seed, dat
 
 
 @every_kind
+@few
 @given(IDS, SEEDS)
 def test_smaller_scales_begin_larger_ones(name, ids, seed):
     scales = possible_scales(KINDS[name], ids, seed)
@@ -55,6 +58,7 @@ def test_smaller_scales_begin_larger_ones(name, ids, seed):
 
 
 @every_kind
+@few
 @given(IDS, SEEDS, st.data())
 def test_the_order_of_the_pool_has_no_influence(name, ids, seed, data):
     scales = possible_scales(KINDS[name], ids, seed)
@@ -65,6 +69,7 @@ def test_the_order_of_the_pool_has_no_influence(name, ids, seed, data):
 
 
 @every_kind
+@few
 @given(IDS, SEEDS, st.data())
 def test_a_growing_pool_reorders_no_two_records_of_one_stratum(name, ids, seed, data):
     """A stratum is all records of one label and one repeat; kinds without shares have one order
@@ -82,6 +87,7 @@ def test_a_growing_pool_reorders_no_two_records_of_one_stratum(name, ids, seed, 
 
 
 @pytest.mark.parametrize("name", ["uniform", "weighted", "weighted by value", "ranked"])
+@few
 @given(IDS, SEEDS, st.data())
 def test_a_growing_pool_only_inserts(name, ids, seed, data):
     kind = KINDS[name]
@@ -94,6 +100,7 @@ def test_a_growing_pool_only_inserts(name, ids, seed, data):
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in MOVES_WITH_THE_POOL])
+@few
 @given(IDS, SEEDS, st.data())
 def test_a_record_that_joins_replaces_at_most_one(name, ids, seed, data):
     """Where neither the strata nor the number of dosed records changes with the new one."""
@@ -110,6 +117,7 @@ def test_a_record_that_joins_replaces_at_most_one(name, ids, seed, data):
 
 
 @every_kind
+@few
 @given(IDS, SEEDS)
 def test_a_scale_that_is_refused_says_which_is_possible(name, ids, seed):
     kind = KINDS[name]
