@@ -130,7 +130,13 @@ def _layouts(rows: pd.DataFrame) -> Iterator[tuple[str, int, np.ndarray, int, st
         if len(of_scale) == per_item.index.get_level_values("category").nunique():
             layout = np.mean([found[0] for found in of_scale], axis=0)
             notes = {found[2] for found in of_scale if found[2]}
-            yield OVERALL, scale, layout, sum(found[1] for found in of_scale), "; ".join(sorted(notes))
+            yield (
+                OVERALL,
+                scale,
+                layout,
+                sum(found[1] for found in of_scale),
+                "; ".join(sorted(notes)),
+            )
 
 
 def _layout(rows: pd.DataFrame) -> tuple[np.ndarray, int, str] | None:

@@ -100,7 +100,8 @@ def study(tmp_path) -> Study:
 
 def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     table = pq.read_table(study.run())
-    columns = "study arm scale seed category item cluster response judge judge_version repeat"
+    columns = "study arm scale seed subset_seed training_seed category item cluster response"
+    columns += " judge judge_version repeat"
     assert table.column_names == [*columns.split(), "score", "status", "tokens", "cost"]
     assert table.schema.types == SCHEMA.types
     frame = table.to_pandas()

@@ -32,7 +32,9 @@ def labels_of(selection, labels, scale, seed=1):
 def test_proportional_shares_are_those_of_the_pool_at_every_scale(ids, seed, data):
     scale = data.draw(st.integers(1, len(ids)))  # every scale is possible
     counts = Counter(map(third, ids))
-    drawn = Counter(third(one) for one, _, _ in KINDS["stratified, proportional"].draw(ids, scale, seed))
+    drawn = Counter(
+        third(one) for one, _, _ in KINDS["stratified, proportional"].draw(ids, scale, seed)
+    )
     for name, count in counts.items():
         exact = scale * count / len(ids)
         assert floor(exact) <= drawn[name] <= ceil(exact)
@@ -106,7 +108,9 @@ def test_no_label_at_all_is_refused():
 
 def test_quantile_bands_are_of_equal_size_and_text_is_read_as_numbers():
     labels = [str(number / 7) for number in range(100)]
-    selection = section("stratified", by="tag:x", bands=4, shares={"1": 1 / 2, "2": 0.25, "3": 0.125, "4": 0.125})
+    selection = section(
+        "stratified", by="tag:x", bands=4, shares={"1": 1 / 2, "2": 0.25, "3": 0.125, "4": 0.125}
+    )
     drawn = labels_of(selection, labels, 40)
     bands = Counter(int(float(label) * 7 + 0.5) // 25 for label in drawn)
     assert bands == {0: 20, 1: 10, 2: 5, 3: 5}

@@ -55,7 +55,9 @@ def test_columns_and_tags_are_read_in_the_order_of_the_pool(pool):
 
 def test_an_annotation_is_joined_by_id(pool, tmp_path):
     ids = read_ids(pool)
-    path = annotation(tmp_path / "a" / "x.parquet", [*ids[9:1:-1], "else"], [*map(float, range(8)), 99.0])
+    path = annotation(
+        tmp_path / "a" / "x.parquet", [*ids[9:1:-1], "else"], [*map(float, range(8)), 99.0]
+    )
     found = read_candidates(pool, "annotation:x", {"x": path}).labels.to_pylist()
     assert found == [None, None, 7, 6, 5, 4, 3, 2, 1, 0]
     path = annotation(tmp_path / "a" / "y.parquet", ids[:2], [math.nan, 2.0])

@@ -29,7 +29,8 @@ from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.selection import UNIFORM, Selection, annotation_of
 from instruct_scaling.config.study import Study
 
-COLUMNS = ("arm", "scale", "seed", "folder", "subset", "subset_seed", "training_seed")
+NEEDED_COLUMNS = ("arm", "scale", "seed", "folder")
+COLUMNS = (*NEEDED_COLUMNS, "subset", "subset_seed", "training_seed")
 
 # What decides how a model in a local folder computes and how its text is tokenized.
 BASE_FILES = (
@@ -206,14 +207,14 @@ def read_runs(path: Path) -> list[RunRow]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            if not set(NEEDED_COLUMNS) <= set(reader.fieldnames or ()):
                 raise ValueError("a column is missing")
             rows = [_run_row(row, path.parent) for row in reader]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"not a table of runs with the columns {', '.join(COLUMNS)}",
+            f"not a table of runs with the columns {', '.join(NEEDED_COLUMNS)}",
             where=path,
             fix="remove it and run the study again",
         ) from error
@@ -229,14 +230,14 @@ def read_runs(path: Path) -> list[RunRow]:
 
 
 def _run_row(row: dict[str, str], results: Path) -> RunRow:
-    numbers = (int(row[name]) if row[name] else None for name in ("subset_seed", "training_seed"))
+    subset, *seeds = (row.get(name) for name in COLUMNS[len(NEEDED_COLUMNS) :])
     return RunRow(
         row["arm"],
         int(row["scale"]),
         int(row["seed"]),
         results / row["folder"],
-        results / row["subset"] if row["subset"] else None,
-        *numbers,
+        results / subset if subset else None,
+        *(int(seed) if seed else None for seed in seeds),
     )
 
 

@@ -51,9 +51,7 @@ def overlap_rows(runs: Sequence[RunRow]) -> list[dict[str, Any]]:
             arms[folder].add(run.arm)
             if run.subset not in paths[folder]:
                 paths[folder].append(run.subset)
-    rows = [
-        _row(folder, sorted(arms[folder]), _by_seed(files)) for folder, files in paths.items()
-    ]
+    rows = [_row(folder, sorted(arms[folder]), _by_seed(files)) for folder, files in paths.items()]
     return sorted(rows, key=lambda row: (row["pool"], row["selection"], row["scale"]))
 
 

@@ -13,9 +13,7 @@ from instruct_scaling.data.selection.ranking import rank_keys
 from instruct_scaling.data.selection.uniform import require
 
 
-def weighted(
-    selection: WeightedSelection, candidates: Candidates, scale: int, seed: int
-) -> Chosen:
+def weighted(selection: WeightedSelection, candidates: Candidates, scale: int, seed: int) -> Chosen:
     """The `scale` records with the smallest keys -ln(u) / w, u from the keyed hash.
 
     The first one is drawn with a chance in proportion to its weight w, the next among the others

@@ -41,9 +41,7 @@ def stratified(
     return Chosen.once(_draw(strata, _weights(selection, strata), candidates, scale, seed))
 
 
-def mixture(
-    selection: MixtureSelection, candidates: Candidates, scale: int, seed: int
-) -> Chosen:
+def mixture(selection: MixtureSelection, candidates: Candidates, scale: int, seed: int) -> Chosen:
     """The same for the named values alone; records of other values are never drawn.
 
     Raises:
@@ -85,9 +83,7 @@ def staged(selection: StagedSelection, candidates: Candidates, scale: int, seed:
     return Chosen(rows, chosen.repeats, phase[strata.codes[rows]])
 
 
-def _strata(
-    selection: StratifiedSelection | StagedSelection, candidates: Candidates
-) -> Strata:
+def _strata(selection: StratifiedSelection | StagedSelection, candidates: Candidates) -> Strata:
     if selection.bands is None and selection.edges is None:
         strata = values(candidates, selection.by)
     else:
@@ -134,9 +130,7 @@ def _draw(
     return rows
 
 
-def _runs_out(
-    strata: Strata, weights: list[int], wanted: np.ndarray, largest: int
-) -> InputError:
+def _runs_out(strata: Strata, weights: list[int], wanted: np.ndarray, largest: int) -> InputError:
     short = [
         f"{name} has {size} records, and its share ({weight / sum(weights):.3g}) of scale "
         f"{wanted.sum()} is {need}"

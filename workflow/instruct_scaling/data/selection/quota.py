@@ -51,7 +51,5 @@ def places(weights: Sequence[int], count: int) -> np.ndarray:
 
 def largest_scale(order: np.ndarray, sizes: Sequence[int]) -> int:
     """How many of the places can be filled from strata of these sizes."""
-    ends = [
-        np.flatnonzero(order == index)[size : size + 1] for index, size in enumerate(sizes)
-    ]
+    ends = [np.flatnonzero(order == index)[size : size + 1] for index, size in enumerate(sizes)]
     return int(min((int(end[0]) for end in ends if len(end)), default=len(order)))

@@ -9,9 +9,7 @@ from instruct_scaling.data.selection.chosen import Chosen
 from instruct_scaling.data.selection.ranking import rank_order
 
 
-def uniform(
-    selection: UniformSelection, candidates: Candidates, scale: int, seed: int
-) -> Chosen:
+def uniform(selection: UniformSelection, candidates: Candidates, scale: int, seed: int) -> Chosen:
     """The `scale` records that rank first under the seed."""
     return Chosen.once(rank_order(candidates.ids, seed)[:scale])
 

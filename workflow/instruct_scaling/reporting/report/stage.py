@@ -27,6 +27,7 @@ from instruct_scaling.reporting.report import runs as run_figures
 from instruct_scaling.reporting.report import tables as analysis
 from instruct_scaling.reporting.report.audits import read_audit
 from instruct_scaling.reporting.report.figures import read_figures
+from instruct_scaling.reporting.report.overlap import read_overlap
 from instruct_scaling.reporting.report.render import render
 from instruct_scaling.reporting.report.samples import items_to_show, samples
 
@@ -57,6 +58,7 @@ def report(
         "config": {"given": _as_yaml(study, defaults=False), "full": _as_yaml(study)},
         "tables": found,
         "clusters": analysis.cluster_ranges(items.values()),
+        "overlap": read_overlap(tables / "subset_overlap.csv"),
         "pools": [read_audit(path, path.parent.name) for path in pool_audit],
         "evalset": read_audit(evalset_audit, "eval set"),
         "eval_items": len(items),
