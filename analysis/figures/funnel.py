@@ -94,7 +94,7 @@ def draw(frame: pd.DataFrame, page: Page) -> Figure:
 def _panel(axes: Axes, steps: pd.DataFrame, width: float) -> None:
     lines = np.arange(len(steps))
     left, removed = steps["left"], steps["removed"]
-    most = max(int((left + removed).max()), 1)
+    most = max(int(left.max()), 1)  # the first bar: what was read
     bar = {"height": 0.68, "linewidth": 0}
     axes.barh(lines, left, **LEFT_LOOK, **bar)
     ends = axes.barh(lines, removed, left=left, **REMOVED_LOOK, **bar)

@@ -116,5 +116,8 @@ def test_a_profile_is_a_shipped_one_or_a_folder(study, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.yaml").write_text("cores: 1\n", "utf-8")
     assert "mine" in snakemake_arguments(study, "mine", [])
+    (tmp_path / "slurm").mkdir()  # a name that is taken stands for the shipped profile
+    (tmp_path / "slurm" / "config.yaml").write_text("cores: 1\n", "utf-8")
+    assert str(shipped) in snakemake_arguments(study, "slurm", [])
     with pytest.raises(InputError, match="no such profile: other"):
         snakemake_arguments(study, "other", [])

@@ -60,6 +60,14 @@ def test_an_error_of_the_code_keeps_its_traceback(exit_code):
         exit_code(ZeroDivisionError())
 
 
+@pytest.mark.parametrize("attributes", [{"exit_code": 4}, {"show": print}])
+def test_an_error_that_only_resembles_a_usage_error_keeps_its_traceback(exit_code, attributes):
+    error = RuntimeError("of another library")
+    vars(error).update(attributes)
+    with pytest.raises(RuntimeError, match="of another library"):
+        exit_code(error)
+
+
 def test_sigterm_interrupts():
     with pytest.raises(Interrupted):
         cli._on_sigterm(15, None)

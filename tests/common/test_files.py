@@ -57,6 +57,18 @@ def test_a_folder_replaces_a_folder(tmp_path):
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["b.txt"]
 
 
+def test_a_folder_replaces_a_link_and_leaves_what_it_points_to(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("kept")
+    (tmp_path / "base").symlink_to(tmp_path / "model")
+    with atomic_path(tmp_path / "base") as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("new")
+    assert not (tmp_path / "base").is_symlink()
+    assert (tmp_path / "base" / "weights").read_text() == "new"
+    assert (tmp_path / "model" / "weights").read_text() == "kept"
+
+
 def test_rows_come_back_with_their_line_numbers(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": "好"}\n\n{"a": 2}\n', "utf-8")

@@ -83,6 +83,14 @@ def test_a_renamed_source_has_another_hash(checkout):
     assert module.source_hash() != before
 
 
+def test_a_source_in_a_subfolder_counts_in_the_hash(checkout):
+    before = module.source_hash()
+    module.source_hash.cache_clear()
+    (checkout / "data").mkdir()
+    (checkout / "data" / "b.py").write_text("y = 1\n", "utf-8")
+    assert module.source_hash() != before
+
+
 def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
     module.git_commit.cache_clear()
     monkeypatch.setattr(module, "PACKAGE_ROOT", tmp_path)

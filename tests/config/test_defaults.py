@@ -51,7 +51,12 @@ def test_the_file_is_a_valid_study_with_the_defaults():
     arm = study.arms["NAME"]
     assert arm == type(arm)(base="NAME", pool="NAME")
     assert study.generate == Study.model_fields["generate"].get_default()
-    assert {source.type for source in study.pools["NAME"].sources} == {"synthetic", "file", "hub"}
+    assert {source.type for source in study.pools["NAME"].sources} == {
+        "synthetic",
+        "file",
+        "url",
+        "hub",
+    }
     assert {arm.recipe.tuning.method for arm in study.arms.values()} == {
         "full",
         "lora",

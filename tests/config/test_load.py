@@ -67,7 +67,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("epochs: 3", "epochs: three", 13, "given: 'three'"),
         ("epochs: 3", "steps: 3", 12, "give either `epochs` or `steps`"),
         ("{start: 100, factor: 2, count: 3}", "{scales: [50, 50]}", 15, "scale 50 occurs twice"),
-        ("{start: 100, factor: 2, count: 3}", "{scales: [90, 50]}", 15, "scales must increase"),
+        ("{start: 100, factor: 2, count: 3}", "{scales: [50, 90, 60]}", 15, "scales must increase"),
         ("{start: 100, factor: 2, count: 3}", "{start: 100}", 15, "give `scales`, or all of"),
         ("count: 3", "count: 4", 15, "scale 800 is larger than pool 'own', which has 500"),
         (
@@ -141,6 +141,12 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "{type: synthetic, records: 500}\n    filters: {categories: [maht]}",
             3,
             "unknown category 'maht'; did you mean 'math'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: hub, dataset: ~/no such folder}",
+            5,
+            "no such folder: ~/no such folder",
         ),
         (
             "{type: synthetic, records: 500}",

@@ -12,7 +12,6 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import read_items
 from instruct_scaling.config.evaluation import EvalSet
-from instruct_scaling.data.evalset.sources import download
 from instruct_scaling.data.evalset.stage import build_evalset
 from tests.stages import run_stage
 
@@ -162,10 +161,21 @@ def test_what_an_item_states_goes_before_what_the_source_states(tmp_path):
 
 
 def test_empty_checks_are_none(tmp_path):
-    path = write_items(tmp_path / "a.jsonl", [item(1, checks={}), item(2, checks={"labels": None})])
+    path = write_items(
+        tmp_path / "a.jsonl", [item(1, checks={}, cluster="c"), item(2, checks={"labels": None})]
+    )
     items, audit = build_evalset(config({"path": path}))
     assert [one.checks for one in items] == [None, None]
     assert audit["by_category"]["math"]["with_checks"] == 0
+
+
+def test_another_seed_of_the_generator_gives_other_items():
+    prompts = []
+    for seed in (0, 0, 1):
+        source = {"type": "synthetic", "items_per_category": 2, "seed": seed}
+        items, _ = build_evalset(EvalSet.model_validate({"sources": [source]}))
+        prompts.append([one.full_prompt for one in items])
+    assert prompts[0] == prompts[1] != prompts[2]
 
 
 def test_an_empty_set_is_refused(tmp_path):
@@ -182,55 +192,6 @@ def test_synthetic_items_cover_the_study():
     items, audit = build_evalset(own)
     assert [one.category for one in items] == ["cot"] * 3 + ["math"] * 3
     assert audit["read"] == 6, "no item is written for other categories"
-
-
-@pytest.fixture
-def download_cache(tmp_path, monkeypatch):
-    """An empty cache folder; attempts follow each other without a pause."""
-    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    return tmp_path / "cache"
-
-
-def test_items_from_the_web_are_those_that_the_config_names(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1), {"category": "math"}])
-    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
-    url = httpserver.url_for("/a.jsonl")
-    source = {"type": "url", "url": url, "sha256": sha256_file(path)}
-    with pytest.raises(InputError, match="line 2: entry without prompt") as error:
-        build_evalset(config(source))
-    assert error.value.where == url
-    items, audit = build_evalset(config({**source, "on_error": "skip"}))
-    assert len(items) == 1
-    assert audit["by_source"][0]["sha256"] == sha256_file(path)
-    assert len(httpserver.log) == 1, "the second read takes the file from the cache"
-    with pytest.raises(InputError, match="its content has changed") as error:
-        build_evalset(config({**source, "sha256": "0" * 64}))
-    assert sha256_file(path) in str(error.value)
-    with pytest.raises(InputError, match="cannot be fetched") as error:
-        build_evalset(config({**source, "sha256": "1" * 64, "url": httpserver.url_for("/none")}))
-    assert "source of type `file`" in error.value.fix
-
-
-def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1)])
-    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
-    sha256 = sha256_file(path)
-    url = httpserver.url_for("/a.jsonl")
-    cached = download(url, sha256)
-    assert cached.parent == download_cache
-    cached.write_text("damaged", "utf-8")
-    assert sha256_file(download(url, sha256)) == sha256
-
-
-def test_a_download_that_fails_is_tried_again(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1)])
-    httpserver.expect_ordered_request("/a.jsonl").respond_with_data("overloaded", status=503)
-    httpserver.expect_ordered_request("/a.jsonl").respond_with_data(path.read_bytes())
-    assert download(httpserver.url_for("/a.jsonl"), sha256_file(path)).is_file()
 
 
 def run_evalset(section, folder):

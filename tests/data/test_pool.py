@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_jsonl
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, Record
+from instruct_scaling.config.load import load_study
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.data.pool import store
 from instruct_scaling.data.pool.stage import build_pool
@@ -49,7 +48,7 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
             *rows(10),
             {"instruction": "Question number 3", "output": "again"},
             {"instruction": ITEM.prompt, "output": "4"},
-            {"instruction": "long", "output": "x" * 50},
+            {"instruction": "long " * 40, "output": "x" * 50},
         ],
     )
     config = file_pool(path, filters={"max_output_chars": 40})
@@ -70,6 +69,8 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
+    [long] = step(audit, "filters")["reasons"]["max_output_chars"]["examples"]
+    assert long["prompt"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
@@ -273,13 +274,22 @@ def test_a_misspelt_field_mapping_is_refused(tmp_path):
 def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],
-        "filters": {"categories": ["math", "cot"]},
+        "filters": {"categories": ["Maths", "cot"]},
         "deduplicate": {"method": "none"},
         "decontaminate": {"method": "none"},
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"cot": 20, "math": 20}
     assert audit["read"] == 40
+
+
+def test_a_synthetic_record_that_is_removed_is_found_at_its_number_from_one(tmp_path):
+    source = {"type": "synthetic", "records": 8}
+    filters = {"categories": ["math"], "languages": ["zh"]}  # English and Chinese take turns
+    config = Pool.model_validate({"sources": [source], "filters": filters})
+    audit = build_pool(config, [ITEM], tmp_path / "records")
+    examples = step(audit, "filters")["reasons"]["languages"]["examples"]
+    assert [example["row"] for example in examples] == [1, 3, 5, 7]
 
 
 @pytest.mark.slow
@@ -396,16 +406,29 @@ def test_public_files_of_three_formats(real_data, tmp_path, name, fields, n):
 
 
 @pytest.mark.slow
-def test_the_pool_of_the_public_study(root, real_data, tmp_path):
-    study = yaml.safe_load((root / "studies" / "real-small.yaml").read_text("utf-8"))
-    section = study["pools"]["public"]
-    for source in section["sources"]:
-        source["path"] = str(real_data / Path(source["path"]).name)
-    section["sources"][3]["limit"] = 10_000  # of 55,185
-    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    assert audit["read"] == 19_472
-    assert [source["invalid"] for source in audit["by_source"]] == [0, 0, 0, 0]
-    assert audit["by_source"][3]["suffixes_stripped"] == 10_000
+def test_the_pool_of_the_public_study(root, offline_copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("INSTRUCT_SCALING_OFFLINE", str(offline_copies))
+    study = load_study(root / "studies" / "real-small.yaml")
+    audit = build_pool(study.pools["public"], [ITEM], tmp_path / "records")
+    kept = [source["kept"] for source in audit["by_source"]]
     assert audit["special_tokens"] == {}
-    assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
+    assert min(kept) > 0, "every source gives records"
+    assert audit["kept"] > max(study.ladder.values()) + study.validation.records
     assert set(audit["by_language"]) == {"en", "zh"}
+    assert all(source["read"] <= 700 for source in audit["by_source"])
+
+
+def test_a_sample_is_drawn_by_hash_whatever_the_order_of_the_file(tmp_path):
+    values, kept = rows(200), {}
+    for name, order in {"a": values, "b": values[::-1]}.items():
+        path = write_rows(tmp_path / f"{name}.jsonl", [*order, {"instruction": "no output"}])
+        source = {"type": "file", "path": path, "sample": 30, "on_error": "skip"}
+        audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / name)
+        assert (audit["read"], audit["kept"]) == (31, 30)
+        kept[name] = [one.id for one in iter_records(tmp_path / name)]
+    assert kept["a"] == kept["b"][::-1], "in the order of the data"
+    first = {Record.make(row["instruction"], row["output"]).id for row in values[:30]}
+    assert set(kept["a"]) != first
+    source = {"type": "file", "path": str(tmp_path / "a.jsonl"), "sample": 20, "on_error": "skip"}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "fewer")
+    assert {one.id for one in iter_records(tmp_path / "fewer")} < set(kept["a"])

@@ -177,6 +177,7 @@ def test_the_csv_holds_the_same_rows(study):
 def test_missing_judgements_have_no_score_and_are_counted(study):
     rows = study.judgements[RUNS[1], "llm"]
     rows[0] = replace(rows[0], score=None, status="unparsed", tokens=10, cost=0.5)
+    rows[1] = replace(rows[1], tokens=5, cost=0.25)  # another repeat on the same response
     rows[4] = replace(rows[4], score=None, status="timeout")
     frame = pd.read_parquet(study.run())
     assert frame["score"].isna().sum() == 2
@@ -194,7 +195,7 @@ def test_missing_judgements_have_no_score_and_are_counted(study):
         "tokens": 0,
         "dollars": None,
     }
-    assert (llm["rows"], llm["scored"], llm["tokens"], llm["dollars"]) == (24, 22, 10, 0.5)
+    assert (llm["rows"], llm["scored"], llm["tokens"], llm["dollars"]) == (24, 22, 15, 0.75)
     assert llm["status"] == {"ok": 22, "timeout": 1, "unparsed": 1}
     assert llm["missing_by_category"] == {"math": {"unparsed": 1}, "open_qa": {"timeout": 1}}
     assert llm["missing_by_run"] == [{"arm": "full", "scale": 400, "seed": 1, "missing": 2}]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -147,6 +148,30 @@ def test_every_step_takes_its_own_learning_rate(tokenizer, monkeypatch):
     assert torch.equal(weights[1], weights[2])
 
 
+def test_matrices_decay_and_biases_and_layer_norms_do_not(tokenizer, monkeypatch):
+    documents = encode(list(generate_text(60, 0)), tokenizer)
+    config = TinyBase(**SMALL | {"steps": 1})
+    after = []
+    for decay in (0.0, 9.0):
+        monkeypatch.setattr(training, "WEIGHT_DECAY", decay)
+        model = build_model(config, tokenizer)
+        for parameter in model.parameters():
+            torch.nn.init.ones_(parameter)
+        training.train(model, documents, config)
+        after.append(list(model.parameters()))
+    for without, decayed in zip(*after, strict=True):
+        assert torch.equal(without, decayed) is (without.dim() == 1)
+
+
+def test_the_seconds_are_those_of_the_training_alone(tokenizer):
+    documents = encode(list(generate_text(20, 0)), tokenizer)
+    config = TinyBase(**SMALL | {"steps": 0})
+    model = build_model(config, tokenizer)
+    before = time.perf_counter()
+    trained = training.train(model, documents, config)
+    assert 0 < trained.seconds <= time.perf_counter() - before
+
+
 def test_unigram_loss_is_the_cross_entropy_of_smoothed_frequencies():
     # Counts 3, 1 and 0, plus one each: probabilities 4/7, 2/7 and 1/7.
     documents = [np.array([0, 0]), np.array([0, 1])]
@@ -158,6 +183,7 @@ def test_unigram_loss_is_the_cross_entropy_of_smoothed_frequencies():
 def test_tiny_base_beats_token_frequencies_and_loads_with_transformers(folder):
     facts = json.loads((folder / "base.json").read_text())
     assert facts["loss"]["validation"] < 0.8 * facts["loss"]["validation_unigram"]
+    assert facts["loss"]["training"] < 0.8 * facts["loss"]["validation_unigram"]  # at its end
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert type(model).__name__ == "BloomForCausalLM"

@@ -13,7 +13,7 @@ import yaml
 from instruct_scaling.cli import STAGES, command
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.load import load_study
-from instruct_scaling.config.runs import all_runs, read_runs, seed_for, write_runs
+from instruct_scaling.config.runs import all_runs, read_runs, seed_for, validation_seed, write_runs
 from tests.studies import planned_jobs, printed_commands, snakemake, tiny_study
 
 LONGEST_ARGUMENT = 131_072  # bytes; Linux's MAX_ARG_STRLEN
@@ -34,6 +34,7 @@ def wide_study():
     config["execution"] = {"save_minutes": 3}
     config["analysis"] = {"interval": 0.8}
     config["tracking"] = {"tool": "wandb", "project": "my project"}
+    config["pools"]["spare"] = {"sources": [{"type": "synthetic", "records": 120}]}
     return config
 
 
@@ -81,6 +82,17 @@ def test_every_job_has_the_seed_of_its_replicate_and_purpose(study, stage, optio
     assert seen == {3, 8}
 
 
+def test_the_validation_records_of_a_pool_have_a_seed_of_their_own(study):
+    config, jobs = study
+    assert [job["seed"] for job in jobs["validation-set"]] == [validation_seed(config)]
+
+
+def test_a_pool_that_no_arm_uses_is_not_built(study):
+    config, jobs = study
+    assert set(config.pools) == {"own", "spare"}
+    assert [job["out_records"].parent.name for job in jobs["pool"]] == ["own"]
+
+
 def test_sections_reach_their_stages_split_into_identity_and_execution(study):
     _, jobs = study
     by_judge = {job["name"]: job for job in jobs["judge"]}
@@ -91,6 +103,7 @@ def test_sections_reach_their_stages_split_into_identity_and_execution(study):
     assert json.loads(by_arm["full"]["execution"]) == {"zero_stage": 1, "save_minutes": 3}
     assert json.loads(by_arm["lora"]["execution"]) == {"save_minutes": 3}
     assert "zero_stage" not in by_arm["full"]["recipe"]
+    assert by_arm["lora"]["tracker"] == "wandb"
     assert by_arm["lora"]["tracker_project"] == "my project"
 
 
@@ -121,6 +134,7 @@ def test_joining_stages_are_given_every_judge_and_percent(study):
     assert jobs["intermediate-scores"][0]["judge"] == ["metric", "gpt"]
     assert jobs["intermediate-scores"][0]["percent"] == [50]
     assert not jobs["figures"][0]["without"]
+    assert jobs["figures"][0]["title"] == jobs["scores"][0]["study"] == "tiny"
 
 
 def test_all_that_show_intervals_are_given_the_same(study):
@@ -150,11 +164,20 @@ def large(arms, scales, seeds):
     return config
 
 
-def test_six_arms_on_one_pool_and_base_share_subsets_and_base_answers_and_plan_quickly(tmp_path):
+@pytest.fixture(scope="module")
+def six_arms(tmp_path_factory):
+    """The plan of six arms without validation records, and the seconds of computing it took."""
+    config = large(6, 8, 5) | {"validation": {"records": 0, "evaluations": 3}}
+    folder = tmp_path_factory.mktemp("large")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    printed = snakemake(tmp_path, large(6, 8, 5), "--dry-run", "--printshellcmds").stdout
+    printed = snakemake(folder, config, "--dry-run", "--printshellcmds").stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
+    return printed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_six_arms_on_one_pool_and_base_share_subsets_and_base_answers_and_plan_quickly(six_arms):
+    printed, seconds = six_arms
+    assert seconds < 10
     jobs = planned_jobs(printed)
     assert (jobs["subset"], jobs["finetune"]) == (40, 240)
     assert (jobs["generate"], jobs["judge"]) == (241, 241)
@@ -162,6 +185,14 @@ def test_six_arms_on_one_pool_and_base_share_subsets_and_base_answers_and_plan_q
     assert [job["arm"] for job in bases] == ["a0"]
     assert [str(job["model"]) for job in bases] == ["results/tiny/bases/small"]
     assert parsed(printed)["figures"][0]["without"] == ["intermediate_scores"]
+
+
+def test_how_often_nothing_is_measured_reaches_no_fine_tuning(six_arms):
+    """Without validation records an edit of the number would train every run again."""
+    jobs = parsed(six_arms[0])
+    assert "validation-set" not in jobs
+    assert {job["validation_evaluations"] for job in jobs["finetune"]} == {1}
+    assert {job["validation"] for job in jobs["finetune"]} == {None}
 
 
 @pytest.mark.slow

@@ -137,6 +137,13 @@ def write_subset(path: Path, ids) -> Path:
     return path
 
 
+def write_validation_set(path: Path, ids) -> Path:
+    """An even number of ids, of two categories in turn."""
+    table = pa.table({"id": list(ids), "category": ["cot", "unlabeled"] * (len(ids) // 2)})
+    pq.write_table(table, path)
+    return path
+
+
 TEMPLATE = "Human: {prompt}\n\nAssistant: "
 RECIPE = {
     "batch_size": 8,
@@ -156,8 +163,7 @@ def inputs(tmp_path_factory, tokenizer) -> Path:
     write_pool(folder, records)
     write_subset(folder / "subset.parquet", [record.id for record in records[:48]])
     ids = [record.id for record in records[48:]]
-    table = pa.table({"id": ids, "category": ["cot", "unlabeled"] * 6})
-    pq.write_table(table, folder / "validation_set.parquet")
+    write_validation_set(folder / "validation_set.parquet", ids)
     model = tiny_model(scale=1.0, hidden_dropout=0.1, attention_dropout=0.1)
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")

@@ -10,7 +10,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instruct_scaling.training import export
 
-LORA = {"method": "lora", "rank": 4, "dropout": 0.1, "targets": ["query_key_value", "dense"]}
+LORA = {
+    "method": "lora",
+    "rank": 4,
+    "alpha": 12,
+    "dropout": 0.1,
+    "targets": ["query_key_value", "dense"],
+}
 
 
 def test_lora_exports_the_merged_model_and_its_adapter(group, run):
@@ -18,7 +24,7 @@ def test_lora_exports_the_merged_model_and_its_adapter(group, run):
     train = lora.tune(group)
     assert train["parameters"]["trainable"] < train["parameters"]["total"] / 5
     config = json.loads((lora.model / "adapter" / "adapter_config.json").read_text("utf-8"))
-    assert (config["r"], config["lora_dropout"]) == (4, 0.1)
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (4, 12, 0.1)
     merged = AutoModelForCausalLM.from_pretrained(lora.model)
     base = AutoModelForCausalLM.from_pretrained(lora.inputs / "base")
     changed = {

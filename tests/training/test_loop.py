@@ -10,7 +10,7 @@ import torch
 
 from instruct_scaling.common.errors import Interrupted
 from instruct_scaling.training import model
-from instruct_scaling.training.checkpoints import SaveEvery
+from instruct_scaling.training.checkpoints import SaveEvery, checkpoint_layout
 from instruct_scaling.training.loop import explosion_limit
 from instruct_scaling.training.memory import Setup, Sizes, deepspeed_config
 from instruct_scaling.training.metrics import MetricsLogger
@@ -43,6 +43,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_examples_and_advice(group, ru
     broken = run(learning_rate=1e30, max_grad_norm=0)
     message = broken.refused(group)
     assert "at step 2; examples of the batch: " in message
+    assert "more" not in message  # all eight are named
     assert "lower recipe.learning_rate" in message
     assert not broken.model.exists()
 
@@ -134,6 +135,16 @@ def test_another_zero_stage_is_the_same_run_but_cannot_read_its_checkpoint(group
     assert "go on with recipe.zero_stage 1, or remove" in message
     one.recipe = {"zero_stage": 1}
     assert one.tune(group)["execution"]["starts"] == 2
+
+
+def test_sub_groups_cut_the_checkpoints_of_zero_3_alone():
+    """Another stage ignores the key, so that it must not keep a run from going on."""
+
+    def layout(stage, size):
+        return checkpoint_layout({"zero_optimization": {"stage": stage, "sub_group_size": size}}, 2)
+
+    assert layout(3, 100) != layout(3, 200)
+    assert layout(2, 100) == layout(2, 200)
 
 
 def test_the_engine_clips_as_the_recipe_says(group, run):

@@ -61,6 +61,8 @@ def test_what_cannot_fit_is_refused_with_what_would():
         chosen(BLOOM, 1, 24e9)
     text = str(refusal.value)
     assert "7.07 of 7.07 billion" in text
+    assert "rows of 2048 tokens" in text  # the most frugal set-up says what is needed
+    assert "optimizer on the CPU, recomputed activations); there are" in text
     assert "24 GB" in text
     assert "such GPUs" in text
     assert "lora" in text
@@ -122,6 +124,11 @@ def test_execution_options_and_a_users_own_configuration_fix_the_setup():
     given = Execution(row_tokens=1000, checkpointing=True)
     fixed = replace(free, row_tokens=1000, checkpointing=True)
     assert choose_setup(recipe, given, BLOOM, machine, 1024) == fixed
+    recomputed = chosen(BLOOM, 2, A100)
+    assert recomputed.checkpointing
+    forbidden = Execution(checkpointing=False)
+    without = choose_setup(recipe, forbidden, BLOOM, Machine(2, A100), 1024)
+    assert without == replace(recomputed, checkpointing=False)
     own = Recipe(deepspeed={"zero_optimization": {"stage": 1}})
     assert choose_setup(own, Execution(), BLOOM, machine, 9000) == Setup(1, 9000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.training import metrics
+from instruct_scaling.config.study import Tracking
+from instruct_scaling.training import metrics, pipeline
 from instruct_scaling.training.export import cost_summary
 from instruct_scaling.training.metrics import (
     FlopCounter,
@@ -58,6 +60,16 @@ def test_device_hours_are_those_of_all_phases_and_speed_is_of_the_steps():
     assert found["tokens_per_second"] == 5.0
     assert found["mfu"] == pytest.approx(found["training_flops"] / (2 * 1000 * 1e9))
     assert found["peak_memory_bytes"] == {"per_rank": [7, 8], "sum": 15}
+
+
+@pytest.mark.parametrize(("platform", "size"), [("linux", 3072), ("darwin", 3)])
+def test_the_peak_of_a_process_is_in_bytes_on_each_system(monkeypatch, platform, size):
+    """Linux counts kibibytes (getrusage(2)), macOS bytes."""
+    monkeypatch.setattr(metrics.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(metrics.sys, "platform", platform)
+    usage = SimpleNamespace(ru_maxrss=3)
+    monkeypatch.setattr(metrics.resource, "getrusage", lambda _: usage)
+    assert metrics.peak_memory_bytes() == size
 
 
 def counter(peak=None, trainable=1, head_trained=False):
@@ -168,6 +180,21 @@ def test_a_resumed_run_goes_on_in_the_same_events(tmp_path):
     assert [point.value for point in events.Scalars("train/tokens_per_second")] == [5.0] * 5
     assert events.Scalars("train/gradient_norm")[0].value == 0.5
     assert events.Scalars("validation/mean")[-1].value == 2.0
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [({"study": "demo", "arm": "full", "scale": 100, "seed": 2}, "demo-full-100-2"), ({}, "run")],
+)
+def test_a_run_in_the_tracker_is_named_by_its_place_in_the_study(run, monkeypatch, identity, name):
+    opened = []
+    monkeypatch.setattr(pipeline, "open_wandb", lambda project, **given: opened.append(given))
+    one = run("run")
+    outputs = pipeline.Outputs(one.model, one.folder / "train.json", one.work)
+    inputs = replace(one.pipeline_inputs(), identity=identity)
+    pipeline.open_tracker(inputs, outputs, Tracking(tool="wandb"), "k" * 32)
+    assert opened[0]["name"] == name
+    assert pipeline.open_tracker(inputs, outputs, None, "k" * 32) is None
 
 
 def test_wandb_keeps_the_figures_offline(tmp_path, monkeypatch):

@@ -20,9 +20,9 @@ from instruct_scaling.training.model import (
     read_config,
     read_tokenizer,
 )
-from instruct_scaling.training.pipeline import run_key
+from instruct_scaling.training.pipeline import run_key, shared_validation
 
-from .conftest import copy_base, tiny_model
+from .conftest import copy_base, tiny_model, write_validation_set
 
 
 def key_of(inputs):
@@ -67,6 +67,17 @@ def test_a_run_is_identified_by_what_decides_its_weights(run, monkeypatch):
     assert run_key(inputs, base_hashes(inputs.base) | {"subset": "cd"}) != before
     monkeypatch.setitem(STAGE_VERSIONS, "finetune", STAGE_VERSIONS["finetune"] + 1)
     assert key_of(inputs) != before
+
+
+def test_other_validation_records_in_the_same_work_folder_are_tokenized_anew(group, run, tmp_path):
+    inputs = run().pipeline_inputs()
+    path = run().inputs / "validation_set.parquet"
+    first = shared_validation(inputs, path, tmp_path / "work")
+    fewer = write_validation_set(tmp_path / "fewer.parquet", first.examples.ids[:4])
+    assert len(first.examples) == 12
+    assert (
+        shared_validation(inputs, fewer, tmp_path / "work").examples.ids == first.examples.ids[:4]
+    )
 
 
 def test_zero_is_execution_and_no_part_of_a_recipes_identity():

@@ -99,6 +99,8 @@ def test_known_learning_rates():
     assert rates("constant", 4) == [1.0] * 4
     assert rates("linear", 4) == [1.0, 0.75, 0.5, 0.25]
     assert rates("cosine", 4) == pytest.approx([1.0, 0.853553, 0.5, 0.146447], abs=1e-6)
+    thirds = [1 / 3, 2 / 3, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert rates("constant", 10, warmup=0.25) == pytest.approx(thirds)  # 2.5 steps: three
     assert rates("constant", 8, warmup=0.5) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0]
 
 

@@ -67,7 +67,7 @@ def test_curves_hold_means_fits_verdicts_and_the_papers_points_if_wanted(tmp_pat
 
 def test_a_curve_caption_states_items_seeds_level_margins_and_missing_scores(tmp_path: Path):
     curve = figure_tables.curves(categories=("math", "code"), seeds=1)
-    curve["n_missing"] = np.where(curve["category"] == "math", 3, 0)
+    curve["n_missing"] = curve["category"].map({"math": 3, "overall": 3}).fillna(0)
     tables = {"curves": curve, "verdicts": figure_tables.verdicts(curve)}
     frame = curves.prepare_curves(sources(tmp_path, **tables)).assign(study="", interval=0.9)
     assert curves.caption_curves(frame) == (
@@ -291,6 +291,19 @@ def test_a_pool_that_lost_nothing_has_no_entry_for_removed_records(tmp_path: Pat
         figure = drawing.picture(funnel.FUNNEL, frame)
         (legend,) = [axes.get_legend() for axes in figure.findobj(Axes)]
         assert [text.get_text() for text in legend.get_texts()] == ["left"]
+
+
+def test_the_axis_of_a_pool_that_lost_nearly_all_holds_the_bar_of_what_was_read(tmp_path: Path):
+    path = tmp_path / "pools/synthetic/audit.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        '{"read": 1000, "steps": [{"name": "filters", "reasons": {"languages": {"count": 900}}}]}'
+    )
+    frame = funnel.prepare(Sources(tmp_path, FigureOptions(), [path])).assign(study="")
+    with style.styled():
+        (axes,) = drawing.picture(funnel.FUNNEL, frame).findobj(Axes)
+    assert max(bar.get_x() + bar.get_width() for bar in axes.patches) == 1000
+    assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 1000
 
 
 @pytest.mark.parametrize(

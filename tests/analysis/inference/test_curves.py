@@ -95,6 +95,7 @@ def test_too_many_missing_scores_are_bounded_by_the_worst_cases():
     )
     assert found["n_missing"].to_dict() == {"math": 2, "code": 0, "overall": 2}
     assert found.loc["math", "note"].startswith("50% of the scores are missing")
+    assert found.loc["overall", "note"].startswith("25% of the scores are missing")
     assert np.isnan(found.loc["code", "bound_low"])
     allowed = curves(check_scores(scores), CurveOptions(missing_limit=0.5))
     assert "bound_low" not in allowed

@@ -73,6 +73,15 @@ def test_the_difference_of_two_judges_is_a_paired_t_test_over_items():
     assert (pair["low"], pair["high"]) == pytest.approx((interval.low, interval.high))
 
 
+def test_the_difference_of_two_judges_counts_a_cluster_of_items_once():
+    scores = two_judges([0.9, 0.9, 0.9, 0.5, 0.2], [0.5, 0.5, 0.5, 0.5, 0.4])
+    scores["cluster"] = scores.groupby("judge").cumcount().map(dict(enumerate("xxxyz")))
+    pair = judges(scores).query("other == 'b' and category == 'math'").iloc[0]
+    interval = stats.ttest_1samp([0.4, 0.0, -0.2], 0).confidence_interval(0.9)
+    assert pair["mean_difference"] == pytest.approx(0.2 / 3)
+    assert (pair["low"], pair["high"]) == pytest.approx((interval.low, interval.high))
+
+
 def test_every_tenth_of_a_judges_scale_is_a_bin():
     scores = two_judges([0.0, 0.05, 0.1, 0.55, 0.99, 1.0], [0.3, 0.5, 0.4, 0.6, 0.7, 0.9])
     found = bins(scores).query("judge == 'a'").set_index("bin_low")

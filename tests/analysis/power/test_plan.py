@@ -12,7 +12,14 @@ from analysis.inference.curves import ArmCurves, build_arm_curves
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.power.design import Components, components_of, power_within, precision
-from analysis.power.plan import Costs, pilot_components, plan_rows, plan_table, stated_components
+from analysis.power.plan import (
+    Costs,
+    pilot_components,
+    plan_rows,
+    plan_table,
+    plan_text,
+    stated_components,
+)
 from tests.analysis.score_tables import LADDER, checked, table
 
 OPTIONS = CurveOptions()
@@ -83,6 +90,15 @@ def test_runs_judgements_and_money_by_hand():
     assert row["runs"] == 5 * 3 * 2
     assert row["judgements"] == 30 * row["items"] * 12 * 3
     assert row["cost"] == pytest.approx(300 + 0.01 * row["judgements"])
+
+
+def test_without_prices_the_design_of_the_fewest_judgements_is_named_and_not_of_the_fewest_runs():
+    unit = stated_components(0.1, 0.01, 0.1, False)
+    found = plan_table(unit, [5], [2, 3, 5], 2.0, OPTIONS, Costs())
+    best = found.loc[found["judgements"].idxmin()]
+    assert best["runs"] > found["runs"].min()
+    named = f"Fewest judgements: {best['items']:.0f} items per category x {best['seeds']} seeds"
+    assert named in plan_text(found, "stated", 1, OPTIONS)
 
 
 def test_the_items_are_the_fewest_that_show_a_level_tail():

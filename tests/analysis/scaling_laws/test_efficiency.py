@@ -9,7 +9,7 @@ import pytest
 from analysis.inference.comparisons import arm_pairs
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
-from analysis.scaling_laws.efficiency import efficiency_rows, invert, rising
+from analysis.scaling_laws.efficiency import _interval, efficiency_rows, invert, rising
 from analysis.scores import check_scores
 from tests.analysis.score_tables import table
 
@@ -41,6 +41,14 @@ def test_a_score_that_some_draws_do_not_reach_leaves_the_interval_open():
     note = rows["note"].str.extract(r"(\d+)% of the draws have the score outside")[0].astype(float)
     assert (note > 10).all()
     assert rows[["low", "high"]].isna().any(axis=1).all()
+
+
+def test_draws_outside_one_curve_or_both_are_lost():
+    """Outside both on the same side there is no ratio at all, which is lost as well."""
+    found = _interval(np.array([0.0, 1.0, 1.0, np.inf, np.nan]), 0.9, "items only")
+    assert found["note"] == "items only; 40% of the draws have the score outside a curve's range"
+    assert found["low"] == 1.0
+    assert np.isnan(found["high"])
 
 
 def test_no_multiplier_where_the_ranges_do_not_overlap():

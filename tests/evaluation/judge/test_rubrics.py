@@ -77,6 +77,11 @@ def test_an_answer_cannot_leave_its_fence(answer):
     assert fence not in answer
 
 
+def test_the_fence_of_one_answer_is_of_no_use_to_another():
+    fences = {judge_prompt(ITEM, answer, "en").split(" task\n")[0] for answer in ("2", "3")}
+    assert len(fences) == 2
+
+
 @pytest.mark.parametrize(
     ("wanted", "own", "language"),
     [

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_scaling.models.packed.packing import balanced, first_fit_decreasing, pack
+from instruct_scaling.models.packed.packing import (
+    balanced,
+    first_fit_decreasing,
+    pack,
+    packed_batch,
+)
 
 lengths_of = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 
@@ -59,3 +67,13 @@ def test_heavy_rows_come_first_and_are_spread_over_the_ranks():
 def test_balancing_gives_up_rather_than_overflow():
     assert balanced([6, 6, 4, 4, 4], 2, 12) is None
     assert len(pack([6, 6, 4, 4, 4], ranks=1, row_tokens=12)[0]) == 2
+
+
+@pytest.mark.parametrize(("fill_to", "width"), [(1, 7), (7, 7), (8, 8), (5, 10)])
+def test_a_row_is_filled_to_a_multiple_and_what_fills_it_is_no_target(fill_to, width):
+    """Documents of 5 and 4 tokens take 4 and 3 positions: their last tokens are only targets."""
+    examples = [(np.arange(5, 10), 2), (np.arange(20, 24), 1)]
+    row = packed_batch(examples, torch.device("cpu"), fill_to=fill_to)
+    assert row.input_ids.shape == (1, width)
+    assert row.targets.tolist() == [7, 8, 9, 21, 22, 23]
+    assert row.positions.tolist() == [1, 2, 3, 4, 5, 6]

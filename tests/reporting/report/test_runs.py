@@ -108,6 +108,7 @@ def test_fewer_items_are_shown_where_there_are_many_answers():
     shown = items_to_show(items, ["math"], 4)
     assert len(shown) == 3
     assert items_to_show(reversed(items), ["math"], 4) == shown
+    assert shown != sorted(items, key=lambda item: item.id)[:3]  # those that a limit keeps
     assert items_to_show(items, ["math"], 600) == shown[:2]  # 1,500,000 / (600 x 1,200)
     assert items_to_show(items, ["math"], 10**9) == shown[:1]
 

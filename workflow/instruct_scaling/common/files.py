@@ -38,8 +38,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     temporary = scratch / target.name
     try:
         yield temporary
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+        if target.is_dir():  # no folder can be renamed over a folder, or over a link to one
+            target.unlink() if target.is_symlink() else shutil.rmtree(target)
         temporary.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.config.section import Strict
+from instruct_scaling.config.web import WebFile
 
 
 class SyntheticEval(Strict):
@@ -49,15 +50,10 @@ class EvalFile(RowEval):
     """Path of the file; relative paths start at the folder Snakemake runs in."""
 
 
-class EvalUrl(RowEval):
+class EvalUrl(RowEval, WebFile):
     """Items from a file on the web, in the formats of a local file."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^https?://", examples=["https://example.org/questions.jsonl"])
-    """Address of the file, best one that names a commit."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0123456789abcdef" * 4])
-    """SHA-256 of the file: other content is refused, so the same config always means the same
-    items."""
 
 
 EvalSource = Annotated[SyntheticEval | EvalFile | EvalUrl, Field(discriminator="type")]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.section import COMMIT, Strict, Unordered
+from instruct_scaling.config.web import WebFile
 
 
 class SyntheticSource(Strict):
@@ -39,6 +40,9 @@ class RowSource(Strict):
     another model's format: `["<|endoftext|>"]`."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
+    sample: int | None = Field(None, gt=0)
+    """Keep this many records of those that are read: the ones whose id has the smallest keyed
+    hash, so that the draw is without regard to the order of the data."""
     on_error: Literal["stop", "skip"] = "stop"
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
@@ -49,6 +53,12 @@ class FileSource(RowSource):
     type: Literal["file"]
     path: str = Field(examples=["data/records.jsonl"])
     """Path of the file; relative paths start at the folder Snakemake runs in."""
+
+
+class UrlSource(RowSource, WebFile):
+    """Instruction records from a file on the web, in the formats of a local file."""
+
+    type: Literal["url"]
 
 
 class HubSource(RowSource):
@@ -82,7 +92,9 @@ class HubSource(RowSource):
         return {"revision"} if self.is_local else set()
 
 
-Source = Annotated[SyntheticSource | FileSource | HubSource, Field(discriminator="type")]
+Source = Annotated[
+    SyntheticSource | FileSource | UrlSource | HubSource, Field(discriminator="type")
+]
 
 
 class Filters(Strict):

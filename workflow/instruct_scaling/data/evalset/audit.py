@@ -47,6 +47,7 @@ def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
             {
                 "source": count.source.name,
                 "sha256": count.source.sha256,
+                **({"license": count.source.license} if count.source.license else {}),
                 "read": count.read,
                 "invalid": count.source.invalid.count,
                 "other_categories": count.other_categories.total(),

@@ -99,6 +99,7 @@ class Funnel:
                     "source": source.name,
                     "location": source.location,
                     "sha256": source.sha256,
+                    **({"license": source.license} if source.license else {}),
                     **({"unpinned": source.unpinned} if source.unpinned else {}),
                     "read": usable + source.invalid.count,
                     "invalid": source.invalid.count,

@@ -1,22 +1,35 @@
-"""Read records from the built-in generator, from local files and from the hub."""
+"""Read records from the built-in generator, from local files, from the web and from the hub."""
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.fetch import fetch_file, kept_snapshot
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.pools import FileSource, HubSource, RowSource, SyntheticSource
+from instruct_scaling.common.seeds import rank_key
+from instruct_scaling.config.pools import (
+    FileSource,
+    HubSource,
+    RowSource,
+    SyntheticSource,
+    UrlSource,
+)
 from instruct_scaling.data.synthetic import generate_records
 
 log = logging.getLogger(__name__)
+
+SAMPLE_KEY = 0  # `sample` belongs to the data: it is the same for all seeds
 
 NumberedRecords = Iterator[tuple[int, Record]]
 
@@ -37,6 +50,7 @@ class RecordSource:
     records: NumberedRecords
     parser: RecordParser | None = None
     unpinned: str | None = None
+    license: str | None = None
 
     @property
     def suffixes_stripped(self) -> int:
@@ -50,7 +64,7 @@ class RecordSource:
 
 
 def open_source(
-    config: SyntheticSource | FileSource | HubSource,
+    config: SyntheticSource | FileSource | UrlSource | HubSource,
     known: tuple[str, ...],
     wanted: Sequence[str] | None,
 ) -> RecordSource:
@@ -70,13 +84,20 @@ def open_source(
         invalid = InvalidRows(location, "row", "stop")
         return RecordSource("synthetic", location, None, invalid, _generated(config, wanted))
     if isinstance(config, FileSource):
-        file = RowFile(config.path)
-        parser = RecordParser(config, known, Path(config.path).name)
-        invalid = InvalidRows(config.path, file.unit, config.on_error)
-        records = _parsed(file, parser, invalid, config.limit)
-        sha256 = sha256_file(config.path)
-        return RecordSource(parser.name, config.path, sha256, invalid, records, parser)
+        return _open_file(config, RowFile(config.path), known)
+    if isinstance(config, UrlSource):
+        path = fetch_file(config.url, config.sha256)
+        source = _open_file(config, RowFile(path, config.url), known)
+        return replace(source, license=config.license)
     return _open_hub(config, known)
+
+
+def _open_file(config: RowSource, file: RowFile, known: tuple[str, ...]) -> RecordSource:
+    parser = RecordParser(config, known, Path(urlsplit(file.name).path).name)
+    invalid = InvalidRows(file.name, file.unit, config.on_error)
+    records = _parsed(file, parser, invalid)
+    sha256 = sha256_file(file.path)
+    return RecordSource(parser.name, file.name, sha256, invalid, records, parser)
 
 
 def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
@@ -95,8 +116,9 @@ def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
             revision = commit or revision
     parser = RecordParser(config, known, config.dataset)
     invalid = InvalidRows(location, "row", config.on_error)
-    rows = _hub_rows(name, revision, config.split)
-    records = _parsed(rows, parser, invalid, config.limit)
+    copy = None if config.is_local else kept_snapshot(name, revision, "dataset")
+    rows = _hub_rows(name if copy is None else str(copy), revision, config.split)
+    records = _parsed(rows, parser, invalid)
     return RecordSource(parser.name, location, sha256, invalid, records, parser, unpinned)
 
 
@@ -109,11 +131,27 @@ def _generated(config: SyntheticSource, wanted: Sequence[str] | None) -> Numbere
 
 
 def _parsed(
-    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows, limit: int | None
+    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows
+) -> NumberedRecords:
+    """The usable rows as the source's `limit` and `sample` leave them, in the order of the data."""
+    records = _usable(rows, parser, invalid)
+    if parser.sample is None:
+        yield from records
+        return
+    smallest = heapq.nsmallest(
+        parser.sample,
+        ((rank_key(SAMPLE_KEY, record.id), number, record) for number, record in records),
+        key=itemgetter(0, 1),
+    )
+    yield from sorted(((number, record) for _, number, record in smallest), key=itemgetter(0))
+
+
+def _usable(
+    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows
 ) -> NumberedRecords:
     usable = 0
     for row in rows:
-        if usable == limit:
+        if usable == parser.limit:
             break
         if isinstance(row, Row):
             try:
@@ -169,6 +207,7 @@ class RecordParser:
     def __init__(self, config: RowSource, known: tuple[str, ...], name: str) -> None:
         self._config = config
         self.name = name
+        self.limit, self.sample = config.limit, config.sample
         self.fields = FieldReader(config.fields)
         self.categories = CategoryNames(config.category_names, known)
         self.suffixes_stripped = 0
