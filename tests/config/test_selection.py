@@ -7,7 +7,7 @@ import pytest
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.load import validate_study
-from instruct_scaling.config.selection import annotation_of
+from instruct_scaling.config.selection import annotation_name
 from tests.data.selection.pools import section
 
 
@@ -75,9 +75,14 @@ def test_crossed_seeds_that_are_none(default_config, seeds, says):
 
 
 def test_shares_that_sum_to_one_but_for_rounding_are_accepted():
-    selection = section("mixture", by="source", shares={"a": 0.7, "b": 0.1, "c": 0.2})
-    assert sum(selection.shares.values()) != 1
-    assert selection.shares == {"a": 0.7, "b": 0.1, "c": 0.2}
+    third = dict.fromkeys("abc", 0.3333333)
+    assert section("mixture", by="source", shares=third).shares == third
+
+
+def test_names_of_bands_may_be_written_as_numbers():
+    by = {"by": "tag:x", "bands": 2}
+    staged = section("staged", **by, shares={1: 0.3, 2: 0.7}, order=[2, 1])
+    assert staged == section("staged", **by, shares={"1": 0.3, "2": 0.7}, order=["2", "1"])
 
 
 def test_keys_that_are_defaults_change_no_identity():
@@ -86,6 +91,6 @@ def test_keys_that_are_defaults_change_no_identity():
 
 
 def test_the_annotation_that_is_read():
-    assert annotation_of(section("ranked", by="annotation:quality")) == "quality"
-    assert annotation_of(section("ranked", by="tag:quality")) is None
-    assert annotation_of(section("uniform")) is None
+    assert annotation_name(section("ranked", by="annotation:quality")) == "quality"
+    assert annotation_name(section("ranked", by="tag:quality")) is None
+    assert annotation_name(section("uniform")) is None

@@ -7,11 +7,16 @@ import pandas as pd
 import pytest
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.runs import subset_file, tuned_runs, write_runs
+from instruct_scaling.config.runs import (
+    subset_file,
+    subset_label,
+    subset_seed,
+    tuned_runs,
+    write_runs,
+)
 from instruct_scaling.config.study import Study
 from instruct_scaling.data.selection.ranking import draw_subset
 from instruct_scaling.data.subset import write_subset
-from instruct_scaling.config.runs import subset_label, subset_seed
 from instruct_scaling.data.subset_overlap import COLUMNS
 from tests.stages import run_stage
 from tests.studies import tiny_study

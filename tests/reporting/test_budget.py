@@ -176,7 +176,7 @@ def test_jobs_of_the_tiny_study(tiny):
 def test_arms_of_equal_pool_and_selection_and_crossed_runs_share_subsets(tiny):
     arms = tiny_study()["arms"]
     ranked = {"selection": {"type": "weighted", "by": "tag:weight"}}
-    arms = {"full": arms["full"], **{n: arms["lora"] | ranked for n in ("lora", "again")}}
+    arms = {"full": arms["full"], **dict.fromkeys(("lora", "again"), arms["lora"] | ranked)}
     crossed = tiny(arms=arms, seeds={"crossed": {"subset": [1, 2, 3], "training": [1, 2]}})
     counted = jobs(crossed)
     assert counted["subset"] == 2 * 2 * 3  # selections, scales, subset seeds

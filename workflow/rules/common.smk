@@ -4,7 +4,7 @@ import atexit
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
-from instruct_scaling.config.selection import annotation_of
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.runs import (
     Run,
     answering_runs,
@@ -52,7 +52,7 @@ def validation_of(pool):
 
 def annotations_of(w):
     """The file of the annotation that a subset's selection reads, if it reads one."""
-    name = annotation_of(SELECTIONS[w.pool, w.selection])
+    name = annotation_name(SELECTIONS[w.pool, w.selection])
     return [f"{RESULTS}/pools/{w.pool}/annotations/{name}.parquet"] if name else []
 
 

@@ -11,7 +11,7 @@ from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.evaluation import EvalFile
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
-from instruct_scaling.config.selection import annotation_of
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -50,7 +50,7 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
 
 def _unknown_annotations(study: Study) -> Iterator[Problem]:
     for name, arm in study.arms.items():
-        wanted, pool = annotation_of(arm.selection), study.pools.get(arm.pool)
+        wanted, pool = annotation_name(arm.selection), study.pools.get(arm.pool)
         known = getattr(pool, "annotations", {})
         if wanted is not None and pool is not None and wanted not in known:
             there_is = nearest(wanted, known) if known else "; it has none"

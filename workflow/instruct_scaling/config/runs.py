@@ -26,7 +26,7 @@ from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
-from instruct_scaling.config.selection import UNIFORM, Selection, annotation_of
+from instruct_scaling.config.selection import UNIFORM, Selection, annotation_name
 from instruct_scaling.config.study import Study
 
 NEEDED_COLUMNS = ("arm", "scale", "seed", "folder")
@@ -156,7 +156,7 @@ def selection_key(study: Study, arm: str) -> str:
     own = study.arms[arm]
     if own.selection == UNIFORM:
         return UNIFORM.type
-    name = annotation_of(own.selection)
+    name = annotation_name(own.selection)
     annotations = getattr(study.pools[own.pool], "annotations", {})
     made = [identity_json(annotations[name])] if name in annotations else []
     return f"{own.selection.type}-{identity_hash([identity_json(own.selection), *made])[:8]}"

@@ -23,17 +23,27 @@ def _one_of_or(names: tuple[str, ...], kind: type, what: str) -> BeforeValidator
     """Refuse in one line what is neither one of the names nor a value of the kind."""
 
     def check(value: Any) -> Any:
-        if value not in names if isinstance(value, str) else not isinstance(value, kind):
-            raise ValueError(f"give {', '.join(names)} or {what}")
-        return value
+        if isinstance(value, kind) or (isinstance(value, str) and value in names):
+            return value
+        raise ValueError(f"give {', '.join(names)} or {what}")
 
     return BeforeValidator(check)
+
+
+def _text(name: Any) -> Any:
+    """YAML reads the name of a band, such as 1, as a number."""
+    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+
+
+def _names(value: Any) -> Any:
+    return [_text(name) for name in value] if isinstance(value, list) else value
 
 
 def _shares(value: Any) -> Any:
     """Refuse shares that are no shares of one whole."""
     if not isinstance(value, dict):
         return value
+    value = {_text(name): share for name, share in value.items()}
     for name, share in value.items():
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
             raise ValueError(f"the share of {name} is {share!r}; a share is above 0 and at most 1")
@@ -51,6 +61,7 @@ AnyShares = Annotated[
 ]
 Order = Annotated[
     Literal["ascending", "descending", "mixed"] | list[str],
+    BeforeValidator(_names),
     _one_of_or(("ascending", "descending", "mixed"), list, "a list of values"),
 ]
 
@@ -188,7 +199,7 @@ def label_of(selection: Selection) -> str | None:
     return getattr(selection, "by", None)
 
 
-def annotation_of(selection: Selection) -> str | None:
+def annotation_name(selection: Selection) -> str | None:
     """Name of the annotation that a selection reads, if it reads one."""
     label = label_of(selection) or ""
     return label.removeprefix(ANNOTATION) if label.startswith(ANNOTATION) else None
