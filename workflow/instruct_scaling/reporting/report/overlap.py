@@ -19,22 +19,30 @@ def read_overlap(path: Path) -> list[Row]:
     """One entry per pool and selection from subset_overlap.csv; none without the file.
 
     Returns:
-        `pool`, `selection`, `arms` (a list), `records` of the pool, `scales`, `shares` (n / N) and
-        `in_common` of each scale (empty with one subset), `same` and `much`: the scales at which
-        two seeds have all, or most, of their records in common.
+        `pool`, `arms` (a list; selections of one pool with equal figures are one entry), `records`
+        of the pool, `scales`, `shares` (n / N) and `in_common` of each scale (empty with one
+        subset), `same` and `much`: the scales at which two seeds have all, or most, of their
+        records in common.
     """
     if not path.exists():
         return []
     table = pd.read_csv(path, dtype={"pool": str, "selection": str, "arms": str})
     groups = table.groupby(["pool", "selection"], sort=False)
-    return [_entry(str(pool), str(key), part) for (pool, key), part in groups]
+    found: list[Row] = []
+    for (pool, _), part in groups:
+        entry = _entry(str(pool), part)
+        equal = [one for one in found if one | {"arms": []} == entry | {"arms": []}]
+        if equal:
+            equal[0]["arms"] = sorted(equal[0]["arms"] + entry["arms"])
+        else:
+            found.append(entry)
+    return found
 
 
-def _entry(pool: str, selection: str, rows: pd.DataFrame) -> dict[str, Any]:
+def _entry(pool: str, rows: pd.DataFrame) -> dict[str, Any]:
     in_common = rows["in_common"]
     return {
         "pool": pool,
-        "selection": selection,
         "arms": str(rows["arms"].iloc[0]).split("; "),
         "records": int(rows["pool_records"].iloc[0]),
         "scales": rows["scale"].tolist(),
