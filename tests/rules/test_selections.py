@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import count
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from instruct_scaling.common.files import write_jsonl
+from instruct_scaling.common.records import Record
+from instruct_scaling.common.seeds import derive_seed, rank_key
 from instruct_scaling.config.load import validate_study
 from instruct_scaling.config.runs import Run, subset_file
 from instruct_scaling.data.selection.select import KINDS
-from tests.studies import edited, planned_jobs, snakemake, tiny_study
+from instruct_scaling.data.subset import read_facts
+from tests.studies import edited, planned_jobs, pretend_finished, snakemake, tiny_study
 
 SCALE = 24
 BY_LENGTH = {"by": "annotation:length"}
@@ -115,6 +120,38 @@ def test_the_report_states_every_selection_and_its_part_of_the_pool(finished):
     assert set("; ".join(overlap["arms"]).split("; ")) == set(SELECTIONS)
     assert (overlap["share_of_pool"] == SCALE / (240 - 24)).all()
     assert f"{SCALE / (240 - 24):.1%} of the 216 records" in page
+
+
+@pytest.mark.slow
+def test_a_pool_that_grows_trains_again_only_where_the_rows_of_a_subset_change(tmp_path):
+    """The metadata of every subset change, for they state the size of the pool."""
+    config = edited(tiny_study(), "ladder.scales", [8, 40])
+    config = edited(config, "validation.records", 0)
+    config["pools"]["own"]["sources"] = [{"type": "file", "path": "records.jsonl"}]
+    records = [{"instruction": f"Say {n}.", "output": f"{n}"} for n in range(60)]
+    write_jsonl(tmp_path / "records.jsonl", records)
+    pretend_finished(tmp_path, config)
+    snakemake(tmp_path, config, "--forcerun", "evalset", "--until", "subset")
+    snakemake(tmp_path, config, "--touch", "--forceall")
+    write_jsonl(tmp_path / "records.jsonl", [*records, joining(records, config)])
+    snakemake(tmp_path, config, "--until", "subset")
+    planned = planned_jobs(snakemake(tmp_path, config, "--dry-run").stdout)
+    assert planned["finetune"] == 2  # both arms at the larger scale
+    assert planned["report"] == planned["subset_overlap"] == 1
+    folder = tmp_path / "results" / "tiny" / "subsets" / "own" / "uniform"
+    assert {read_facts(path)["pool_records"] for path in folder.rglob("*.parquet")} == {"61"}
+
+
+def joining(records, config):
+    """A record that ranks behind the first 8 and before the 31st."""
+    seed = derive_seed(0, config["seeds"]["replicates"][0], "subset")
+
+    def key(row):
+        return rank_key(seed, Record.make(row["instruction"], row["output"]).id)
+
+    keys = sorted(map(key, records))
+    candidates = ({"instruction": f"Say {n}.", "output": f"{n}"} for n in count(100))
+    return next(row for row in candidates if keys[7] < key(row) < keys[30])
 
 
 @pytest.mark.slow

@@ -50,6 +50,12 @@ def validation_of(pool):
     )
 
 
+def subset_of(w):
+    """The subset of a run."""
+    run = Run(w.arm, int(w.scale), int(w.seed))
+    return f"{RESULTS}/{subset_file(STUDY, run)}"
+
+
 def annotations_of(w):
     """The file of the annotation that a subset's selection reads, if it reads one."""
     name = annotation_name(SELECTIONS[w.pool, w.selection])

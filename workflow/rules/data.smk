@@ -79,6 +79,7 @@ rule subset:
         annotations=annotations_of,
     output:
         subset=f"{RESULTS}/subsets/{{pool}}/{{selection}}/n{{scale}}/s{{seed}}.parquet",
+        rows=f"{RESULTS}/subsets/{{pool}}/{{selection}}/n{{scale}}/s{{seed}}.sha256",
     log:
         f"{RESULTS}/logs/subset/{{pool}}-{{selection}}-n{{scale}}-s{{seed}}.log",
     benchmark:
@@ -132,8 +133,10 @@ rule subset_overlap:
         table=f"{RESULTS}/tables/subset_overlap.csv",
     log:
         f"{RESULTS}/logs/subset_overlap.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/subset_overlap.tsv"
     conda:
-        "../../envs/data.yaml"
+        "../../envs/evaluation.yaml"
     resources:
         mem_mb=4000,
         runtime=30,

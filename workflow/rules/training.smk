@@ -4,9 +4,9 @@
 rule finetune:
     input:
         base=base_of,
-        subset=lambda w: (
-            f"{RESULTS}/{subset_file(STUDY, Run(w.arm, int(w.scale), int(w.seed)))}"
-        ),
+        # Its rows decide, not the metadata, which state the size of the pool.
+        subset=ancient(subset_of),
+        rows=lambda w: str(Path(subset_of(w)).with_suffix(".sha256")),
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing again.
         records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),

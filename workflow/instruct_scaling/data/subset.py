@@ -1,7 +1,13 @@
-"""The subset stage: the records that a run trains on, as its arm's selection draws them."""
+"""The subset stage: the records that a run trains on, as its arm's selection draws them.
+
+Beside the Parquet file stands the hash of its rows (`.sha256`). The file's metadata name the size
+of the pool; a pool that grows and leaves the rows as they were leaves the hash as it was, and the
+hash decides whether a run is trained again.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +63,14 @@ def write_subset(
         pq.write_table(table, temporary, compression="zstd")
 
 
+def rows_hash(ids: Sequence[str], repeats: np.ndarray, phases: np.ndarray) -> str:
+    """SHA-256 of the rows, in their order."""
+    found = hashlib.sha256("\n".join(ids).encode("ascii"))
+    for column in (repeats, phases):
+        found.update(np.asarray(column).astype("<i4").tobytes())
+    return found.hexdigest()
+
+
 def read_subset(path: str | Path) -> tuple[list[str], dict[str, str]]:
     """Ids of a subset (or of a validation set) in its order, and the file's metadata."""
     table = pq.read_table(path, columns=["id"])
@@ -99,6 +113,8 @@ def subset(
     }
     ids = candidates.ids.take(pa.array(chosen.rows)).to_pylist()
     write_subset(out, ids, chosen.repeats, chosen.phases, facts)
+    with atomic_path(out.with_suffix(".sha256")) as temporary:
+        temporary.write_text(rows_hash(ids, chosen.repeats, chosen.phases) + "\n", "ascii")
 
 
 def _annotation_files(options: Sequence[str]) -> dict[str, Path]:
