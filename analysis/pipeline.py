@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.curves_by_tag import tag_curve_rows
 from analysis.inference.intervals import bootstrap_means
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.score_array import build_score_arrays
@@ -51,6 +52,7 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
         rows["comparisons"] += comparison_rows(pair, options)
         rows["efficiency"] += efficiency_rows(pair, options)
     rows["seed_variance"] = seed_variance_rows(scores, options)
+    rows["curves_by_tag"] = tag_curve_rows(scores, options)
     rows["joint"] = joint_rows(score_arrays, options)
     rows["judges"] = judge_rows(scores, options)
     rows["judge_bins"] = judge_bin_rows(scores, options)

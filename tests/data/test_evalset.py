@@ -10,7 +10,7 @@ import pytest
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import read_items
+from instruct_scaling.common.records import EvalItem, read_items, read_rows
 from instruct_scaling.config.evaluation import EvalSet
 from instruct_scaling.data.evalset.stage import build_evalset
 from tests.stages import run_stage
@@ -37,8 +37,10 @@ def step(audit, name):
 
 def test_items_keep_what_the_file_says(tmp_path):
     row = item(1, input="some text", cluster="c1", language="en", checks={"answer": "number"})
-    path = write_items(tmp_path / "a.jsonl", [row])
-    [got], audit = build_evalset(config({"path": path}))
+    path = write_items(tmp_path / "a.jsonl", [row | {"lvl": 3, "tier": "A"}])
+    [got], audit = build_evalset(config({"path": path, "tags": {"level": "lvl"}}))
+    assert got.tags == {"level": "3"}
+    assert read_rows(write_items(tmp_path / "b.jsonl", [got.to_row()]), EvalItem) == [got]
     assert got.prompt == "question 1"
     assert got.input == "some text"
     assert got.reference == "answer 1"
@@ -106,7 +108,7 @@ def test_invalid_entries_stop_with_file_and_line_or_are_counted(tmp_path):
         build_evalset(config({"path": str(path)}))
     items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
     assert len(items) == 1
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert invalid["count"] == 4
     assert [entry["line"] for entry in invalid["examples"]] == [2, 3, 4, 5]
     reasons = [entry["reason"] for entry in invalid["examples"]]
@@ -140,7 +142,7 @@ def test_the_audit_adds_up_for_every_source(tmp_path):
     items, audit = build_evalset(config(*sources, categories=["math"]))
     counted = [
         source["kept"]
-        + source["invalid"]
+        + source["broken"]
         + source["other_categories"]
         + source["duplicates"]
         + source["over_limit"]
@@ -242,7 +244,7 @@ def test_the_public_belle_file_with_its_three_invalid_lines(real_data):
         "code": 74,
         "translation": 62,
     }
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert [entry["line"] for entry in invalid["examples"]] == [156, 714, 1111]
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}

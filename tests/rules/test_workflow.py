@@ -29,6 +29,13 @@ from tests.studies import (
 
 pytestmark = pytest.mark.slow
 
+# The default ones, with a bound that no record meets.
+STEPS = [
+    {"type": "filter", "max_output_chars": 100_000},
+    {"type": "deduplicate"},
+    {"type": "decontaminate"},
+]
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -54,7 +61,7 @@ def test_a_finished_study_has_nothing_to_do(finished):
 def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder, symlinks=True)
-    config = edited(tiny_study(), "pools.own.filters", {"max_output_chars": 100_000})
+    config = edited(tiny_study(), "pools.own.steps", STEPS)
     planned = jobs(folder, config)
     assert planned["subset"] == 2
     snakemake(folder, config, "--until", "subset")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.data.encoding import encode
+from instruct_scaling.data.chat_template import Draft
+from instruct_scaling.data.encoding import cut
 from instruct_scaling.training.examples import load_examples, subset_records, write_examples
 
 from .conftest import make_records, write_pool, write_subset
@@ -16,9 +17,9 @@ END, START = 2, 1
 
 def test_arrays_survive_the_disk(tmp_path):
     encoded = [
-        encode([5, 6], [7], end=END, start=START, max_length=9),
-        encode([], [8, 9], end=END, start=START, max_length=9),
-        encode([5] * 20, [7] * 20, end=END, start=START, max_length=9),
+        cut(Draft([5, 6, 7, END], [(2, 4)]), 9),
+        cut(Draft([START, 8, 9, END], [(1, 4)]), 9),
+        cut(Draft([5] * 20 + [7] * 20 + [END], [(20, 41)]), 9),
     ]
     write_examples(tmp_path / "examples", ["a", "b", "c"], iter(encoded))
     examples = load_examples(tmp_path / "examples")

@@ -7,6 +7,8 @@ from instruct_scaling.config.identity import execution_json, identity_json
 from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.runs import (
     Run,
+    annotation_base,
+    annotation_files,
     answering_runs,
     base_files,
     evalset_files,
@@ -18,6 +20,7 @@ from instruct_scaling.config.runs import (
     subset_file,
     subset_seed,
     tuned_runs,
+    used_pools,
     validation_seed,
 )
 
@@ -33,7 +36,7 @@ SUBSETS = list(
 )
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
-USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
+USED_POOLS = used_pools(STUDY)
 
 
 def seed_of(purpose):
@@ -59,7 +62,26 @@ def subset_of(w):
 def annotations_of(w):
     """The file of the annotation that a subset's selection reads, if it reads one."""
     name = annotation_name(SELECTIONS[w.pool, w.selection])
-    return [f"{RESULTS}/pools/{w.pool}/annotations/{name}.parquet"] if name else []
+    return [annotation_of(w.pool, name)] if name else []
+
+
+def records_of(pool):
+    """The records of a pool."""
+    return f"{RESULTS}/pools/{pool}/records"
+
+
+def annotation_of(pool, name):
+    """An annotation of a pool."""
+    return f"{RESULTS}/pools/{pool}/annotations/{name}.parquet"
+
+
+def source_annotations(pool):
+    """The annotations of the pools that a pool is made of, as (pool, file)."""
+    return [
+        (source, annotation_of(source, name))
+        for source in STUDY.pools[pool].source_pools()
+        for name in sorted(STUDY.pools[source].annotations)
+    ]
 
 
 def base_of(w):
@@ -77,6 +99,13 @@ def model_of(w):
 def repeated(option, values):
     """The same option once for each value."""
     return [f"{option}={value}" for value in values]
+
+
+def named(option, names, values):
+    """An option of the form NAME=VALUE once for each pair."""
+    return [
+        f"{option}={name}={value}" for name, value in zip(names, values, strict=True)
+    ]
 
 
 def folder_of(files):

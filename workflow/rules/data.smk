@@ -28,6 +28,10 @@ rule pool:
     input:
         files=lambda w: local(pool_files(STUDY, w.pool)),
         eval_items=rules.evalset.output.eval_items,
+        sources=lambda w: [
+            records_of(name) for name in STUDY.pools[w.pool].source_pools()
+        ],
+        annotations=lambda w: [path for _, path in source_annotations(w.pool)],
     output:
         records=directory(f"{POOL}/records"),
         audit=f"{POOL}/audit.json",
@@ -41,11 +45,54 @@ rule pool:
         mem_mb=4000,
         runtime=120,
     params:
-        pool=lambda w: identity_json(STUDY.pools[w.pool]),
+        pool=lambda w: identity_json(STUDY.pools[w.pool].without_annotations()),
+        sources=lambda w, input: named(
+            "--records-of", STUDY.pools[w.pool].source_pools(), input.sources
+        ),
+        annotations=lambda w, input: named(
+            "--annotation-of",
+            [name for name, _ in source_annotations(w.pool)],
+            input.annotations,
+        ),
         version=STAGE_VERSIONS["pool"],
     shell:
         "python -m instruct_scaling pool --pool {params.pool:q} --evalset {input.eval_items:q}"
+        " {params.sources:q} {params.annotations:q}"
         " --out-records {output.records:q} --out-audit {output.audit:q} 2>&1 | tee {log:q}"
+
+
+# One value for each record of a pool, made where a selection or another pool reads it.
+rule annotation:
+    input:
+        records=rules.pool.output.records,
+        files=lambda w: local(annotation_files(STUDY, w.pool, w.annotation)),
+        base=lambda w: [
+            f"{RESULTS}/bases/{name}"
+            for name in [annotation_base(STUDY, w.pool, w.annotation)]
+            if name
+        ],
+    output:
+        values=f"{POOL}/annotations/{{annotation}}.parquet",
+    log:
+        f"{RESULTS}/logs/annotation/{{pool}}-{{annotation}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/annotation/{{pool}}-{{annotation}}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: lambda w: 2 if annotation_base(STUDY, w.pool, w.annotation) else 1
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        annotation=lambda w: identity_json(
+            STUDY.pools[w.pool].annotations[w.annotation]
+        ),
+        base=lambda w, input: repeated("--base", input.base),
+        version=STAGE_VERSIONS["annotation"],
+    shell:
+        "python -m instruct_scaling annotation --records {input.records:q}"
+        " --annotation {params.annotation:q} {params.base:q} --out {output.values:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule validation_set:

@@ -141,8 +141,9 @@ def test_what_was_not_done_to_the_data_is_named(limits, default_config):
     own = limits(pools={name: POOL})
     titles = {"Generated data", "Overlap with the eval set", "Repeated records"}
     assert not titles & set(own)
-    none = {"method": "none"}
-    found = limits(pools={name: POOL | {"decontaminate": none}, "b": POOL | {"deduplicate": none}})
+    copies = [{"type": "deduplicate", "method": "none"}, {"type": "decontaminate"}]
+    overlap = [{"type": "deduplicate"}, {"type": "filter"}]
+    found = limits(pools={name: POOL | {"steps": overlap}, "b": POOL | {"steps": copies}})
     assert f"Nothing was removed from {name} for" in found["Overlap with the eval set"]
     assert "Copies were left in b:" in found["Repeated records"]
 

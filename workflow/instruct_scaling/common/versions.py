@@ -5,8 +5,9 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 2,
-    "pool": 3,
+    "evalset": 3,
+    "pool": 4,
+    "annotation": 1,
     "validation_set": 2,
     "subset": 3,
     "base": 2,
@@ -20,6 +21,6 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_loss": 1,
     "intermediate_scores": 3,
     "curves": 5,
-    "figures": 4,
+    "figures": 5,
     "report": 4,
 }

@@ -35,6 +35,7 @@ WIDTH = 96
 # Which stages are given a key with its default left out. Ladder and seeds reach every stage as
 # numbers, budget, tracking and execution decide no result.
 READERS: dict[str, tuple[str, ...]] = {
+    "pools.*.annotations.*": ("annotation",),
     "pools.*": ("pool",),
     "bases.*": ("base",),
     "arms.*.template": ("finetune", "generate"),

@@ -22,6 +22,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
@@ -157,8 +158,7 @@ def selection_key(study: Study, arm: str) -> str:
     if own.selection == UNIFORM:
         return UNIFORM.type
     name = annotation_name(own.selection)
-    annotations = getattr(study.pools[own.pool], "annotations", {})
-    made = [identity_json(annotations[name])] if name in annotations else []
+    made = [] if name is None else [identity_json(study.pools[own.pool].annotations[name])]
     return f"{own.selection.type}-{identity_hash([identity_json(own.selection), *made])[:8]}"
 
 
@@ -288,6 +288,40 @@ def pool_files(study: Study, pool: str) -> list[str]:
             folder = Path(source.dataset).expanduser()
             found += sorted(str(path) for path in folder.rglob("*") if path.is_file())
     return found
+
+
+def used_pools(study: Study) -> list[str]:
+    """Pools that an arm trains on or that such a pool is made of, sorted."""
+    found: set[str] = set()
+    waiting = [arm.pool for arm in study.arms.values()]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += study.pools[name].source_pools()
+    return sorted(found)
+
+
+def used_annotations(study: Study) -> list[tuple[str, str]]:
+    """(pool, annotation) of those that a selection reads, or another used pool as tags, sorted."""
+    read = {one for name in used_pools(study) for one in study.pools[name].source_pools()}
+    found = {(pool, name) for pool in read for name in study.pools[pool].annotations}
+    for arm in study.arms.values():
+        if (wanted := annotation_name(arm.selection)) is not None:
+            found.add((arm.pool, wanted))
+    return sorted(found)
+
+
+def annotation_files(study: Study, pool: str, annotation: str) -> list[str]:
+    """Local files that an annotation is read from."""
+    section = study.pools[pool].annotations[annotation]
+    return [section.path] if isinstance(section, FileAnnotation) else []
+
+
+def annotation_base(study: Study, pool: str, annotation: str) -> str | None:
+    """The base that an annotation runs, None for one that runs none."""
+    section = study.pools[pool].annotations[annotation]
+    return section.base if isinstance(section, BaseLossAnnotation) else None
 
 
 def evalset_files(study: Study) -> list[str]:

@@ -32,7 +32,9 @@ class Arm(Strict):
     """One of `pools`."""
     template: str = "Human: {prompt}\n\nAssistant: "
     """Text around a prompt, the same in training and in evaluation; `{prompt}` is the
-    instruction with its input on the next line. The answer and the end token follow it."""
+    instruction with its input on the next line. The answer and the end token follow it, then the
+    next turn of a conversation in the same way; a system message stands on the line before the
+    first prompt. Or the word `chat`: the chat template that the base's tokenizer brings."""
     recipe: Recipe = Recipe()
     """How the base is tuned."""
     selection: Selection = UNIFORM

@@ -26,10 +26,13 @@ from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.runs import (
     Run,
+    annotation_base,
     answering_runs,
     selections,
     subset_labels,
     tuned_runs,
+    used_annotations,
+    used_pools,
 )
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
@@ -119,10 +122,11 @@ def jobs(study: Study) -> dict[str, int]:
     validated = int(study.validation.records > 0)
     counted = {
         "evalset": 1,
-        "pool": len(pools),
+        "pool": len(used_pools(study)),
         "validation_set": len(pools) * validated,
         "subset": len(selections(study)) * len(study.ladder.values()) * len(subset_labels(study)),
-        "base": len({arm.base for arm in study.arms.values()}),
+        "base": len(_used_bases(study)),
+        "annotation": len(used_annotations(study)),
         "finetune": tuned,
         "generate": answering,
         "judge": answering * judges,
@@ -139,6 +143,12 @@ def jobs(study: Study) -> dict[str, int]:
         "report": 1,
     }
     return {stage: number for stage, number in counted.items() if number}
+
+
+def _used_bases(study: Study) -> set[str]:
+    """Bases of the arms, and those that annotations run."""
+    run = {annotation_base(study, *one) for one in used_annotations(study)}
+    return {arm.base for arm in study.arms.values()} | {name for name in run if name is not None}
 
 
 def base_parameters(base: TinyBase | PretrainedBase) -> float | None:

@@ -36,7 +36,7 @@ def finetune(
     records: Annotated[Path, typer.Option(help="Folder or file with the pool's records.")],
     subset: Annotated[Path, typer.Option(help="The run's subset, Parquet.")],
     recipe: Annotated[str, typer.Option(help="Recipe as JSON.")],
-    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}, or `chat`.")],
     order_seed: Annotated[int, typer.Option(help="Seed of the training order.")],
     init_seed: Annotated[int, typer.Option(help="Seed of new weights and dropout.")],
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")],

@@ -203,7 +203,7 @@ def tune(
         return model_card(summary, origin, recipe, inputs.template, note)
 
     shape = RowShape(setup.row_tokens, fixed=tuned.attention == "flex")
-    exporter = Exporter(engine, tuned, base, recipe, examples)
+    exporter = Exporter(engine, tuned, base, recipe, inputs.template, examples)
     staging = work / "intermediate"
     snapshots = Snapshots(observation.snapshots, order.steps, staging, exporter, card, clock)
     callbacks: list[Callable[[Progress], None]] = [snapshots]

@@ -11,7 +11,14 @@ from pydantic import ValidationError
 from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.fetch import fetch_file
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Constraints, EvalItem, first_problem
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import (
+    Constraints,
+    EvalItem,
+    Message,
+    check_turns,
+    first_problem,
+)
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
@@ -64,17 +71,19 @@ def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
 def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> SourceItems:
     invalid = InvalidRows(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
+    tags = FieldReader(source.tags, "tags")
     categories = CategoryNames(source.category_names, declared)
     items = []
     for row in file:
         if isinstance(row, Row):
             try:
-                items.append(_item(row.value, fields, categories, source))
+                items.append(_item(row.value, fields, tags, categories, source))
                 continue
             except ValueError as error:
                 row = InvalidRow(row.number, str(error))
         invalid.add(row)
     fields.check_all_found(file.name)
+    tags.check_all_found(file.name)
     stated = source.license if isinstance(source, EvalUrl) else None
     return SourceItems(file.name, sha256_file(file.path), items, invalid, categories, stated)
 
@@ -82,21 +91,35 @@ def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> Sou
 def _item(
     row: dict[str, Any],
     fields: FieldReader,
+    tags: FieldReader,
     categories: CategoryNames,
     source: RowEval,
 ) -> EvalItem:
     category = fields.text(row, "category") or source.category
     if category is None:
         raise ValueError("item without category: give `category` or map its key in `fields`")
+    prompt, history = _question(row, fields)
     return EvalItem.make(
         categories.standard(category),
-        fields.required(row, "prompt"),
+        prompt,
+        history=history,
         input=fields.text(row, "input"),
         reference=fields.text(row, "reference"),
         checks=_checks(fields.raw(row, "checks")),
         cluster=fields.text(row, "cluster"),
         language=fields.text(row, "language") or source.language,
+        tags=tags.texts(row),
     )
+
+
+def _question(row: dict[str, Any], fields: FieldReader) -> tuple[str, tuple[Message, ...]]:
+    """Prompt and history: of `messages` where the row has them, the last being the user's."""
+    value = fields.raw(row, "messages")
+    if value is None:
+        return fields.required(row, "prompt"), ()
+    messages = parse_messages(value, fields.key("messages"))
+    check_turns(messages, last="user")
+    return messages[-1].content, messages[:-1]
 
 
 def _checks(value: Any) -> dict[str, Any] | None:

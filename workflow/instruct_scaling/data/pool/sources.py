@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -15,16 +15,20 @@ from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.fetch import fetch_file, kept_snapshot
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Record
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import Message, Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.common.seeds import rank_key
 from instruct_scaling.config.pools import (
     FileSource,
     HubSource,
+    PoolSource,
     RowSource,
     SyntheticSource,
     UrlSource,
 )
+from instruct_scaling.data.annotations.store import as_tag, iter_annotation
+from instruct_scaling.data.pool.store import iter_records
 from instruct_scaling.data.synthetic import generate_records
 
 log = logging.getLogger(__name__)
@@ -63,10 +67,19 @@ class RecordSource:
         return self.parser.categories.renamed(self.name) if self.parser else []
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFiles:
+    """A pool that another one is made of: folder of its records, annotations by name."""
+
+    records: Path
+    annotations: dict[str, Path]
+
+
 def open_source(
-    config: SyntheticSource | FileSource | UrlSource | HubSource,
+    config: SyntheticSource | FileSource | UrlSource | HubSource | PoolSource,
     known: tuple[str, ...],
     wanted: Sequence[str] | None,
+    pools: Mapping[str, PoolFiles] | None = None,
 ) -> RecordSource:
     """Open one source; nothing is read from it yet.
 
@@ -75,10 +88,13 @@ def open_source(
         known: categories that may occur besides the standard ones.
         wanted: categories that the filters keep, None for all: what is generated is spread
             over these alone.
+        pools: the study's pools that this one is made of.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or no such pool.
     """
+    if isinstance(config, PoolSource):
+        return _open_pool(config.pool, (pools or {}).get(config.pool))
     if isinstance(config, SyntheticSource):
         location = f"generator, seed {config.seed}"
         invalid = InvalidRows(location, "row", "stop")
@@ -90,6 +106,35 @@ def open_source(
         source = _open_file(config, RowFile(path, config.url), known)
         return replace(source, license=config.license)
     return _open_hub(config, known)
+
+
+def _open_pool(name: str, files: PoolFiles | None) -> RecordSource:
+    if files is None:
+        raise InputError(
+            f"the records of pool {name} are not given", fix="give them by --records-of"
+        )
+    location = f"pool {name}"
+    invalid = InvalidRows(location, "row", "stop")
+    sha256 = sha256_file(files.records)
+    return RecordSource(location, location, sha256, invalid, _annotated(files))
+
+
+def _annotated(files: PoolFiles) -> NumberedRecords:
+    """The records of a pool with its annotations as tags; a missing value gives no tag."""
+    columns = {name: iter_annotation(path) for name, path in files.annotations.items()}
+    for number, record in enumerate(iter_records(files.records), 1):
+        tags = dict(record.tags)
+        for name, column in columns.items():
+            record_id, value = next(column, (None, None))
+            if record_id != record.id:
+                raise InputError(
+                    f"row {number} is not of record {record.id}: it was made for other records",
+                    where=files.annotations[name],
+                    fix="remove the file and run the study again",
+                )
+            if value is not None:
+                tags[name] = as_tag(value)
+        yield number, replace(record, tags=tags)
 
 
 def _open_file(config: RowSource, file: RowFile, known: tuple[str, ...]) -> RecordSource:
@@ -164,6 +209,7 @@ def _usable(
                 continue
         invalid.add(row)
     parser.fields.check_all_found(invalid.where)
+    parser.tags.check_all_found(invalid.where)
 
 
 def _hub_rows(name: str, revision: str | None, split: str) -> Iterator[Row]:
@@ -209,24 +255,40 @@ class RecordParser:
         self.name = name
         self.limit, self.sample = config.limit, config.sample
         self.fields = FieldReader(config.fields)
+        self.tags = FieldReader(config.tags, "tags")
         self.categories = CategoryNames(config.category_names, known)
         self.suffixes_stripped = 0
 
     def record(self, row: dict[str, Any]) -> Record:
-        """The record of one row.
+        """The record of one row: a conversation where the row has `messages`.
 
         Raises:
-            ValueError: instruction or output is missing or empty, a field is not text, or the
-                category is unknown.
+            ValueError: instruction or output is missing or empty, a field is not text, the
+                category is unknown, or the messages are no conversation that ends with an answer.
         """
         category = self.fields.text(row, "category") or self._config.category
+        labels: dict[str, Any] = {
+            "category": self.categories.standard(category) if category else None,
+            "language": self.fields.text(row, "language") or self._config.language,
+            "source": self.name,
+            "tags": self.tags.texts(row),
+        }
+        messages = self.fields.raw(row, "messages")
+        if messages is not None:
+            return Record.of_messages(
+                (
+                    Message(turn.role, self._strip_suffix(turn.content))
+                    for turn in parse_messages(messages, self.fields.key("messages"))
+                ),
+                **labels,
+            )
+        if "messages" in self._config.fields:
+            raise ValueError(f"entry without messages: no `{self.fields.key('messages')}`")
         return Record.make(
             self._required(row, "instruction"),
             self._required(row, "output"),
             input=self._strip_suffix(self.fields.text(row, "input") or ""),
-            category=self.categories.standard(category) if category else None,
-            language=self.fields.text(row, "language") or self._config.language,
-            source=self.name,
+            **labels,
         )
 
     def _required(self, row: dict[str, Any], name: str) -> str:
