@@ -117,7 +117,8 @@ def test_tags_of_the_items_are_columns_behind_the_others(study, monkeypatch):
 
 def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     table = pq.read_table(study.run())
-    columns = "study arm scale seed category item cluster response judge judge_version repeat"
+    columns = "study arm scale seed subset_seed training_seed category item cluster response"
+    columns += " judge judge_version repeat"
     assert table.column_names == [*columns.split(), "score", "status", "tokens", "cost"]
     assert table.schema.types == SCHEMA.types
     frame = table.to_pandas()

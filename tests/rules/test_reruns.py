@@ -23,7 +23,9 @@ TINY = tiny_study() | {"judges": {"metric": {"type": "metric"}, "other": {"type"
 CURVES = {"curves": 1, "figures": 1, "report": 1}
 SCORES = {"scores": 1} | CURVES
 TRAINED = {"costs": 1, "validation_loss": 1} | SCORES
-RUNS = {"runs": 1}
+OVERLAP = {"subset_overlap": 1}
+RUNS = {"runs": 1} | OVERLAP
+BY_CATEGORY = {"type": "stratified", "by": "category", "shares": "equal"}
 
 
 def tuned(number: int) -> dict[str, int]:
@@ -67,9 +69,21 @@ EDITS = {
     "more validation records": (
         "validation.records",
         12,
-        {"validation_set": 1, "subset": 2} | tuned(4),
+        {"validation_set": 1, "subset": 2} | tuned(4) | OVERLAP,
     ),
-    "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4)),
+    "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4) | OVERLAP),
+    "one arm's selection": ("arms.lora.selection", BY_CATEGORY, {"subset": 2} | tuned(2) | RUNS),
+    "a selection that both arms have in common": (
+        "arms",
+        {name: arm | {"selection": BY_CATEGORY} for name, arm in TINY["arms"].items()},
+        {"subset": 2} | tuned(4) | RUNS,
+    ),
+    "the selection that is the default": ("arms.lora.selection", {"type": "uniform"}, {}),
+    "crossed seeds: runs of one subset seed share its subsets": (
+        "seeds",
+        {"crossed": {"subset": [1, 2], "training": [1, 2]}},
+        {"subset": 2} | tuned(12) | RUNS,
+    ),
     "how often the validation loss is measured": ("validation.evaluations", 3, tuned(4)),
     "intermediate checkpoints": (
         "intermediate_checkpoints.fractions",

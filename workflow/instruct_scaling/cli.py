@@ -54,7 +54,10 @@ STAGES: dict[str, Subcommand] = {
     "validation-set": Subcommand(
         "data.validation_set:validation_set", "draw the records that no run trains on"
     ),
-    "subset": Subcommand("data.subset:subset", "draw the first records of a pool under a seed"),
+    "subset": Subcommand("data.subset:subset", "draw the records that a run trains on"),
+    "subset-overlap": Subcommand(
+        "data.subset_overlap:subset_overlap", "say what the seeds' subsets have in common"
+    ),
     "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
     "tokens": Subcommand("data.tokens.stage:tokens", "tokenize a pool for a base and a template"),
     "annotation": Subcommand("training.annotation:annotation", "give each record a value"),

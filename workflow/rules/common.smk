@@ -4,6 +4,7 @@ import atexit
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.runs import (
     Run,
     annotation_base,
@@ -15,6 +16,9 @@ from instruct_scaling.config.runs import (
     run_identity,
     run_rows,
     seed_for,
+    selections,
+    subset_file,
+    subset_seed,
     token_store,
     tuned_runs,
     used_pools,
@@ -27,6 +31,10 @@ RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
 INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
 
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
+SELECTIONS = selections(STUDY)
+SUBSETS = list(
+    dict.fromkeys(f"{RESULTS}/{subset_file(STUDY, run)}" for run in tuned_runs(STUDY))
+)
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
 # Name of a token store -> an arm that reads it.
@@ -51,6 +59,18 @@ def validation_of(pool):
 def tokens_of(w):
     """The token store of an arm."""
     return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
+
+
+def subset_of(w):
+    """The subset of a run."""
+    run = Run(w.arm, int(w.scale), int(w.seed))
+    return f"{RESULTS}/{subset_file(STUDY, run)}"
+
+
+def annotations_of(w):
+    """The file of the annotation that a subset's selection reads, if it reads one."""
+    name = annotation_name(SELECTIONS[w.pool, w.selection])
+    return [annotation_of(w.pool, name)] if name else []
 
 
 def records_of(pool):

@@ -123,24 +123,75 @@ rule subset:
     input:
         records=rules.pool.output.records,
         validation=lambda w: validation_of(w.pool),
+        annotations=annotations_of,
     output:
-        subset=f"{RESULTS}/subsets/{{pool}}/uniform/n{{scale}}/s{{seed}}.parquet",
+        subset=f"{RESULTS}/subsets/{{pool}}/{{selection}}/n{{scale}}/s{{seed}}.parquet",
+        rows=f"{RESULTS}/subsets/{{pool}}/{{selection}}/n{{scale}}/s{{seed}}.sha256",
     log:
-        f"{RESULTS}/logs/subset/{{pool}}-uniform-n{{scale}}-s{{seed}}.log",
+        f"{RESULTS}/logs/subset/{{pool}}-{{selection}}-n{{scale}}-s{{seed}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/subset/{{pool}}-uniform-n{{scale}}-s{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/subset/{{pool}}-{{selection}}-n{{scale}}-s{{seed}}.tsv"
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        seed=seed_of("subset"),
+        selection=lambda w: identity_json(SELECTIONS[w.pool, w.selection]),
+        annotations=lambda w, input: repeated(
+            "--annotation", [f"{Path(path).stem}={path}" for path in input.annotations]
+        ),
+        seed=lambda w: subset_seed(STUDY, int(w.seed)),
         validation=lambda w, input: repeated("--validation", input.validation),
         version=STAGE_VERSIONS["subset"],
     shell:
         "python -m instruct_scaling subset --records {input.records:q} --scale {wildcards.scale}"
-        " --seed {params.seed} {params.validation:q} --out {output.subset:q} 2>&1 | tee {log:q}"
+        " --seed {params.seed} --selection {params.selection:q} {params.annotations:q}"
+        " {params.validation:q} --out {output.subset:q} 2>&1 | tee {log:q}"
+
+
+# The stages that join all runs read their folders from this table: the paths of a large study do
+# not fit on a command line.
+rule runs:
+    output:
+        table=f"{RESULTS}/runs.csv",
+    log:
+        f"{RESULTS}/logs/runs.log",
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        # The table's rows alone decide when it is written again.
+        study=lambda w: identity_json(STUDY),
+    params:
+        rows=identity_hash(run_rows(STUDY)),
+        version=STAGE_VERSIONS["runs"],
+    shell:
+        "python -m instruct_scaling runs --study-config {resources.study:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"
+
+
+# What the seeds' subsets have in common; the paths are in the table of runs.
+rule subset_overlap:
+    input:
+        runs=rules.runs.output.table,
+        subsets=SUBSETS,
+    output:
+        table=f"{RESULTS}/tables/subset_overlap.csv",
+    log:
+        f"{RESULTS}/logs/subset_overlap.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/subset_overlap.tsv"
+    conda:
+        "../../envs/evaluation.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        version=STAGE_VERSIONS["subset_overlap"],
+    shell:
+        "python -m instruct_scaling subset-overlap --runs {input.runs:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"
 
 
 # A store belongs to pool, base, template, longest example and supervised turns: all arms, scales

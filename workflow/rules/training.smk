@@ -4,9 +4,9 @@
 rule finetune:
     input:
         base=base_of,
-        subset=lambda w: (
-            f"{RESULTS}/subsets/{STUDY.arms[w.arm].pool}/uniform/n{w.scale}/s{w.seed}.parquet"
-        ),
+        # Its rows decide, not the metadata, which state the size of the pool.
+        subset=ancient(subset_of),
+        rows=lambda w: str(Path(subset_of(w)).with_suffix(".sha256")),
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing again.
         tokens=ancient(tokens_of),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
@@ -20,6 +20,7 @@ from instruct_scaling.config.pools import (
     RowSource,
     SyntheticSource,
 )
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -30,6 +31,7 @@ def inconsistencies(study: Study) -> list[Problem]:
     """Every mistake with the location of the key to change."""
     return [
         *_unknown_names(study),
+        *_unknown_annotations(study),
         *_pool_sources(study),
         *_annotation_problems(study),
         *_unknown_tags(study),
@@ -106,6 +108,18 @@ def _unknown_tags(study: Study) -> Iterator[Problem]:
     for index, name in enumerate(study.analysis.by_tag):
         if name not in known:
             yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
+
+
+def _unknown_annotations(study: Study) -> Iterator[Problem]:
+    for name, arm in study.arms.items():
+        wanted, pool = annotation_name(arm.selection), study.pools.get(arm.pool)
+        if wanted is not None and pool is not None and wanted not in pool.annotations:
+            known = pool.annotations
+            there_is = nearest(wanted, known) if known else "; it has none"
+            yield (
+                ("arms", name, "selection", "by"),
+                f"pool {arm.pool!r} has no annotation {wanted!r}{there_is}",
+            )
 
 
 def _category_problems(study: Study) -> Iterator[Problem]:
@@ -210,7 +224,12 @@ def _too_small_pools(study: Study) -> Iterator[Problem]:
 
 
 def _repeated_seeds(study: Study) -> Iterator[Problem]:
-    for key in ("replicates", "vary"):
-        values = getattr(study.seeds, key)
+    lists: dict[Location, Sequence[object]] = {
+        ("seeds", key): getattr(study.seeds, key) for key in ("replicates", "vary")
+    }
+    if study.seeds.crossed is not None:
+        lists[("seeds", "crossed", "subset")] = study.seeds.crossed.subset
+        lists[("seeds", "crossed", "training")] = study.seeds.crossed.training
+    for location, values in lists.items():
         if len(set(values)) < len(values):
-            yield ("seeds", key), "a value occurs twice"
+            yield location, "a value occurs twice"

@@ -41,6 +41,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "arms.*.template": ("finetune", "generate"),
     "arms.*.recipe.*": ("finetune",),
     "arms.*.by_scale*": ("finetune",),
+    "arms.*.selection*": ("subset",),
     "validation.records": ("validation_set",),
     "validation.evaluations": ("finetune",),
     "intermediate_checkpoints.*": ("finetune",),
@@ -139,9 +140,20 @@ def _study(schema: Schema) -> Section:
     study = dict(whole.section)
     for option in options:  # a section that is null by default, such as `tracking`
         for key in option.section.keys() - set(schema["required"]):
-            value = option.section[key].value
-            study[key] = replace(study[key], value=value, remark="default: null", is_default=False)
+            study[key] = _with_option(study[key], option.section[key].value)
     return study
+
+
+def _with_option(entry: Entry, option: Section) -> Entry:
+    """The entry of a section that shows one which is null by default: it, or one of its keys."""
+    if not isinstance(entry.value, dict):
+        return replace(entry, value=option, remark="default: null", is_default=False)
+    shown = {
+        key: replace(entry.value[key], value=part.value, remark="default: null", is_default=False)
+        for key, part in option.items()
+        if isinstance(part.value, dict)
+    }
+    return replace(entry, value=entry.value | shown)
 
 
 def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> list[Variant]:

@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         pa.field("arm", pa.string(), nullable=False),
         pa.field("scale", pa.int64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
+        pa.field("subset_seed", pa.int64()),
+        pa.field("training_seed", pa.int64()),
         pa.field("category", pa.string(), nullable=False),
         pa.field("item", pa.string(), nullable=False),
         pa.field("cluster", pa.string()),
@@ -50,6 +52,8 @@ SCHEMA = pa.schema(
         pa.field("cost", pa.float64()),
     ]
 )
+
+OF_RUN = ("arm", "scale", "seed", "subset_seed", "training_seed")
 
 Columns = dict[str, list[Any]]
 
@@ -168,8 +172,8 @@ def judged_columns(
         "category": [items[row.item].category for row in judgements],
         "cluster": [items[row.item].cluster for row in judgements],
     }
-    for name in SCHEMA.names[5:]:
-        if name not in columns:
+    for name in SCHEMA.names:
+        if name not in columns and name not in ("study", *OF_RUN):
             columns[name] = [getattr(row, name) for row in judgements]
     tags = {item_id: _tags_of(item) for item_id, item in items.items()}
     for name in tag_names(items.values()):
@@ -218,7 +222,7 @@ def _check_complete(
 
 def _rows_of(study: str, run: RunRow, columns: Columns, schema: pa.Schema) -> pa.Table:
     count = len(columns["item"])
-    own = {"study": study, "arm": run.arm, "scale": run.scale, "seed": run.seed}
+    own = {"study": study} | {name: getattr(run, name) for name in OF_RUN}
     constant = {name: [value] * count for name, value in own.items()}
     return pa.Table.from_pydict(constant | columns, schema=schema)
 

@@ -28,6 +28,8 @@ from instruct_scaling.config.runs import (
     Run,
     annotation_base,
     answering_runs,
+    selections,
+    subset_labels,
     tuned_runs,
     used_annotations,
     used_pools,
@@ -67,7 +69,7 @@ def plan_text(study: Study, results: Path) -> str:
     base = " and the base" if study.ladder.base else ""
     head = (
         f"Plan of study {study.study!r}: scales {scales}{base}; "
-        f"{len(study.arms)} arm(s); {len(study.seeds.replicates)} seed(s)"
+        f"{len(study.arms)} arm(s); {len(study.seeds.labels)} seed(s)"
     )
     wide = max(len(line.what) for line in lines)
     amount = max(len(line.amount) for line in lines)
@@ -122,7 +124,7 @@ def jobs(study: Study) -> dict[str, int]:
         "evalset": 1,
         "pool": len(used_pools(study)),
         "validation_set": len(pools) * validated,
-        "subset": len(pools) * len(study.ladder.values()) * len(study.seeds.replicates),
+        "subset": len(selections(study)) * len(study.ladder.values()) * len(subset_labels(study)),
         "base": len(_used_bases(study)),
         "annotation": len(used_annotations(study)),
         "finetune": tuned,
@@ -131,6 +133,7 @@ def jobs(study: Study) -> dict[str, int]:
         "generate_intermediate": tuned * percents,
         "judge_intermediate": tuned * percents * judges,
         "runs": 1,
+        "subset_overlap": 1,
         "scores": 1,
         "intermediate_scores": int(percents > 0),
         "validation_loss": validated,
