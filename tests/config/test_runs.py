@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.seeds import PURPOSES, derive_seed
-from instruct_scaling.config.recipe import ByScale, Recipe
+from instruct_scaling.config.recipe import ByScale, Recipe, RecipePhase
 from instruct_scaling.config.runs import (
     COLUMNS,
     Run,
@@ -30,6 +31,7 @@ from instruct_scaling.config.runs import (
     subset_label,
     subset_labels,
     subset_seed,
+    token_store,
     tuned_runs,
     write_runs,
 )
@@ -129,6 +131,35 @@ def test_a_rate_has_six_digits_and_a_batch_is_rounded():
     scaled = law.apply(Recipe(learning_rate=1e-3, batch_size=10), 126)
     assert scaled.learning_rate == 0.0011225  # 0.00112249721603218
     assert scaled.batch_size == 13  # 12.6
+
+
+def test_the_law_holds_for_the_rates_of_phases_too():
+    law = ByScale(reference=100, learning_rate_exponent=-0.5)
+    recipe = Recipe(phases=[{"learning_rate": 1e-3}, {"epochs": 3}])
+    scaled = law.apply(recipe, 400)
+    assert scaled.phases == [RecipePhase(learning_rate=5e-4), RecipePhase(epochs=3)]
+    assert scaled.learning_rate_in(1) == scaled.learning_rate == recipe.learning_rate / 2
+
+
+def test_a_phase_has_the_recipes_values_where_it_has_none():
+    recipe = Recipe(epochs=2, learning_rate=1e-4, phases=[{}, {"epochs": 5, "learning_rate": 1e-5}])
+    assert [recipe.epochs_in(phase) for phase in (0, 1)] == [2, 5]
+    assert [recipe.learning_rate_in(phase) for phase in (0, 1)] == [1e-4, 1e-5]
+    assert Recipe(epochs=2).epochs_in(7) == 2  # without entries all phases are alike
+    with pytest.raises(ValidationError, match="needs `epochs` of the recipe, not `steps`"):
+        Recipe(epochs=None, steps=5, phases=[{"epochs": 5}])
+
+
+def test_arms_share_a_token_store_if_all_that_decides_the_tokens_is_equal(study):
+    same = {"learning_rate": 0.5, "epochs": 9, "phases": [{"epochs": 1}]}
+    edits = [{"recipe": same}, {"recipe": {"max_length": 77}}, {"recipe": {"supervise": "last"}}]
+    edits.append({"template": "Q: {prompt}"})
+    for number, edit in enumerate(edits):
+        study["arms"][f"arm{number}"] = study["arms"]["full"] | edit
+    stores = [token_store(Study(**study), arm) for arm in study["arms"]]
+    assert len(set(stores)) == 4
+    assert stores[list(study["arms"]).index("arm0")] == token_store(Study(**study), "full")
+    assert all(re.fullmatch("tiny-[0-9a-f]{8}", store) for store in stores)
 
 
 def test_the_identity_of_a_run_names_what_it_was_made_from(study):

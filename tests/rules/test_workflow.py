@@ -63,9 +63,11 @@ def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_p
     shutil.copytree(finished, folder, symlinks=True)
     config = edited(tiny_study(), "pools.own.steps", STEPS)
     planned = jobs(folder, config)
-    assert planned["subset"] == 2
+    assert (planned["subset"], planned["tokens"]) == (2, 1)
     snakemake(folder, config, "--until", "subset")
     assert "finetune" not in jobs(folder, config)
+    snakemake(folder, config, "--until", "tokens")
+    assert jobs(folder, config) == {"figures": 1, "report": 1}  # which read the pool's audit
 
 
 def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finished):
@@ -76,6 +78,12 @@ def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finishe
     judged = table[table.status == "ok"]
     assert judged.score.between(0, 1).all()
     assert table[table.status != "ok"].score.isna().all()
+
+
+def test_both_arms_read_one_token_store(finished):
+    (store,) = (results(finished) / "tokens" / "own").iterdir()
+    about = json.loads((store / "tokens.json").read_text("utf-8"))
+    assert about["counts"]["records"] > 32 + 24
 
 
 def test_the_base_answers_once_for_both_arms(finished):

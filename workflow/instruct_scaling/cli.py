@@ -59,6 +59,7 @@ STAGES: dict[str, Subcommand] = {
         "data.subset_overlap:subset_overlap", "say what the seeds' subsets have in common"
     ),
     "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
+    "tokens": Subcommand("data.tokens.stage:tokens", "tokenize a pool for a base and a template"),
     "annotation": Subcommand("training.annotation:annotation", "give each record a value"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),

@@ -19,6 +19,7 @@ from instruct_scaling.config.runs import (
     selections,
     subset_file,
     subset_seed,
+    token_store,
     tuned_runs,
     used_pools,
     validation_seed,
@@ -36,6 +37,8 @@ SUBSETS = list(
 )
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
+# Name of a token store -> an arm that reads it.
+TOKENS = {token_store(STUDY, arm): arm for arm in sorted(STUDY.arms)}
 USED_POOLS = used_pools(STUDY)
 
 
@@ -63,6 +66,11 @@ def annotations_of(w):
     """The file of the annotation that a subset's selection reads, if it reads one."""
     name = annotation_name(SELECTIONS[w.pool, w.selection])
     return [annotation_of(w.pool, name)] if name else []
+
+
+def tokens_of(w):
+    """The token store of an arm."""
+    return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
 
 
 def records_of(pool):

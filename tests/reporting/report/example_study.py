@@ -226,8 +226,7 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
         "loss": {"first": 5.0, "last": 1.234, "mean": 2.0, "curve": [[1, 5.0]]},
         "parameters": {"total": 2_200_000, "trainable": 90_000 if arm == "lora" else 2_200_000},
         "seconds": {
-            "startup": 3.1,
-            "tokenizing": 0.2,
+            "startup": 3.3,
             "training": seconds,
             "validation": 0.8,
             "export": 1.0,

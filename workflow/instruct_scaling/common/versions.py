@@ -11,6 +11,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "validation_set": 2,
     "subset": 3,
     "base": 2,
+    "tokens": 1,
     "finetune": 6,
     "generate": 3,
     "judge": 2,

@@ -185,8 +185,12 @@ def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> li
             for variant in _variants(model, definitions, default or {})
         ]
         if parts and "items" in part:
-            items = [Entry(variant.section, variant.comment) for variant in parts]
-            whole[key] = Entry(items, comment)
+            items = Entry([Entry(variant.section, variant.comment) for variant in parts])
+            if default == []:
+                whole[key] = Entry([], comment, is_default=True)
+                options.append(Variant(key, "", {key: items}))
+            else:
+                whole[key] = replace(items, comment=comment)
         elif parts:
             named = {v.label or "NAME": Entry(v.section, v.comment) for v in parts}
             whole[key] = Entry(named, comment)
@@ -289,7 +293,8 @@ def _defaults(section: Section, above: str = "") -> Iterator[tuple[str, Any]]:
         elif isinstance(entry.value, list):
             for item in entry.value:
                 if isinstance(item, Entry):
-                    yield from _defaults(item.value, f"{above}{key}.{item.value['type'].value}.")
+                    label = item.value["type"].value if "type" in item.value else "NAME"
+                    yield from _defaults(item.value, f"{above}{key}.{label}.")
 
 
 def _values(value: Any, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -301,4 +306,4 @@ def _values(value: Any, above: str = "") -> Iterator[tuple[str, Any]]:
         elif isinstance(part, list):
             for item in part:
                 if isinstance(item, dict):
-                    yield from _values(item, f"{above}{key}.{item['type']}.")
+                    yield from _values(item, f"{above}{key}.{item.get('type', 'NAME')}.")

@@ -22,6 +22,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
@@ -276,6 +277,20 @@ def run_identity(study: Study, run: Run) -> str:
     if arm.selection != UNIFORM:
         value["selection"] = json.loads(identity_json(arm.selection))
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def token_store(study: Study, arm: str) -> str:
+    """Folder name of an arm's token store below that of its pool: the base, and a hash of what
+    else decides the tokens of a record.
+
+    The stage's version is part of it. The training takes the store as `ancient`, so a store that
+    is made again in its place would train nothing again, and one that is not there yet does.
+    """
+    section = study.arms[arm]
+    recipe = section.recipe
+    version = STAGE_VERSIONS["tokens"]
+    deciding = [version, section.template, recipe.max_length, recipe.supervise]
+    return f"{section.base}-{identity_hash(deciding)[:8]}"
 
 
 def pool_files(study: Study, pool: str) -> list[str]:

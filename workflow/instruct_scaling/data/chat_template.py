@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import TemplateError
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message
+from instruct_scaling.config.recipe import Supervise
 
 CHAT = "chat"  # the `template` of an arm that means the tokenizer's own
-Supervise = Literal["all", "last"]
 Characters = tuple[int, int]
 
 PROBE = (Message("user", "question"), Message("assistant", "probe-answer"))

@@ -14,12 +14,12 @@ import numpy as np
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message, Record
+from instruct_scaling.config.recipe import Supervise
 from instruct_scaling.data.chat_template import (
     CHAT,
     ChatTemplate,
     Conversation,
     Draft,
-    Supervise,
     tokenize,
 )
 

@@ -14,9 +14,10 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Record
 from instruct_scaling.config.annotations import BaseLossAnnotation
 from instruct_scaling.data.encoding import Encoded, encode_records
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.models.packed.bloom import pack_model
 from instruct_scaling.models.packed.packing import first_fit_decreasing, packed_batch
-from instruct_scaling.training.model import DTYPES, load_weights, read_tokenizer
+from instruct_scaling.training.model import DTYPES, load_weights
 
 WINDOW = 2048  # records that are packed together; more fill rows a little better
 ROW_TOKENS = {"cuda": 16_384, "cpu": 2_048}

@@ -21,6 +21,7 @@ from instruct_scaling.common.files import atomic_path, read_json, sha256_text, w
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.data.chat_template import CHAT
 from instruct_scaling.data.encoding import end_token_ids
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples
@@ -29,7 +30,6 @@ from instruct_scaling.training.model import (
     DTYPES,
     TunedModel,
     load_weights,
-    read_tokenizer,
     stock_classes,
 )
 
@@ -235,17 +235,20 @@ def train_summary(
         "data": {
             "subset_sha256": hashes["subset"],
             "examples": len(examples),
+            "examples_of_a_pass": int(examples.repeats.sum()),
             "tokens": examples.counts.tokens,
             "supervised_tokens": examples.counts.supervised_tokens,
             "longest_example_tokens": examples.counts.longest,
             "prompts_cut": examples.counts.prompts_cut,
             "answers_cut": examples.counts.answers_cut,
+            "in_pieces": examples.counts.in_pieces,
         },
         "steps": progress.step,
         "skipped_steps": progress.skipped,
-        "epochs": progress.examples / len(examples),
+        "epochs": progress.examples / int(examples.repeats.sum()),
         "examples_seen": progress.examples,
         "tokens": {"total": progress.tokens, "supervised": progress.supervised},
+        "phases": progress.phases,
         "loss": progress.loss_summary(),
         "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
     }

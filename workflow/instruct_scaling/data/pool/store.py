@@ -98,13 +98,32 @@ def iter_records(folder: str | Path) -> Iterator[Record]:
     Raises:
         InputError: this is not the folder of a pool.
     """
+    for batch in iter_batches(folder, 4096):
+        yield from batch_records(batch)
+
+
+def iter_batches(folder: str | Path, size: int) -> Iterator[pa.RecordBatch]:
+    """All rows in the order of the sources, at most `size` at a time; no Python objects.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
     for part in pool_parts(folder):
         with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(batch_size=4096):
-                yield from _records(batch)
+            yield from file.iter_batches(batch_size=size)
 
 
-def _records(batch: pa.RecordBatch) -> Iterator[Record]:
+def count_records(folder: str | Path) -> int:
+    """Number of records, from the files' metadata.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
+    return sum(pq.read_metadata(part).num_rows for part in pool_parts(folder))
+
+
+def batch_records(batch: pa.RecordBatch) -> Iterator[Record]:
+    """The records of some rows of a pool."""
     messages = batch.column("messages")
     flat = messages.flatten()
     turns = list(map(Message, flat.field("role").to_pylist(), flat.field("content").to_pylist()))
