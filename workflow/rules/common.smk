@@ -56,11 +56,6 @@ def validation_of(pool):
     )
 
 
-def tokens_of(w):
-    """The token store of an arm."""
-    return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
-
-
 def subset_of(w):
     """The subset of a run."""
     run = Run(w.arm, int(w.scale), int(w.seed))
@@ -71,6 +66,11 @@ def annotations_of(w):
     """The file of the annotation that a subset's selection reads, if it reads one."""
     name = annotation_name(SELECTIONS[w.pool, w.selection])
     return [annotation_of(w.pool, name)] if name else []
+
+
+def tokens_of(w):
+    """The token store of an arm."""
+    return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
 
 
 def records_of(pool):

@@ -150,6 +150,36 @@ rule subset:
         " {params.validation:q} --out {output.subset:q} 2>&1 | tee {log:q}"
 
 
+# A store belongs to pool, base, template, longest example and supervised turns: all arms, scales
+# and seeds that agree in them share it. It is read by the training on GPUs, not made by it.
+rule tokens:
+    input:
+        records=rules.pool.output.records,
+        base=lambda w: f"{RESULTS}/bases/{STUDY.arms[TOKENS[w.tokens]].base}",
+    output:
+        store=directory(f"{RESULTS}/tokens/{{pool}}/{{tokens}}"),
+    log:
+        f"{RESULTS}/logs/tokens/{{pool}}-{{tokens}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tokens/{{pool}}-{{tokens}}.tsv"
+    conda:
+        "../../envs/training.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        template=lambda w: STUDY.arms[TOKENS[w.tokens]].template,
+        max_length=lambda w: STUDY.arms[TOKENS[w.tokens]].recipe.max_length,
+        supervise=lambda w: STUDY.arms[TOKENS[w.tokens]].recipe.supervise,
+        version=STAGE_VERSIONS["tokens"],
+    shell:
+        "python -m instruct_scaling tokens --records {input.records:q} --base {input.base:q}"
+        " --template {params.template:q} --max-length {params.max_length}"
+        " --supervise {params.supervise} --workers {threads} --out {output.store:q}"
+        " 2>&1 | tee {log:q}"
+
+
 # The stages that join all runs read their folders from this table: the paths of a large study do
 # not fit on a command line.
 rule runs:
@@ -191,34 +221,4 @@ rule subset_overlap:
         version=STAGE_VERSIONS["subset_overlap"],
     shell:
         "python -m instruct_scaling subset-overlap --runs {input.runs:q} --out {output.table:q}"
-        " 2>&1 | tee {log:q}"
-
-
-# A store belongs to pool, base, template, longest example and supervised turns: all arms, scales
-# and seeds that agree in them share it. It is read by the training on GPUs, not made by it.
-rule tokens:
-    input:
-        records=rules.pool.output.records,
-        base=lambda w: f"{RESULTS}/bases/{STUDY.arms[TOKENS[w.tokens]].base}",
-    output:
-        store=directory(f"{RESULTS}/tokens/{{pool}}/{{tokens}}"),
-    log:
-        f"{RESULTS}/logs/tokens/{{pool}}-{{tokens}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tokens/{{pool}}-{{tokens}}.tsv"
-    conda:
-        "../../envs/training.yaml"
-    threads: 8
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    params:
-        template=lambda w: STUDY.arms[TOKENS[w.tokens]].template,
-        max_length=lambda w: STUDY.arms[TOKENS[w.tokens]].recipe.max_length,
-        supervise=lambda w: STUDY.arms[TOKENS[w.tokens]].recipe.supervise,
-        version=STAGE_VERSIONS["tokens"],
-    shell:
-        "python -m instruct_scaling tokens --records {input.records:q} --base {input.base:q}"
-        " --template {params.template:q} --max-length {params.max_length}"
-        " --supervise {params.supervise} --workers {threads} --out {output.store:q}"
         " 2>&1 | tee {log:q}"

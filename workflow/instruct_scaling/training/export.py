@@ -241,7 +241,7 @@ def train_summary(
             "longest_example_tokens": examples.counts.longest,
             "prompts_cut": examples.counts.prompts_cut,
             "answers_cut": examples.counts.answers_cut,
-            "in_pieces": examples.counts.in_pieces,
+            "tokenized_in_pieces": examples.counts.in_pieces,
         },
         "steps": progress.step,
         "skipped_steps": progress.skipped,
