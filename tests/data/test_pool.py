@@ -463,7 +463,7 @@ def test_pandas_and_datasets_read_a_pool(tmp_path):
 
     record = Record.make("Say 1.", "1", tags={"level": "easy", "topic": "numbers"})
     store.write_records(tmp_path / "records", [record, Record.make("Say 2.", "2")])
-    assert list(iter_records(tmp_path / "records"))[0] == record
+    assert next(iter(iter_records(tmp_path / "records"))) == record
     table = load_dataset(
         str(tmp_path / "records"), split="train", cache_dir=str(tmp_path / "cache")
     )
