@@ -7,7 +7,11 @@ import re
 import pytest
 import yaml
 
-from instruct_scaling.commands.study import RERUN_TRIGGERS, snakemake_arguments
+from instruct_scaling.commands.study import (
+    RERUN_TRIGGERS,
+    needs_data_first,
+    snakemake_arguments,
+)
 from instruct_scaling.common.errors import InputError
 from tests.commands.test_cli import cli
 from tests.studies import ROOT, tiny_study
@@ -98,6 +102,23 @@ def test_an_option_that_snakemake_lacks_is_a_usage_error(study):
     done = cli("run", str(study), "--no-such-option")
     assert done.returncode == 2
     assert "unrecognized arguments: --no-such-option" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        ([], True),
+        (["figures", "--cores", "2"], True),
+        (["-n"], False),
+        (["--until=subset"], False),
+        (["--forcerun", "judge"], False),
+        (["--unlock"], False),
+    ],
+)
+def test_data_come_first_where_models_are_there_and_all_is_run(tmp_path, arguments, first):
+    assert not needs_data_first(tmp_path, arguments)
+    (tmp_path / "runs").mkdir()
+    assert needs_data_first(tmp_path, arguments) == first
 
 
 def test_arguments_come_before_options_that_would_swallow_them(study):

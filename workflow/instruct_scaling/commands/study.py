@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,18 @@ from instruct_scaling.config.study import Study
 
 # All but `code`: an edit of a rule's text re-runs nothing, a raised stage version does.
 RERUN_TRIGGERS = ("mtime", "params", "input", "software-env")
+
+# The rules whose results decide which runs are trained.
+DATA_RULES = ("validation_set", "subset", "tokens")
+# Options of calls that run no job, or say themselves which.
+# fmt: off
+PARTIAL_CALLS = frozenset({
+    "-n", "--dry-run", "--dryrun", "-t", "--touch", "-U", "--until", "-O", "--omit-from",
+    "-f", "--force", "-F", "--forceall", "-R", "--forcerun", "-l", "--list-rules", "-S", "--summary",
+    "-D", "--detailed-summary", "--dag", "--rulegraph", "--d3dag", "--filegraph", "--unlock",
+    "--lint", "--report", "--delete-all-output", "--cleanup-metadata", "-h", "--help", "--version",
+})
+# fmt: on
 
 Config = Annotated[Path, typer.Argument(help="Config file of the study.")]
 
@@ -50,16 +63,36 @@ def run(
 ) -> None:
     """Run a study, or what is left of it, with one line per finished step."""
     study = load_study(config)
+    arguments = arguments or []
     program = ["snakemake"] if verbose else ["instruct_scaling.commands.progress"]
-    further = snakemake_arguments(config, profile, arguments or [])
+    further = snakemake_arguments(config, profile, arguments)
+    results = Path("results", study.study)
     if not verbose:
         scales = ",".join(str(run.scale) for run in tuned_runs(study))
         further += ["--logger", "steps", "--logger-steps-scales", scales]
-        further += ["--logger-steps-results", f"results/{study.study}"]
     use_this_checkout()
     sys.stdout.flush()
+    command = [sys.executable, "-m", *program, *further]
+    if needs_data_first(results, arguments):
+        done = subprocess.run([*command, "--until", *DATA_RULES])
+        if done.returncode:
+            raise typer.Exit(done.returncode)
+    if not verbose:
+        command += ["--logger-steps-results", str(results)]
     # In place of this process, so that signals and the exit code are Snakemake's own.
-    os.execv(sys.executable, [sys.executable, "-m", *program, *further])
+    os.execv(sys.executable, command)
+
+
+def needs_data_first(results: Path, arguments: Sequence[str]) -> bool:
+    """Whether the data stages get a call of their own before the whole study.
+
+    Snakemake decides before its first job what to run. After an edit of a pool it would train
+    every run again, though most subsets may turn out to be what they were; in a second call their
+    hashes say so. A study without trained models, and a call that runs nothing or a stated part,
+    needs no first one.
+    """
+    stated = {argument.split("=")[0] for argument in arguments}
+    return (results / "runs").is_dir() and not stated & PARTIAL_CALLS
 
 
 def snakemake_arguments(config: Path, profile: str, arguments: Sequence[str]) -> list[str]:
