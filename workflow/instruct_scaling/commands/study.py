@@ -26,9 +26,10 @@ DATA_RULES = ("validation_set", "subset", "tokens")
 # fmt: off
 PARTIAL_CALLS = frozenset({
     "-n", "--dry-run", "--dryrun", "-t", "--touch", "-U", "--until", "-O", "--omit-from",
-    "-f", "--force", "-F", "--forceall", "-R", "--forcerun", "-l", "--list-rules", "-S", "--summary",
-    "-D", "--detailed-summary", "--dag", "--rulegraph", "--d3dag", "--filegraph", "--unlock",
-    "--lint", "--report", "--delete-all-output", "--cleanup-metadata", "-h", "--help", "--version",
+    "-f", "--force", "-F", "--forceall", "-R", "--forcerun", "-l", "--list-rules", "-S",
+    "--summary", "-D", "--detailed-summary", "--dag", "--rulegraph", "--d3dag", "--filegraph",
+    "--unlock", "--lint", "--report", "--delete-all-output", "--cleanup-metadata", "-h", "--help",
+    "--version",
 })
 # fmt: on
 
