@@ -6,22 +6,28 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.check_outputs import check_scores
 from tests.studies import ROOT, snakemake
+
+REDUCED = {"ladder": {"start": 100, "factor": 4, "count": 2}, "seeds": {"replicates": [1]}}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
 def results(offline_copies, tmp_path_factory):
-    """Results of studies/real-small.yaml, its sources read from the folder of copies."""
+    """Results of studies/real-small.yaml with one seed and two small scales, its sources read from
+    the folder of copies."""
     top = tmp_path_factory.mktemp("real")
+    reduced = top / "reduced.yaml"
+    reduced.write_text(yaml.safe_dump(REDUCED), "utf-8")
     study = str(ROOT / "studies" / "real-small.yaml")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("INSTRUCT_SCALING_OFFLINE", str(offline_copies))
         environment.setenv("INSTRUCT_SCALING_CACHE", str(top / "cache"))
-        snakemake(top, None, "--configfile", study, timeout=1100)
+        snakemake(top, None, "--configfile", study, str(reduced), timeout=1100)
     return top / "results" / "real-small"
 
 
@@ -31,8 +37,8 @@ def audit(path):
 
 def test_what_is_broken_in_the_eval_file_is_reported(results):
     found = audit(results / "evalset" / "audit.json")
-    invalid = found["steps"][0]["reasons"]["invalid"]
-    assert [example["line"] for example in invalid["examples"]] == [156, 714, 1111]
+    broken = found["steps"][0]["reasons"]["broken"]
+    assert [example["line"] for example in broken["examples"]] == [156, 714, 1111]
     assert "closed<U+00A0>QA" in json.dumps(found["renamed_categories"])
     items = [
         json.loads(line)
