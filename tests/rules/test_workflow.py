@@ -64,9 +64,7 @@ def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_p
     config = edited(tiny_study(), "pools.own.steps", STEPS)
     planned = jobs(folder, config)
     assert (planned["subset"], planned["tokens"]) == (2, 1)
-    snakemake(folder, config, "--until", "subset")
-    assert "finetune" not in jobs(folder, config)
-    snakemake(folder, config, "--until", "tokens")
+    snakemake(folder, config, "--until", "subset", "tokens")
     assert jobs(folder, config) == {"figures": 1, "report": 1}  # which read the pool's audit
 
 
@@ -81,7 +79,7 @@ def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finishe
 
 
 def test_both_arms_read_one_token_store(finished):
-    (store,) = (results(finished) / "tokens" / "own").iterdir()
+    (store,) = (path for path in (results(finished) / "tokens" / "own").iterdir() if path.is_dir())
     about = json.loads((store / "tokens.json").read_text("utf-8"))
     assert about["counts"]["records"] > 32 + 24
 

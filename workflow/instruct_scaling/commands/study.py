@@ -21,7 +21,7 @@ from instruct_scaling.config.study import Study
 RERUN_TRIGGERS = ("mtime", "params", "input", "software-env")
 
 # The rules whose results decide which runs are trained.
-DATA_RULES = ("validation_set", "subset", "tokens")
+DATA_RULES = ("subset", "tokens")
 # Options of calls that run no job, or say themselves which.
 # fmt: off
 PARTIAL_CALLS = frozenset({
