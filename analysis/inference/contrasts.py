@@ -225,7 +225,9 @@ def _furthest(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
     contrasts = np.eye(len(weights))[others] - np.abs(weights) / 2
     shared = contrasts @ total @ weights
     variance = float(weights @ total @ weights)
-    given = contrasts @ total @ contrasts.T - np.outer(shared, shared) / variance
+    given = contrasts @ total @ contrasts.T
+    if variance > 0:  # a pair whose difference has no variance tells nothing of the others
+        given -= np.outer(shared, shared) / variance
     values, vectors = np.linalg.eigh(given)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     return np.abs(_normals(len(others)) @ root.T).max(1)

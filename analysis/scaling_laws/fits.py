@@ -227,7 +227,8 @@ def jumps(family: Family, parameters: np.ndarray, x: np.ndarray) -> bool:
     a curve from being rejected, but its path and what follows are made up.
     """
     low, high = (float(family.inverse(parameters[None], score)[0]) for score in (0.1, 0.9))
-    return bool(np.isfinite(high) and high / low < (x[1:] / x[:-1]).min())
+    # A steep law may reach .1 at a scale too small for a float: that is no jump.
+    return bool(np.isfinite(high) and high < low * (x[1:] / x[:-1]).min())
 
 
 def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:
