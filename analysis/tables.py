@@ -42,7 +42,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
     },
     "verdicts": {
         **_CURVE_KEY,
-        "verdict": "flat, non-monotone, plateaued, improving or undetermined",
+        "verdict": "at floor, at ceiling, flat, non-monotone, plateaued, improving or undetermined",
         "ladder": "what the whole ladder shows: improved, declined or not shown",
         "tail_slope": "slope per doubling over the scales from a quarter of the largest on",
         "tail_low": "lower end of its interval",

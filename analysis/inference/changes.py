@@ -32,6 +32,7 @@ def change_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         for name, scores in arm.scores.categories.items()
     }
     known = [samples for samples in shares.values() if samples["wins"].known]
+    known = [samples for samples in known if samples["wins"].usable] or known
     if known:
         shares[OVERALL] = {kind: average([samples[kind] for samples in known]) for kind in KINDS}
     return [

@@ -58,6 +58,7 @@ def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
                 Sample.from_scores(np.where(gone, np.nan, second), scores.clusters),
             )
         known = [pair for pair in samples.values() if pair[0].known]  # then both are
+        known = [pair for pair in known if pair[0].usable] or known
         if known:
             samples[OVERALL] = (average([p[0] for p in known]), average([p[1] for p in known]))
     return ArmPair(a, b, scales, seeds, samples, missing)

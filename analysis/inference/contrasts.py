@@ -114,7 +114,7 @@ class Evidence:
             "plateau": max(self.p_level, rise),
             "tail": self.tail.p_above(0.0),
             "improved": self.ladder.p_above(0.0),
-            "declined": 1.0 - self.ladder.p_above(0.0),
+            "declined": self.ladder.p_below(0.0),
         }[claim]
 
 

@@ -53,9 +53,14 @@ class Sample:
         """
         present = np.isfinite(values)
         count = present.sum(-1)
+        # Means of the distance from the lowest score: those of equal scores are exact, so that
+        # .1, .1 and .1 bring no noise instead of 1e-17.
+        lowest = np.where(present, values, np.inf).min(-1, initial=np.inf, keepdims=True)
+        above = np.where(present, values - np.where(present, lowest, 0.0), 0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(present, values, 0.0).sum(-1) / np.where(count, count, np.nan)
-            share = np.where(present, values - means[..., None], 0.0) / count[..., None]
+            distance = above.sum(-1) / np.where(count, count, np.nan)
+            share = np.where(present, above - distance[..., None], 0.0) / count[..., None]
+        means = np.where(count > 0, lowest[..., 0] + distance, np.nan)
         g = int(clusters.max()) + 1
         if g == len(clusters):
             influence = np.zeros_like(share)
@@ -148,6 +153,10 @@ class Estimate:
             return 0.0 if self.value > threshold else 1.0
         return float(stdtr(self.df, (threshold - self.value) / self.se))
 
+    def p_below(self, threshold: float = 0.0) -> float:
+        """One-sided p value of the null that the truth is at or above the threshold."""
+        return Estimate(-self.value, self.se, self.df).p_above(-threshold)
+
     def p_different(self) -> float:
         """Two-sided p value of the null that the truth is 0."""
         if self.se == 0:
@@ -160,8 +169,7 @@ class Estimate:
         The larger of two one-sided tests (Schuirmann, J. Pharmacokin. Biopharm. 15, 1987): below
         (1 - coverage) / 2 exactly when the interval of that coverage lies inside the margin.
         """
-        mirrored = Estimate(-self.value, self.se, self.df)
-        return max(self.p_above(-margin), mirrored.p_above(-margin))
+        return max(self.p_above(-margin), self.p_below(margin))
 
 
 class Covariance:
@@ -175,7 +183,8 @@ class Covariance:
     def __init__(self, sample: Sample, run_sd: float | None = None) -> None:
         self.sample = sample
         self.n_scales, self.n_seeds = sample.means.shape
-        self.means = sample.means.mean(1)
+        lowest = sample.means.min(1)  # so that equal means have exactly their mean
+        self.means = lowest + (sample.means - lowest[:, None]).mean(1)
         self._strata = np.unique(sample.strata, return_inverse=True)[1]
         self.n_strata = int(self._strata.max()) + 1
         self._strata_df = np.maximum(np.bincount(self._strata) - 1, 1)
@@ -196,7 +205,7 @@ class Covariance:
             return known, known
         means, influence = self.sample.means, self.sample.influence
         clusters_df = float(self._strata_df.sum())
-        seed_means = means - means.mean(1, keepdims=True)
+        seed_means = means - self.means[:, None]
         seed_influence = influence - influence.mean(1, keepdims=True)
         shared, shared_influence = seed_means.mean(0), seed_influence.mean(0)
         between = MeanSquare(

@@ -88,18 +88,26 @@ def _curves(
 
 
 def _overall(curves: dict[str, Curve], run_sd: float | None, note: str) -> Curve:
-    """The plain mean of the categories whose means are all known."""
+    """The plain mean of the categories whose means are all known, and their noise too.
+
+    A category of one item would take the noise of overall with it, so it is left out and named;
+    where no category has noise, overall is the mean of the known ones, without an interval.
+    """
     known = {name: curve for name, curve in curves.items() if curve.sample.known}
     if not known:
         sample = next(iter(curves.values())).sample
         return _curve(sample, np.ones(len(sample.means)), run_sd, note)
     unknown = ", ".join(sorted(set(curves) - set(known)))
+    single = ", ".join(sorted(name for name, curve in known.items() if curve.covariance is None))
+    measured = {name: curve for name, curve in known.items() if curve.covariance is not None}
+    single, known = (single, measured) if measured else ("", known)
     equal = ", ".join(
         name for name, curve in known.items() if curve.covariance is not None and not curve.noisy
     )
     note = join(
         note,
         f"mean of the others; no scores in {unknown}" if unknown else "",
+        f"mean of the others; one item or cluster only: {single}" if single else "",
         f"counted as without noise, all scores equal: {equal}" if equal else "",
     )
     sample = average([curve.sample for curve in known.values()])
@@ -170,7 +178,7 @@ def _row(
         )
         note = join(note, f"{curve.missing[k]:.0%} of the scores are missing")
     if curve.covariance is not None:
-        row["low"], row["high"], remark = _interval(curves, name, k, options.interval)
+        row["low"], row["high"], remark = mean_interval(curves, name, k, options.interval)
         row["noise"] = _BASE_NOISE if scale == 0 else curve.covariance.noise
         note = join(note, remark)
         if replicates is not None:
@@ -187,15 +195,18 @@ def _scores_at(scores: ScoreArray, name: str, k: int, scale: int) -> list[np.nda
     return [part.base for part in parts if part.base is not None]
 
 
-def _interval(
+def mean_interval(
     curves: dict[str, Curve], name: str, k: int, coverage: float
 ) -> tuple[float, float, str]:
     """Interval of the k-th mean with a note; that of overall rests on the known categories."""
     estimate = curves[name].covariance.scale_mean(k)
     if name != OVERALL:
         return share_interval(estimate, len(curves[name].sample.strata), coverage)
-    parts = [curve.sample for each, curve in curves.items() if each != OVERALL]
-    parts = [sample for sample in parts if sample.known]
+    parts = [
+        curve.sample
+        for each, curve in curves.items()
+        if each != OVERALL and curve.covariance is not None
+    ]
     zeros, ones = (
         [len(sample.strata) for sample in parts if sample.means[k].mean() == edge]
         for edge in (0, 1)

@@ -1,7 +1,7 @@
 """verdicts.csv: what each curve shows, by stated margins, corrected over categories.
 
-The order of the rules is part of the method: flat, non-monotone, plateaued, improving, and
-undetermined when none holds.
+The order of the rules is part of the method: at floor and at ceiling, flat, non-monotone,
+plateaued, improving, and undetermined when none holds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import Covariance
-from analysis.inference.curves import ArmCurves, Curve, join
+from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
 from analysis.inference.intervals import percentile_interval
 from analysis.inference.multiplicity import correct
 from analysis.options import CurveOptions
@@ -20,6 +20,7 @@ from analysis.power.design import Precision, components_of, detectable, required
 
 FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
 IMPROVING, UNDETERMINED = "improving", "undetermined"
+AT_FLOOR, AT_CEILING = "at floor", "at ceiling"
 
 
 def verdict_rows(
@@ -56,8 +57,29 @@ def verdict_rows(
                 slopes = replicates[name][:, -len(arm.scales) :] @ tail_weights(arm.scales)
                 ends = percentile_interval(slopes, options.interval)
                 row["boot_tail_low"], row["boot_tail_high"] = ends
+        edge = edge_verdict(arm, name, options)
+        if edge and (name in evidence or not curve.noisy):
+            row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
+            row |= {"items_needed": np.nan, "seeds_needed": np.nan}
+            row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
         rows.append(row)
     return rows
+
+
+def edge_verdict(arm: ArmCurves, name: str, options: CurveOptions) -> str:
+    """`at floor` or `at ceiling` where every mean's interval lies within the range margin of 0 or
+    1, so that the scores can show no change of more than the margin; else empty.
+
+    The claim needs every interval, so no correction over the scales is due (intersection-union).
+    """
+    if arm.curves[name].covariance is None:
+        return ""
+    ends = [
+        mean_interval(arm.curves, name, k, options.interval)[:2] for k in range(len(arm.scales))
+    ]
+    if all(high < options.range_margin for _, high in ends):
+        return AT_FLOOR
+    return AT_CEILING if all(low > 1 - options.range_margin for low, _ in ends) else ""
 
 
 def decide(evidence: Evidence, p_values: dict[str, float], options: CurveOptions) -> str:

@@ -36,8 +36,11 @@ def random_table(seed: int) -> tuple[pd.DataFrame, CurveOptions]:
                 center = level + slope * np.log2(max(scale, 1)) + rng.normal(0, run_sd) + easiness
                 scores = _scores(kind, np.clip(center, 0, 1), level, rng)
                 rows += [
-                    (f"a{arm}", scale, run, f"c{category}", f"c{category}-{i}")
-                    + (f"c{category}-{i // 3}" if clustered else "", f"j{judge}", repeat, score)
+                    (
+                        *(f"a{arm}", scale, run, f"c{category}", f"c{category}-{i}"),
+                        f"c{category}-{i // 3}" if clustered else "",
+                        *(f"j{judge}", repeat, score),
+                    )
                     for judge in range(shape["judges"])
                     for repeat in range(shape["repeats"])
                     for i, score in enumerate(scores)

@@ -96,9 +96,17 @@ def test_p_values_of_claims_come_from_the_contrasts():
     assert found.p_value("tail") == found.tail.p_above(0)
     assert found.p_value("plateau") == max(found.p_level, found.rise.p_above(0))
     assert found.p_value("improved") == found.ladder.p_above(0)
-    assert found.p_value("declined") == 1 - found.ladder.p_above(0)
+    assert found.p_value("declined") == pytest.approx(1 - found.ladder.p_above(0))
     short = estimate_contrasts(curve([0.4, 0.45], 0.1), LADDER[:2], CurveOptions())
     assert short.p_value("rise") == short.p_value("plateau") == 1
+
+
+def test_means_that_are_certain_and_level_have_neither_risen_nor_fallen():
+    means = np.full((3, 2), 0.5)
+    certain = Covariance(Sample(means, np.zeros((3, 2, 4)), np.zeros(4, int), 4))
+    found = estimate_contrasts(certain, LADDER[:3], CurveOptions())
+    assert found.ladder.se == 0
+    assert found.p_value("improved") == found.p_value("declined") == 1
 
 
 def test_flat_needs_the_tail_inside_its_margin_too():

@@ -203,6 +203,14 @@ def test_missing_scores_leave_the_mean_of_the_others():
     assert Covariance(sample).scale_mean(0).se ** 2 == pytest.approx(4 / 3 * 2 * (0.2 / 3) ** 2)
 
 
+@pytest.mark.parametrize(("score", "items"), [(0.1, 3), (0.7, 10), (1 / 3, 7)])
+def test_equal_scores_have_exactly_their_mean_and_no_noise(score, items):
+    sample = sample_of(np.full((2, 3, items), score))
+    assert (sample.means == score).all()
+    assert not Covariance(sample).total.any()
+    assert Covariance(sample).scale_mean(0).se == 0
+
+
 @given(st.permutations(range(4)), st.permutations(range(9)))
 def test_neither_the_names_of_seeds_nor_of_items_matter(seeds, order):
     y = np.random.default_rng(9).uniform(0, 1, (3, 4, 9))

@@ -231,7 +231,33 @@ def test_the_bootstrap_of_one_seed_has_the_slope_interval_of_its_items():
     assert middle == pytest.approx(found["tail_slope"], abs=0.06 * width)
 
 
-@pytest.mark.parametrize(("items", "expected"), [(10, "undetermined"), (400, "flat")])
+@pytest.mark.parametrize(("level", "expected"), [(0.0, "at floor"), (1.0, "at ceiling")])
+def test_a_curve_at_an_edge_is_said_to_be_there_and_not_flat(level, expected):
+    """A tenth of the scores lie .01 off the edge; or none does, in 400 items."""
+    for share in (0.0, 0.1):
+        scores = checked({"c": [level] * 5}, items=400)
+        off = np.random.default_rng(0).random(len(scores)) < share
+        scores["score"] = np.where(off, abs(level - 0.01), level)
+        found = analyze(scores, OPTIONS)["verdicts"].set_index("category")
+        assert (found["verdict"] == expected).all()
+        assert found.loc["c", "note"].startswith("every mean lies within 0.04")
+    few = analyze(checked({"c": [level] * 5}, items=10).assign(score=level), OPTIONS)["verdicts"]
+    assert (few["verdict"] == "undetermined").all()
+
+
+def test_a_category_of_one_item_leaves_overall_its_interval():
+    scores = checked(CURVES, items=20)
+    single = (scores["category"] != "flat") | (scores["item"] == "flat-000")
+    tables = analyze(scores[single], OPTIONS)
+    others = analyze(scores[scores["category"] != "flat"], OPTIONS)
+    for name in ("mean", "low", "high"):
+        both = [t["curves"].query("category == 'overall'")[name] for t in (tables, others)]
+        assert both[0].tolist() == pytest.approx(both[1].tolist())
+    notes = tables["curves"].query("category == 'overall'")["note"]
+    assert notes.str.contains("one item or cluster only: flat").all()
+
+
+@pytest.mark.parametrize(("items", "expected"), [(10, "undetermined"), (400, "at floor")])
 def test_zeros_alone_show_no_flat_curve_unless_there_are_many(items, expected):
     """All answers wrong at three scales of five: with ten items the truth may be .26 there."""
     scores = checked({"c": [0.0] * 5}, items=items)
