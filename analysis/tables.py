@@ -47,6 +47,9 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "tail_slope": "slope per doubling over the scales from a quarter of the largest on",
         "tail_low": "lower end of its interval",
         "tail_high": "upper end of its interval",
+        "smooth_low": "one seed: lower end of the tail slope's interval if the curve is smooth "
+        "(noise of items and runs from second differences over the scales)",
+        "smooth_high": "its upper end",
         "boot_tail_low": "lower end of its bootstrap interval, as a check",
         "boot_tail_high": "upper end of its bootstrap interval",
         "margin": "equivalence margin of the tail slope",

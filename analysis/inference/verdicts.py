@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
-from analysis.inference.covariance import Covariance
+from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
 from analysis.inference.intervals import percentile_interval
 from analysis.inference.multiplicity import correct
+from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
 from analysis.power.design import Precision, components_of, detectable, required_sample_size
 
@@ -37,7 +38,9 @@ def verdict_rows(
         for name, curve in arm.curves.items()
         if not refusals[name]
     }
-    p_values = correct(evidence, options.corrected)
+    unmeasured = {name for name in evidence if arm.curves[name].covariance.noise == UNMEASURED}
+    claims = {name: each for name, each in evidence.items() if name not in unmeasured}
+    p_values = correct(claims, options.corrected)
     rows = []
     for name, curve in arm.curves.items():
         row: dict[str, Any] = arm.key(name) | {
@@ -52,13 +55,16 @@ def verdict_rows(
         }
         if name in evidence:
             row |= _estimates(evidence[name], arm.scales, options.interval)
-            row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
+            if name in claims:
+                row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
+            else:
+                row |= _these_models_only(curve, arm.scales, options.interval)
             if name in replicates:
                 slopes = replicates[name][:, -len(arm.scales) :] @ tail_weights(arm.scales)
                 ends = percentile_interval(slopes, options.interval)
                 row["boot_tail_low"], row["boot_tail_high"] = ends
         edge = edge_verdict(arm, name, options)
-        if edge and (name in evidence or not curve.noisy):
+        if edge and name not in unmeasured and not _too_many_missing(curve, options):
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
             row |= {"items_needed": np.nan, "seeds_needed": np.nan}
             row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
@@ -110,12 +116,32 @@ def _refusal(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
         return "no verdict: one scale only"
     if not curve.noisy:
         return "no verdict: all scores are equal, so there is no noise to measure"
-    if curve.missing.max() > options.missing_limit:
+    if _too_many_missing(curve, options):
         return (
             f"no verdict: up to {curve.missing.max():.0%} of the scores are missing at a scale "
             f"(limit {options.missing_limit:.0%})"
         )
     return ""
+
+
+def _too_many_missing(curve: Curve, options: CurveOptions) -> bool:
+    return bool(curve.missing.max() > options.missing_limit)
+
+
+def _these_models_only(curve: Curve, scales: np.ndarray, coverage: float) -> dict[str, Any]:
+    """One seed: no claim, and beside the items' interval one from second differences."""
+    smooth = smooth_estimate(curve.covariance.means, scales, tail_weights(scales))
+    ends = (np.nan, np.nan) if smooth is None else smooth.interval(coverage)
+    refusal = (
+        "no verdict: training noise is unmeasured (one seed), so the numbers speak of these models "
+        "alone"
+    )
+    return {
+        "smooth_low": ends[0],
+        "smooth_high": ends[1],
+        "noise": UNMEASURED,
+        "note": join(curve.note, refusal),
+    }
 
 
 def _estimates(evidence: Evidence, scales: np.ndarray, coverage: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.inference.contrasts import Drop, Evidence, estimate_contrasts
-from analysis.inference.covariance import UNMEASURED, Estimate
+from analysis.inference.covariance import Estimate
 from analysis.inference.curves import build_arm_curves
 from analysis.inference.score_array import build_score_arrays
 from analysis.inference.verdicts import decide, ladder_direction
@@ -63,18 +63,6 @@ def test_wider_margins_turn_an_improvement_into_a_plateau():
     assert (found["verdict"], found["margin"]) == ("plateaued", 0.08)
 
 
-def test_one_seed_is_labelled():
-    found = verdicts(CURVES, seeds=1, items=100)
-    assert (found["noise"] == UNMEASURED).all()
-    assert (found["n_seeds"] == 1).all()
-    stated = OPTIONS.model_copy(update={"run_sd": 0.03})
-    wider = verdicts(CURVES, seeds=1, items=100, options=stated)
-    assert (
-        (wider["tail_high"] - wider["tail_low"]) > (found["tail_high"] - found["tail_low"])
-    ).all()
-    assert wider["noise"].str.contains("stated run SD").all()
-
-
 def test_too_many_missing_scores_leave_no_verdict():
     scores = checked({"math": CURVES["improving"], "code": CURVES["improving"]}, items=100)
     hit = (scores["category"] == "math") & (scores["scale"] == 4000) & (scores.index % 10 == 0)
@@ -99,12 +87,6 @@ def test_one_scale_has_no_verdict():
     found = verdicts({"math": [0.3]}, scales=(100,)).loc["math"]
     assert found["verdict"] == "undetermined"
     assert "one scale only" in found["note"]
-
-
-def test_one_seed_without_a_stated_run_sd_names_no_sample_size():
-    found = verdicts({"math": [0.4, 0.42, 0.44, 0.45, 0.46]}, items=25, noise=0.2, seeds=1)
-    assert "run at least two seeds, or state run_sd" in found.loc["math", "note"]
-    assert np.isnan(found.loc["math", "items_needed"])
 
 
 ALL = OPTIONS.model_copy(update={"corrected": "all"})
