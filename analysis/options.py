@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.errors import InputError, unknown_option
 
-Family = Literal["saturating power law", "logit-linear", "broken logit-linear"]
+Family = Literal["saturating power law", "logit-linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -61,8 +61,7 @@ class CurveOptions(Options):
     right_from: float = Field(0.5, gt=0, le=1)
     """A score of at least this counts as right, for negative flips."""
     families: list[Family] = ["saturating power law", "logit-linear"]
-    """Families of curves to fit. Each needs two scales more than it has parameters; a broken
-    one needs ten scales."""
+    """Families of curves to fit. Each needs two scales more than it has parameters."""
     misfit_level: float = Field(0.05, gt=0, lt=1)
     """A family whose misfit test has a p value below this is dropped."""
     fit_draws: int = Field(400, ge=50)

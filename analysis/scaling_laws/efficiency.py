@@ -13,7 +13,7 @@ from analysis.inference.covariance import Covariance, stack
 from analysis.inference.curves import join
 from analysis.inference.intervals import central_levels
 from analysis.options import CurveOptions
-from analysis.scaling_laws.fits import draw_means, shrunk
+from analysis.scaling_laws.fits import draw_means
 
 _LEVELS = (0.25, 0.5, 0.75)
 
@@ -50,7 +50,7 @@ def _ratios(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, A
     slope = tail_weights(pair.scales)
     df = covariance.contrast(np.concatenate([slope, -slope])).df
     text = f"{pair.first.judge}/{pair.first.arm}/{pair.second.arm}/{name}"
-    means = draw_means(covariance.means, shrunk(covariance), df, options, text)
+    means = draw_means(covariance.means, covariance.total, df, options, text)
     draws = [(rising(row[:k]), rising(row[k:])) for row in means]
     rows = []
     for level in _LEVELS:

@@ -18,7 +18,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 3,
-    "curves": 4,
-    "figures": 4,
-    "report": 3,
+    "curves": 5,
+    "figures": 5,
+    "report": 4,
 }
