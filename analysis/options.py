@@ -42,10 +42,8 @@ class CurveOptions(Options):
 
     interval: float = Field(0.9, gt=0, lt=1)
     """Coverage of every interval. A one-sided claim is made at level (1 - interval) / 2."""
-    bootstrap_replicates: int = Field(2000, ge=100)
-    """Replicates of the bootstrap over items and seeds."""
-    bootstrap_seed: int = 0
-    """Seed of the bootstrap and of the draws behind fits and extrapolations."""
+    draw_seed: int = 0
+    """Seed of the draws behind fits, extrapolations and ratios of data."""
     tail_margin: float = Field(0.02, gt=0, lt=1)
     """A tail slope per doubling within plus or minus this counts as no change."""
     range_margin: float = Field(0.04, gt=0, lt=1)

@@ -1,4 +1,4 @@
-"""curves.csv: one arm's curves, each scale's mean with its interval; the bootstrap as a check."""
+"""curves.csv: one arm's curves, each scale's mean with its interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.inference.covariance import Covariance, Sample, average
-from analysis.inference.intervals import overall_interval, percentile_interval, share_interval
+from analysis.inference.intervals import overall_interval, share_interval
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -133,32 +133,17 @@ def join(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
 
 
-def curve_rows(
-    arm: ArmCurves, replicates: dict[str, np.ndarray], options: CurveOptions
-) -> list[dict[str, Any]]:
-    """One row per category and scale, the base model (scale 0) first.
-
-    Args:
-        replicates: what `intervals.bootstrap_means` gives; empty without a bootstrap.
-    """
+def curve_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
+    """One row per category and scale, the base model (scale 0) first."""
     rows = []
     for name in arm.curves:
         points = [(0, 0)] if name in arm.base else []
         points += [(k, int(scale)) for k, scale in enumerate(arm.scales)]
-        for column, (k, scale) in enumerate(points):
-            drawn = replicates[name][:, column] if name in replicates else None
-            rows.append(_row(arm, name, k, scale, drawn, options))
+        rows += [_row(arm, name, k, scale, options) for k, scale in points]
     return rows
 
 
-def _row(
-    arm: ArmCurves,
-    name: str,
-    k: int,
-    scale: int,
-    replicates: np.ndarray | None,
-    options: CurveOptions,
-) -> dict[str, Any]:
+def _row(arm: ArmCurves, name: str, k: int, scale: int, options: CurveOptions) -> dict[str, Any]:
     """The point at position k of the tuned scales, or the base model's where the scale is 0."""
     curves = arm.base if scale == 0 else arm.curves
     curve = curves[name]
@@ -181,9 +166,6 @@ def _row(
         row["low"], row["high"], remark = mean_interval(curves, name, k, options.interval)
         row["noise"] = _BASE_NOISE if scale == 0 else curve.covariance.noise
         note = join(note, remark)
-        if replicates is not None:
-            ends = percentile_interval(replicates, options.interval)
-            row["boot_low"], row["boot_high"] = np.clip(ends, 0.0, 1.0)
     return row | {"note": note}
 
 

@@ -1,4 +1,4 @@
-"""Intervals of means that stay inside [0, 1]: t interval, exact bound, and a bootstrap."""
+"""Intervals of means that stay inside [0, 1]: t interval and exact bound."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.inference.covariance import Estimate
-from analysis.inference.score_array import ScoreArray
-from analysis.options import CurveOptions
-from analysis.tables import OVERALL
 
 
 def share_interval(estimate: Estimate, n: int, coverage: float) -> tuple[float, float, str]:
@@ -89,71 +86,3 @@ def sum_bound(sizes: Sequence[int], coverage: float) -> float:
 def central_levels(coverage: float) -> tuple[float, float]:
     """Levels of the two quantiles that hold the central part of a distribution."""
     return (1 - coverage) / 2, (1 + coverage) / 2
-
-
-def percentile_interval(replicates: np.ndarray, coverage: float) -> tuple[float, float]:
-    """Percentile interval of (B,) bootstrap replicates; NaN when a replicate is."""
-    if not np.isfinite(replicates).all():
-        return np.nan, np.nan
-    low, high = np.quantile(replicates, central_levels(coverage))
-    return float(low), float(high)
-
-
-def bootstrap_means(arm: ScoreArray, options: CurveOptions) -> dict[str, np.ndarray]:
-    """(B, K) replicates of the scale means of an arm, by category and of overall.
-
-    A hierarchical bootstrap: clusters of items and seeds, jointly over all scales.
-
-    The base model's, where there is one, stand before the K tuned scales as a further column.
-    Seeds are drawn once per replicate for all categories and scales, so nesting, pairing and the
-    run noise that categories share are kept. Overall is the mean of the categories whose means
-    are all known.
-    """
-    rng = np.random.default_rng(options.bootstrap_seed)
-    n_seeds = len(arm.seeds)
-    weights = seed_weights(n_seeds, options.bootstrap_replicates, rng)
-    replicates = {}
-    for name, scores in arm.categories.items():
-        values = scores.values
-        if scores.base is not None:
-            base = np.broadcast_to(scores.base, (1, n_seeds, len(scores.base)))
-            values = np.concatenate([base, values])
-        replicates[name] = resample(values, scores.clusters, weights, rng)
-    known = [name for name, scores in arm.categories.items() if scores.in_every_run]
-    if known and len({replicates[name].shape[1] for name in known}) == 1:
-        replicates[OVERALL] = np.mean([replicates[name] for name in known], axis=0)
-    return replicates
-
-
-def seed_weights(n_seeds: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """(B, S) weights of the seeds; of one seed 1.
-
-    With few seeds a bootstrap variance is (S - 1)/S of what it should be; weights spread by
-    sqrt(S / (S - 1)) around 1 correct that (Rao and Wu, JASA 83, 1988).
-    """
-    counts = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=replicates)
-    spread = np.sqrt(n_seeds / (n_seeds - 1)) if n_seeds > 1 else 0.0
-    return (1 + spread * (counts - 1)) / n_seeds
-
-
-def resample(
-    values: np.ndarray, clusters: np.ndarray, weights: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """(B, K) replicates of the scale means of one category, its clusters drawn from `rng`.
-
-    Args:
-        values: (K, S, N) scores, NaN where missing.
-        clusters: (N,) cluster of each item, 0..G-1.
-        weights: (B, S) weights of the seeds.
-    """
-    k, s, n = values.shape
-    g = int(clusters.max()) + 1
-    present = np.isfinite(values)
-    flat = np.where(present, values, 0.0).reshape(k * s, n)
-    sums, counts = np.zeros((g, k * s)), np.zeros((g, k * s))
-    np.add.at(sums, clusters, flat.T)
-    np.add.at(counts, clusters, present.reshape(k * s, n).T.astype(float))
-    drawn = rng.multinomial(g, np.full(g, 1 / g), size=len(weights)).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        runs = ((drawn @ sums) / (drawn @ counts)).reshape(len(weights), k, s)
-    return np.einsum("bks,bs->bk", runs, weights)

@@ -13,7 +13,6 @@ import numpy as np
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
-from analysis.inference.intervals import percentile_interval
 from analysis.inference.multiplicity import correct
 from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
@@ -24,14 +23,8 @@ IMPROVING, UNDETERMINED = "improving", "undetermined"
 AT_FLOOR, AT_CEILING = "at floor", "at ceiling"
 
 
-def verdict_rows(
-    arm: ArmCurves, replicates: dict[str, np.ndarray], options: CurveOptions
-) -> list[dict[str, Any]]:
-    """One row per category, overall last.
-
-    Args:
-        replicates: what `intervals.bootstrap_means` gives.
-    """
+def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
+    """One row per category, overall last."""
     refusals = {name: _refusal(curve, arm.scales, options) for name, curve in arm.curves.items()}
     evidence = {
         name: estimate_contrasts(curve.covariance, arm.scales, options)
@@ -59,10 +52,6 @@ def verdict_rows(
                 row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
             else:
                 row |= _these_models_only(curve, arm.scales, options.interval)
-            if name in replicates:
-                slopes = replicates[name][:, -len(arm.scales) :] @ tail_weights(arm.scales)
-                ends = percentile_interval(slopes, options.interval)
-                row["boot_tail_low"], row["boot_tail_high"] = ends
         edge = edge_verdict(arm, name, options)
         if edge and name not in unmeasured and not _too_many_missing(curve, options):
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}

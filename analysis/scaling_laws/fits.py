@@ -32,7 +32,6 @@ class FamilyFit:
     Attributes:
         parameters: (p,) at the measured means; None when refused.
         draws: (B, p) at draws of the means; None when refused.
-        resampled: (R, p) at bootstrap replicates of the means, as a check; None when absent.
     """
 
     family: Family
@@ -40,7 +39,6 @@ class FamilyFit:
     reason: str
     parameters: np.ndarray | None = None
     draws: np.ndarray | None = None
-    resampled: np.ndarray | None = None
     rms: float = np.nan
     p_misfit: float = np.nan
 
@@ -64,12 +62,9 @@ class CurveFit:
 
 
 def fit_arm_curves(
-    arm: ArmCurves,
-    verdicts: list[dict[str, Any]],
-    replicates: dict[str, np.ndarray],
-    options: CurveOptions,
+    arm: ArmCurves, verdicts: list[dict[str, Any]], options: CurveOptions
 ) -> dict[str, CurveFit]:
-    """Fits of every curve of an arm, given its verdict's row and its bootstrap replicates.
+    """Fits of every curve of an arm, given its verdict's row.
 
     A curve that lacks too many scores is treated as one whose noise is unknown.
     """
@@ -78,16 +73,12 @@ def fit_arm_curves(
         name = row["category"]
         curve = arm.curves[name]
         known = curve.missing.max() <= options.missing_limit
-        drawn = None
-        if name in replicates:
-            drawn = replicates[name][: options.fit_draws, -len(arm.scales) :]
         fits[name] = fit_curve(
             curve.covariance if known else None,
             arm.scales,
             row["verdict"],
             options,
             f"{arm.scores.judge}/{arm.scores.arm}/{name}",
-            drawn,
         )
     return fits
 
@@ -117,14 +108,12 @@ def fit_curve(
     verdict: str,
     options: CurveOptions,
     seed_text: str,
-    replicates: np.ndarray | None = None,
 ) -> CurveFit:
     """Fit the families that the options name.
 
     Args:
         verdict: the curve's verdict; a non-monotone curve is not fitted.
         seed_text: names the curve, so that its draws do not depend on what else is in the table.
-        replicates: (R, K) bootstrap replicates of the means, refitted as a check.
     """
     refusal = _refusal(covariance, scales, verdict)
     if refusal:
@@ -133,9 +122,7 @@ def fit_curve(
     df = covariance.contrast(tail_weights(scales)).df
     draws = draw_means(covariance.means, covariance.total, df, options, seed_text)
     x = scales / scales[-1]
-    if replicates is None:
-        replicates = np.empty((0, len(scales)))
-    stacked = np.vstack([covariance.means, draws, replicates])
+    stacked = np.vstack([covariance.means, draws])
     fits = [_fit_family(FAMILIES[name], x, stacked, options) for name in options.families]
     if all(fit.status != KEPT for fit in fits):
         tried = any(fit.status == DROPPED for fit in fits)
@@ -161,9 +148,7 @@ def draw_means(
     Args:
         matrix: (K, K) covariance, of any rank.
     """
-    digest = hashlib.blake2b(
-        f"{options.bootstrap_seed}/{seed_text}".encode(), digest_size=8
-    ).digest()
+    digest = hashlib.blake2b(f"{options.draw_seed}/{seed_text}".encode(), digest_size=8).digest()
     rng = np.random.default_rng(int.from_bytes(digest, "big"))
     normal = rng.standard_normal((options.fit_draws, len(means)))
     if np.isfinite(df):
@@ -192,18 +177,17 @@ def _fit_family(
     stacked: np.ndarray,
     options: CurveOptions,
 ) -> FamilyFit:
-    """One family at the means (row 0), at their draws and at bootstrap replicates."""
+    """One family at the means (row 0) and at their draws."""
     if len(x) < family.least_scales:
         reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
         return FamilyFit(family, REFUSED, reason)
     fitted = family.fit(x, stacked)
-    last = 1 + options.fit_draws
     squares = float(fitted.squares[0])
     p_misfit = misfit_p_value(
         lambda means: family.fit(x, means),
         family.predict(fitted.parameters[:1], x)[0],
         squares,
-        stacked[1:last] - stacked[0],
+        stacked[1:] - stacked[0],
     )
     reason = ""
     if p_misfit < options.misfit_level:
@@ -215,8 +199,7 @@ def _fit_family(
         DROPPED if reason else KEPT,
         reason,
         fitted.parameters[0],
-        fitted.parameters[1:last],
-        fitted.parameters[last:] if len(stacked) > last else None,
+        fitted.parameters[1:],
         float(np.sqrt(squares / len(x))),
         p_misfit,
     )

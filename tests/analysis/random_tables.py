@@ -85,7 +85,7 @@ def _missing(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
 
 
 def _options(arms: int, rng: np.random.Generator) -> CurveOptions:
-    chosen: dict[str, Any] = {"bootstrap_replicates": 100, "fit_draws": 50}
+    chosen: dict[str, Any] = {"fit_draws": 50}
     if rng.random() < 0.2:
         chosen["run_sd"] = 0.01
     if rng.random() < 0.2:

@@ -15,7 +15,7 @@ from tests.analysis.score_tables import table
 
 STATED = ["plan", "--item-sd", "0.1", "--run-sd", "0.01", "--noise-sd", "0.1"]
 CURVE = {"math": [0.4, 0.45, 0.5, 0.5, 0.5]}
-QUICK = json.dumps({"bootstrap_replicates": 100, "fit_draws": 50})
+QUICK = json.dumps({"fit_draws": 50})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_figures_are_drawn_with_the_study_and_the_interval_of_the_options(
 ):
     calls = []
     monkeypatch.setattr("analysis.figures.drawing.draw_all", lambda *a, **k: calls.append((a, k)))
-    options = json.dumps({"interval": 0.8, "bootstrap_replicates": 100, "fit_draws": 50})
+    options = json.dumps({"interval": 0.8, "fit_draws": 50})
     assert main([str(scores), "--out", str(tmp_path), "--options", options]) == 0
     tables, figures = tmp_path / "tables", tmp_path / "figures"
     assert calls == [((tables, figures), {"title": "made", "interval": 0.8})]

@@ -46,7 +46,7 @@ def score_table() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
-    return analyze(check_scores(score_table()), CurveOptions(bootstrap_replicates=200))
+    return analyze(check_scores(score_table()), CurveOptions())
 
 
 def row_of(table: pd.DataFrame, **key: object) -> pd.Series:

@@ -23,8 +23,8 @@ def arm_of(scores: pd.DataFrame) -> ArmCurves:
 
 
 def curves(scores: pd.DataFrame, options: CurveOptions = OPTIONS) -> pd.DataFrame:
-    """Without a bootstrap, by category and scale."""
-    return pd.DataFrame(curve_rows(arm_of(scores), {}, options)).set_index(["category", "scale"])
+    """By category and scale."""
+    return pd.DataFrame(curve_rows(arm_of(scores), options)).set_index(["category", "scale"])
 
 
 def test_means_are_means_of_items_and_overall_the_plain_mean_of_categories():
@@ -70,15 +70,6 @@ def test_clusters_of_the_table_are_the_unit_of_its_intervals():
     assert (row["low"], row["high"]) == pytest.approx(
         stats.t.interval(0.9, 3, per_cluster.mean(), stats.sem(per_cluster))
     )
-
-
-def test_bootstrap_columns_are_percentiles_cut_to_scores():
-    arm = arm_of(checked({"math": [0.3, 0.4]}, scales=(1, 2)))
-    drawn = np.stack([np.linspace(-0.5, 0.5, 101), np.linspace(0.6, 1.6, 101)], axis=1)
-    rows = pd.DataFrame(curve_rows(arm, {"math": drawn}, OPTIONS)).set_index(["category", "scale"])
-    assert rows.loc["math", "boot_low"].tolist() == pytest.approx([0.0, 0.65])
-    assert rows.loc["math", "boot_high"].tolist() == pytest.approx([0.45, 1.0])
-    assert rows.loc["overall", "boot_low"].isna().all()
 
 
 def test_too_many_missing_scores_are_bounded_by_the_worst_cases():

@@ -1,4 +1,4 @@
-"""Intervals of shares, and the hierarchical bootstrap against what it should converge to."""
+"""Intervals of shares."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from hypothesis import strategies as st
 
 from analysis.inference.covariance import Estimate
 from analysis.inference.intervals import (
-    bootstrap_means,
     overall_interval,
-    percentile_interval,
-    resample,
-    seed_weights,
     share_interval,
     sum_bound,
 )
-from analysis.inference.score_array import build_score_arrays
-from analysis.options import CurveOptions
-from tests.analysis.score_tables import checked
 
 NONE = Estimate(0.0, 0.0, np.inf)
-B = 4000
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])
@@ -84,69 +76,3 @@ def test_an_interval_near_an_edge_is_cut_there():
     assert share_interval(Estimate(0.98, 0.02, 30), 31, 0.9)[1] == 1
     low, high, note = share_interval(Estimate(0.3, 0.02, 30), 31, 0.9)
     assert (low, high, note) == (*Estimate(0.3, 0.02, 30).interval(0.9), "")
-
-
-def test_percentiles_are_those_of_a_known_sample():
-    sample = np.random.default_rng(0).permutation(np.linspace(0, 1, 101))
-    assert percentile_interval(sample, 0.9) == pytest.approx((0.05, 0.95))
-    assert percentile_interval(sample, 0.5) == pytest.approx((0.25, 0.75))
-    assert all(np.isnan(percentile_interval(np.array([0.1, np.nan]), 0.9)))
-
-
-def replicates(values: np.ndarray, clusters: np.ndarray | None = None) -> np.ndarray:
-    clusters = np.arange(values.shape[-1]) if clusters is None else clusters
-    rng = np.random.default_rng(0)
-    return resample(values, clusters, seed_weights(values.shape[1], B, rng), rng)
-
-
-def test_one_seed_draws_items_only():
-    y = np.random.default_rng(1).uniform(0, 1, (1, 1, 50))
-    found = replicates(y)
-    assert found.mean() == pytest.approx(y.mean(), abs=0.005)
-    assert found.std() == pytest.approx(y.std() / np.sqrt(50), rel=0.05)
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 6])
-def test_the_variance_between_runs_is_not_understated(seeds):
-    runs = np.random.default_rng(2).normal(0.5, 0.05, (1, seeds))
-    found = replicates(np.repeat(runs[..., None], 3, axis=2))
-    assert found.mean() == pytest.approx(runs.mean(), abs=0.003)
-    assert found.std() == pytest.approx(runs.std(ddof=1) / np.sqrt(seeds), rel=0.05)
-
-
-def test_scales_are_drawn_jointly():
-    easiness = np.random.default_rng(3).uniform(0, 1, 40)
-    found = replicates(np.stack([easiness, easiness - 0.1])[:, None])
-    assert (found[:, 0] - found[:, 1]).std() < 1e-12
-    assert found[:, 0].std() > 0.03
-
-
-def test_clusters_are_drawn_whole():
-    y = np.random.default_rng(4).uniform(0, 1, (1, 1, 30))
-    single = replicates(y).std()
-    copies = replicates(np.repeat(y, 3, axis=2), np.repeat(np.arange(30), 3)).std()
-    assert copies == pytest.approx(single, rel=0.05)
-
-
-def test_missing_scores_are_left_out():
-    y = np.array([[[0.2, 0.4, np.nan, 0.6, 0.5, 0.3]]])
-    found = replicates(y)
-    assert np.nanmean(found) == pytest.approx(np.nanmean(y), abs=0.01)
-
-
-def test_replicates_of_an_arm_share_their_seeds_and_start_with_the_base_model():
-    means = {"math": [0.3, 0.4], "code": [0.6, 0.7]}
-    scores = checked(means, scales=(1, 2), items=10, seeds=4, noise=0, run_sd=0.05, base=True)
-    (arm,) = build_score_arrays(scores)
-    found = bootstrap_means(arm, CurveOptions(bootstrap_replicates=B))
-    assert set(found) == {"math", "code", "overall"}
-    for name, each in arm.categories.items():
-        assert found[name].shape == (B, 3)
-        expected = [each.base.mean(), *each.values.mean((1, 2))]
-        assert found[name].mean(0) == pytest.approx(expected, abs=0.005)
-    assert found["overall"] == pytest.approx((found["math"] + found["code"]) / 2)
-    drawn = [each - each[:, :1] for each in (found["math"], found["code"])]
-    # Items have no noise of their own, so what is left is the seeds', the same in both.
-    runs = [arm.categories[name].values.mean(2) for name in ("math", "code")]
-    expected = np.corrcoef(runs[0][0], runs[1][0])[0, 1]
-    assert np.corrcoef(drawn[0][:, 1], drawn[1][:, 1])[0, 1] == pytest.approx(expected, abs=0.02)

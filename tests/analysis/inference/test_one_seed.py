@@ -14,7 +14,7 @@ from benchmarks.simulated_study import truth
 from tests.analysis.score_tables import LADDER, checked
 
 SCALES = np.array(LADDER)
-OPTIONS = CurveOptions(bootstrap_replicates=100, fit_draws=50)
+OPTIONS = CurveOptions(fit_draws=50)
 CURVES = {
     "flat": [0.5] * 5,
     "plateau": [0.3, 0.42, 0.5, 0.5, 0.5],

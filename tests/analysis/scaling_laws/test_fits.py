@@ -13,7 +13,7 @@ from analysis.scaling_laws.families import FAMILIES
 from analysis.scaling_laws.fits import draw_means, fit_curve, jumps
 from tests.analysis.score_tables import LADDER, checked
 
-OPTIONS = CurveOptions(bootstrap_replicates=100, fit_draws=100)
+OPTIONS = CurveOptions(fit_draws=100)
 LINE = OPTIONS.model_copy(update={"families": ["logit-linear"], "fit_draws": 200})
 X = np.array(LADDER) / LADDER[-1]
 
@@ -117,7 +117,7 @@ def test_draws_are_a_curves_own_and_those_of_the_options_seed():
     first = draw_means(means, matrix, 5.0, OPTIONS, "a/b/math")
     assert (draw_means(means, matrix, 5.0, OPTIONS, "a/b/math") == first).all()
     assert not np.isclose(draw_means(means, matrix, 5.0, OPTIONS, "a/b/code"), first).any()
-    seeded = OPTIONS.model_copy(update={"bootstrap_seed": 1})
+    seeded = OPTIONS.model_copy(update={"draw_seed": 1})
     assert not np.isclose(draw_means(means, matrix, 5.0, seeded, "a/b/math"), first).any()
 
 
@@ -128,16 +128,3 @@ def test_draws_do_not_depend_on_what_else_is_in_the_table():
     for column in ("mean", "low", "high"):
         parts = [each.query("category == 'math'")[column].to_numpy() for each in (first, second)]
         assert parts[0] == pytest.approx(parts[1], nan_ok=True)
-
-
-def test_bootstrap_replicates_are_refitted_apart_from_the_draws():
-    covariance = one_seed()
-    same = np.repeat(covariance.means[None], 7, axis=0)
-    found = fit_curve(covariance, np.array(LADDER), "undetermined", OPTIONS, "a curve", same)
-    for fit in found.fits:
-        p = len(fit.family.names)
-        assert (fit.draws.shape, fit.resampled.shape) == ((100, p), (7, p))
-        assert fit.resampled == pytest.approx(np.repeat(fit.parameters[None], 7, axis=0))
-        assert fit.draws.std(axis=0).min() > 1e-3
-    without = fit_curve(covariance, np.array(LADDER), "undetermined", OPTIONS, "a curve")
-    assert all(fit.resampled is None for fit in without.fits)
