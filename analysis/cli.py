@@ -130,7 +130,7 @@ def plan(
             fix="give a score table, or --item-sd, --run-sd and --noise-sd",
         )
     else:
-        unit = stated_components(item_sd, run_sd, noise_sd, run_sd_known)
+        unit = stated_components(item_sd, run_sd, noise_sd, run_sd_known, categories)
         source = "variances as stated"
     costs = Costs(arms, categories, repeats, cost_per_run, cost_per_judgement)
     table = plan_table(unit, scales, seeds, factor, options, costs)

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy import stats
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_scales, tail_weights
-from analysis.inference.covariance import Covariance, Sample
+from analysis.inference.covariance import Covariance
 from analysis.inference.multiplicity import correct
+from analysis.inference.sample import Sample
 from analysis.inference.verdicts import decide
 from analysis.options import CurveOptions
 from analysis.scaling_laws.extrapolation import envelope, why_no_extrapolation

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.covariance import Covariance, Sample, average, difference
-from analysis.inference.curves import join
+from analysis.inference.covariance import Covariance, covariances
+from analysis.inference.curves import join, missing_share
 from analysis.inference.multiplicity import holm
+from analysis.inference.sample import Sample, average, difference
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -45,6 +46,9 @@ def arm_pairs(arms: Sequence[ScoreArray]) -> list[ArmPair]:
 def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
     scales, at_a, at_b = np.intersect1d(a.scales, b.scales, return_indices=True)
     seeds, of_a, of_b = np.intersect1d(a.seeds, b.seeds, return_indices=True)
+    runs = a.runs[np.ix_(at_a, of_a)] & b.runs[np.ix_(at_b, of_b)]
+    paired = runs.any(1) | (not len(seeds))  # scales that some seed has in both arms
+    scales, at_a, at_b, runs = scales[paired], at_a[paired], at_b[paired], runs[paired]
     samples: dict[str, tuple[Sample, Sample]] = {}
     missing = np.zeros(len(scales))
     if len(scales) and len(seeds):
@@ -52,7 +56,7 @@ def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
             first = scores.values[np.ix_(at_a, of_a)]
             second = b.categories[name].values[np.ix_(at_b, of_b)]
             gone = np.isnan(first) | np.isnan(second)
-            missing = np.maximum(missing, gone.mean((1, 2)))
+            missing = np.maximum(missing, missing_share(np.where(gone, np.nan, 0.0), runs))
             samples[name] = (
                 Sample.from_scores(np.where(gone, np.nan, first), scores.clusters),
                 Sample.from_scores(np.where(gone, np.nan, second), scores.clusters),
@@ -74,16 +78,17 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
     # Of two independent runs.
     run_sd = None if options.run_sd is None else float(np.sqrt(2) * options.run_sd)
     rows: list[dict[str, Any]] = []
-    for name, (first, second) in pair.samples.items():
-        sample = difference(first, second)
-        covariance = Covariance(sample, run_sd) if sample.usable else None
+    differences = {name: difference(*each) for name, each in pair.samples.items()}
+    noise = covariances(differences, run_sd)
+    for name, sample in differences.items():
+        covariance = noise.get(name)
         for k, scale in enumerate(pair.scales):
             row = key | {
                 "category": name,
                 "scale": int(scale),
-                "difference": float(sample.means[k].mean()),
+                "difference": float(sample.scale_means[k]),
                 "n_items": sample.n_items,
-                "n_seeds": len(pair.seeds),
+                "n_seeds": int(sample.runs[k].sum()),
             }
             if covariance is None:
                 row["note"] = "noise unknown: too few items, or no scores in a run"

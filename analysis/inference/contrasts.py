@@ -14,7 +14,8 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 from scipy.stats import qmc
 
-from analysis.inference.covariance import Covariance, Estimate
+from analysis.inference.covariance import Covariance
+from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import sum_bound
 from analysis.options import CurveOptions
 

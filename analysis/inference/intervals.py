@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 
 
 def share_interval(estimate: Estimate, n: int, coverage: float) -> tuple[float, float, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 
 
 def smooth_estimate(means: np.ndarray, scales: np.ndarray, weights: np.ndarray) -> Estimate | None:

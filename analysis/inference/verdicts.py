@@ -21,6 +21,7 @@ from analysis.power.design import Precision, components_of, detectable, required
 FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
 IMPROVING, UNDETERMINED = "improving", "undetermined"
 AT_FLOOR, AT_CEILING = "at floor", "at ceiling"
+_LEAST_DF = 3  # between items or clusters; with fewer, coverage depends on their distribution
 
 
 def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
@@ -31,8 +32,10 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         for name, curve in arm.curves.items()
         if not refusals[name]
     }
-    unmeasured = {name for name in evidence if arm.curves[name].covariance.noise == UNMEASURED}
-    claims = {name: each for name, each in evidence.items() if name not in unmeasured}
+    withheld = {
+        name: reason for name in evidence if (reason := _no_claim(arm.curves[name], arm.scales))
+    }
+    claims = {name: each for name, each in evidence.items() if name not in withheld}
     p_values = correct(claims, options.corrected)
     rows = []
     for name, curve in arm.curves.items():
@@ -51,9 +54,9 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             if name in claims:
                 row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
             else:
-                row |= _these_models_only(curve, arm.scales, options.interval)
+                row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
         edge = edge_verdict(arm, name, options)
-        if edge and name not in unmeasured and not _too_many_missing(curve, options):
+        if edge and name not in withheld and not _too_many_missing(curve, options):
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
             row |= {"items_needed": np.nan, "seeds_needed": np.nan}
             row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
@@ -117,20 +120,32 @@ def _too_many_missing(curve: Curve, options: CurveOptions) -> bool:
     return bool(curve.missing.max() > options.missing_limit)
 
 
-def _these_models_only(curve: Curve, scales: np.ndarray, coverage: float) -> dict[str, Any]:
-    """One seed: no claim, and beside the items' interval one from second differences."""
+def _no_claim(curve: Curve, scales: np.ndarray) -> str:
+    """Why the noise, though measured in part, bears no claim; empty if it does."""
+    if curve.covariance.noise == UNMEASURED:
+        return (
+            "no verdict: training noise is unmeasured (one seed), so the numbers speak of these "
+            "models alone"
+        )
+    df = curve.covariance.item_df(tail_weights(scales))
+    if 0 < df < _LEAST_DF - 1e-9:
+        return (
+            f"no verdict: the items, or clusters of unequal size, are worth {df:.2g} degrees of "
+            f"freedom; {_LEAST_DF} are needed"
+        )
+    return ""
+
+
+def _without_claim(
+    curve: Curve, reason: str, scales: np.ndarray, coverage: float
+) -> dict[str, Any]:
+    """The reason; with one seed also the slope's interval from second differences."""
+    columns = {"noise": curve.covariance.noise, "note": join(curve.note, reason)}
+    if curve.covariance.noise != UNMEASURED:
+        return columns
     smooth = smooth_estimate(curve.covariance.means, scales, tail_weights(scales))
     ends = (np.nan, np.nan) if smooth is None else smooth.interval(coverage)
-    refusal = (
-        "no verdict: training noise is unmeasured (one seed), so the numbers speak of these models "
-        "alone"
-    )
-    return {
-        "smooth_low": ends[0],
-        "smooth_high": ends[1],
-        "noise": UNMEASURED,
-        "note": join(curve.note, refusal),
-    }
+    return columns | {"smooth_low": ends[0], "smooth_high": ends[1]}
 
 
 def _estimates(evidence: Evidence, scales: np.ndarray, coverage: float) -> dict[str, Any]:
@@ -219,9 +234,7 @@ def _sample_size(
     components = components_of(covariance, scales)
     if not components.run_measured:
         return {}, "required items and seeds are unknown: run at least two seeds, or state run_sd"
-    enough = required_sample_size(
-        components, len(scales), options.tail_margin, options.level, options.power
-    )
+    enough = required_sample_size(components, options.tail_margin, options.level, options.power)
     if enough is None:
         return {}, "no design of up to 40 seeds and 100,000 items is large enough"
     return {"items_needed": enough[0], "seeds_needed": enough[1]}, ""

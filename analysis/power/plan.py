@@ -29,6 +29,7 @@ from analysis.power.design import (
     power_above,
     power_within,
     precision,
+    shared_degrees,
 )
 from analysis.scores import read_scores
 from analysis.tables import OVERALL
@@ -61,7 +62,7 @@ def _design_rows(
 ) -> list[dict[str, Any]]:
     """What each pair of the options' items and seeds can show about the tail slope."""
     items, seeds = np.meshgrid(options.plan_items, options.plan_seeds, indexing="ij")
-    expected = precision(components, n_scales, items, seeds)
+    expected = precision(components, items, seeds)
     smallest = detectable(expected, options.level, options.power)
     flat = power_within(expected, options.tail_margin, options.level)
     above = power_above(expected, 2 * options.tail_margin, options.level)
@@ -127,7 +128,7 @@ def plan_table(
         across = float(np.square(tail_weights(ladder)).sum())
         for n_seeds in seeds:
             needs = {
-                name: _items_needed(_scaled(c, across), n_scales, n_seeds, options)
+                name: _items_needed(_scaled(c, across), n_seeds, options)
                 for name, c in unit.items()
             }
             # Of several for which no number is enough, the one with the most run noise.
@@ -149,13 +150,11 @@ def _scaled(unit: Components, across: float) -> Components:
     )
 
 
-def _items_needed(
-    components: Components, n_scales: int, n_seeds: int, options: CurveOptions
-) -> float:
+def _items_needed(components: Components, n_seeds: int, options: CurveOptions) -> float:
     """Fewest items per category; inf when no number up to 100,000 is enough."""
     if n_seeds == 1 and not components.run_known:
         return np.inf  # one seed cannot measure the run noise that its intervals must hold
-    grid = precision(components, n_scales, ITEM_GRID, np.array(n_seeds))
+    grid = precision(components, ITEM_GRID, np.array(n_seeds))
     enough = power_within(grid, options.tail_margin, options.level) >= options.power
     return float(ITEM_GRID[np.argmax(enough)]) if enough.any() else np.inf
 
@@ -199,7 +198,7 @@ def pilot_components(table: Path, arm: str | None, judge: str | None) -> dict[st
 
 
 def stated_components(
-    item_sd: float, run_sd: float, noise_sd: float, known: bool
+    item_sd: float, run_sd: float, noise_sd: float, known: bool, categories: int = 1
 ) -> dict[str, Components]:
     """Unit components from standard deviations of one score at one scale.
 
@@ -208,8 +207,11 @@ def stated_components(
         run_sd: of a run's mean.
         noise_sd: of an item within a run (sampling and judge).
         known: take the run noise as known instead of estimated from the seeds.
+        categories: of the study; see `shared_degrees`.
     """
-    components = Components(item_sd**2, run_sd**2, noise_sd**2, run_known=known)
+    components = Components(
+        item_sd**2, run_sd**2, noise_sd**2, run_known=known, shared=shared_degrees(categories)
+    )
     return {"stated": components}
 
 

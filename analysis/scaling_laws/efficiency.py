@@ -9,9 +9,10 @@ from scipy.optimize import isotonic_regression
 
 from analysis.inference.comparisons import ArmPair
 from analysis.inference.contrasts import tail_weights
-from analysis.inference.covariance import Covariance, stack
+from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.curves import join
 from analysis.inference.intervals import central_levels
+from analysis.inference.sample import stack
 from analysis.options import CurveOptions
 from analysis.scaling_laws.fits import draw_means
 
@@ -27,21 +28,23 @@ def efficiency_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
     """
     if len(pair.scales) < 2 or not len(pair.seeds):
         return []
+    both = {name: stack(each) for name, each in pair.samples.items()}
+    noise = covariances(both, options.run_sd)
     return [
         {"judge": pair.first.judge, "category": name}
         | {"arm_a": pair.first.arm, "arm_b": pair.second.arm}
         | row
         for name in pair.samples
-        for row in _ratios(pair, name, options)
+        for row in _ratios(pair, name, noise.get(name), options)
     ]
 
 
-def _ratios(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, Any]]:
-    both = stack(pair.samples[name])
-    if not both.usable:
+def _ratios(
+    pair: ArmPair, name: str, covariance: Covariance | None, options: CurveOptions
+) -> list[dict[str, Any]]:
+    if covariance is None:
         return [{"note": "no ratio: noise unknown (too few items, or no scores in a run)"}]
     k = len(pair.scales)
-    covariance = Covariance(both, options.run_sd)
     x = np.log2(pair.scales.astype(float))
     a, b = rising(covariance.means[:k]), rising(covariance.means[k:])
     low, high = max(a[0], b[0]), min(a[-1], b[-1])

@@ -61,7 +61,7 @@ def why_no_extrapolation(fit: CurveFit) -> str:
 def assumption(arm: ArmCurves, name: str) -> str:
     """What an extrapolated curve, whose noise is known, rests on."""
     covariance = arm.curves[name].covariance
-    return join(_ASSUMPTION, "" if covariance.within.runs > 0 else covariance.noise)
+    return join(_ASSUMPTION, "" if covariance.run_measured else covariance.noise)
 
 
 def envelope(

@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from analysis.errors import InputError
 from analysis.inference.contrasts import tail_weights
-from analysis.inference.covariance import Covariance, Sample, average, stack
+from analysis.inference.covariance import Covariance
+from analysis.inference.sample import Sample, average, stack
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.scaling_laws.families import Fitted, fit_logit

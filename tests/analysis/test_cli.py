@@ -123,12 +123,12 @@ def test_lists_of_scales_and_seeds_may_follow_one_option(tmp_path):
 
 def test_every_number_of_the_planner_reaches_the_table(tmp_path):
     out = tmp_path / "plan.csv"
-    argv = [*STATED, "--scales", "5", "--seeds", "3", "--out", str(out)]
+    argv = [*STATED, "--scales", "5", "--seeds", "3", "--out", str(out), "--categories", "6"]
     main(argv)
     plain = pd.read_csv(out).iloc[0]
     main(
         [
-            *(*argv, "--arms", "2", "--categories", "6", "--repeats", "4"),
+            *(*argv, "--arms", "2", "--repeats", "4"),
             *("--cost-per-run", "10", "--cost-per-judgement", "0.01"),
         ]
     )

@@ -129,15 +129,6 @@ def test_all_missing_is_stated():
     assert (found["verdicts"]["verdict"] == "undetermined").all()
 
 
-def test_no_complete_seed_is_refused():
-    scores = table(MEANS, items=5, seeds=2)
-    gaps = ((scores["seed"] == 0) & (scores["scale"] == 250)) | (
-        (scores["seed"] == 1) & (scores["scale"] == 500)
-    )
-    with pytest.raises(InputError, match="no seed has a run at every one"):
-        analyze(check_scores(scores[~gaps]), OPTIONS)
-
-
 def test_the_base_model_alone_is_refused():
     scores = table(MEANS, items=5).assign(scale=0).drop_duplicates(["seed", "item"])
     with pytest.raises(InputError, match="base model only"):

@@ -94,7 +94,9 @@ def test_too_many_missing_scores_are_bounded_by_the_worst_cases():
 
 def test_the_share_of_missing_scores_is_counted_at_each_scale():
     values = np.array([[[0.1, np.nan], [np.nan, np.nan]], [[0.1, 0.2], [0.3, np.nan]]])
-    assert missing_share(values).tolist() == [0.75, 0.25]
+    assert missing_share(values, np.ones((2, 2), bool)).tolist() == [0.75, 0.25]
+    one_run_less = np.array([[True, False], [True, True]])
+    assert missing_share(values, one_run_less).tolist() == [0.5, 0.25]
 
 
 def test_all_wrong_in_clusters_says_what_the_bound_counts():
@@ -139,14 +141,21 @@ def test_overall_names_the_categories_that_bring_it_no_noise():
     assert curves(scores).loc["overall", "note"].str.contains("all scores equal: code").all()
 
 
-def test_a_seed_that_lacks_a_scale_is_left_out_and_named():
-    scores = table(MEANS, items=10, seeds=3)
-    part = check_scores(scores[~((scores["seed"] == 2) & (scores["scale"] == 4000))])
-    found = curves(part)
-    assert (found["n_seeds"] == 2).all()
-    assert found["note"].str.contains("seeds left out, not at every scale: 2").all()
-    two = curves(check_scores(scores[scores["seed"] < 2]))
-    assert found["mean"].tolist() == two["mean"].tolist()
+def test_runs_that_only_some_scales_have_are_all_used_and_named():
+    """Five seeds, and one at the largest scale: its run noise is the mean of the other scales'."""
+    scores = table(MEANS, items=10, seeds=5, run_sd=0.03)
+    part = check_scores(scores[(scores["seed"] == 0) | (scores["scale"] < 4000)])
+    found, whole = curves(part), curves(check_scores(scores))
+    assert found["n_seeds"].unstack()[4000].tolist() == [1, 1, 1]
+    assert (found["n_seeds"].unstack()[250] == 5).all()
+    assert found["note"].str.contains("runs at a scale: 5, but 1 at 4000").all()
+    math, before = found.loc["math"], whole.loc["math"]
+    assert math["mean"].iloc[:4].tolist() == before["mean"].iloc[:4].tolist()
+    one = scores.query("category == 'math' and scale == 4000 and seed == 0")["score"].mean()
+    assert math.loc[4000, "mean"] == pytest.approx(one)
+    assert math.loc[4000, "noise"].endswith("scales of one run have the run noise of the others")
+    width = math["high"] - math["low"]
+    assert width[4000] > 1.4 * width.iloc[:4].max()
 
 
 def test_arrays_hold_runs_crossed_with_items():

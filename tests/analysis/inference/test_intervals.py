@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import (
     overall_interval,
     share_interval,

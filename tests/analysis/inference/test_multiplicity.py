@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.inference.contrasts import Drop, Evidence
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 from analysis.inference.multiplicity import correct, holm
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from analysis.inference.contrasts import Drop, Evidence, estimate_contrasts
-from analysis.inference.covariance import Estimate
 from analysis.inference.curves import build_arm_curves
+from analysis.inference.estimate import Estimate
 from analysis.inference.score_array import build_score_arrays
 from analysis.inference.verdicts import decide, ladder_direction
 from analysis.options import CurveOptions

@@ -46,7 +46,7 @@ def test_more_items_and_seeds_detect_less(plan):
 def test_a_row_holds_the_precision_and_the_power_of_its_design(plan, arm):
     row = plan.loc[("math", 200, 3)]
     parts = components_of(arm.curves["math"].covariance, arm.scales)
-    expected = precision(parts, 5, np.array(200), np.array(3))
+    expected = precision(parts, np.array(200), np.array(3))
     assert (row["slope_se"], row["df"]) == pytest.approx((expected.se, expected.df))
     t = stats.t(row["df"])
     assert row["detectable"] == pytest.approx((t.ppf(0.95) + t.ppf(0.8)) * row["slope_se"])
@@ -106,7 +106,7 @@ def test_the_items_are_the_fewest_that_show_a_level_tail():
     found = plan_table(stated_components(0.1, 0.01, 0.1, False), [5], [3], 2.0, OPTIONS, Costs())
     items = int(found.loc[0, "items"])
     parts = Components(0.5 * 0.1**2, 0.5 * 0.01**2, 0.5 * 0.1**2)
-    power = power_within(precision(parts, 5, np.array([items, items * 0.95]), 3), 0.02, 0.05)
+    power = power_within(precision(parts, np.array([items, items * 0.95]), 3), 0.02, 0.05)
     assert power[0] >= 0.8 > power[1]
 
 

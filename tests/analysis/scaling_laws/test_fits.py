@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from analysis.inference.covariance import Covariance, Sample
+from analysis.inference.covariance import Covariance
+from analysis.inference.sample import Sample
 from analysis.options import CurveOptions
 from analysis.pipeline import analyze
 from analysis.scaling_laws.families import FAMILIES
