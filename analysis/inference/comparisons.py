@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.covariance import Covariance, covariances
-from analysis.inference.curves import join, missing_share
+from analysis.inference.covariance import covariances
+from analysis.inference.curves import join
+from analysis.inference.estimate import Estimate
+from analysis.inference.intervals import paired_interval, paired_p_value
 from analysis.inference.multiplicity import holm
-from analysis.inference.sample import Sample, average, difference
+from analysis.inference.sample import Sample, average, difference, missing_share
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -58,8 +60,8 @@ def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
             gone = np.isnan(first) | np.isnan(second)
             missing = np.maximum(missing, missing_share(np.where(gone, np.nan, 0.0), runs))
             samples[name] = (
-                Sample.from_scores(np.where(gone, np.nan, first), scores.clusters),
-                Sample.from_scores(np.where(gone, np.nan, second), scores.clusters),
+                Sample.from_scores(np.where(gone, np.nan, first), scores.clusters, runs),
+                Sample.from_scores(np.where(gone, np.nan, second), scores.clusters, runs),
             )
         known = [pair for pair in samples.values() if pair[0].known]  # then both are
         known = [pair for pair in known if pair[0].usable] or known
@@ -80,8 +82,11 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
     rows: list[dict[str, Any]] = []
     differences = {name: difference(*each) for name, each in pair.samples.items()}
     noise = covariances(differences, run_sd)
+    of_arms = [
+        covariances({name: each[side] for name, each in pair.samples.items()}, options.run_sd)
+        for side in (0, 1)
+    ]
     for name, sample in differences.items():
-        covariance = noise.get(name)
         for k, scale in enumerate(pair.scales):
             row = key | {
                 "category": name,
@@ -90,30 +95,37 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
                 "n_items": sample.n_items,
                 "n_seeds": int(sample.runs[k].sum()),
             }
-            if covariance is None:
+            if name not in noise:
                 row["note"] = "noise unknown: too few items, or no scores in a run"
             else:
-                row |= _test(covariance, k, float(pair.missing[k]), options)
+                estimates = [each[name].scale_mean(k) for each in (*of_arms, noise)]
+                clusters = len(sample.strata)
+                row |= _test(estimates, clusters, float(pair.missing[k]), options)
+                row["noise"] = noise[name].noise
             rows.append(row)
     _correct([row for row in rows if row["category"] != OVERALL])
     _correct([row for row in rows if row["category"] == OVERALL])
     return rows
 
 
-def _test(covariance: Covariance, k: int, missing: float, options: CurveOptions) -> dict[str, Any]:
-    """Interval and p value of the difference at the k-th scale."""
-    estimate = covariance.scale_mean(k)
-    low, high = estimate.interval(options.interval)
+def _test(
+    estimates: list[Estimate], clusters: int, missing: float, options: CurveOptions
+) -> dict[str, Any]:
+    """Interval and p value at one scale, from the estimates of both arms and their difference."""
+    low, high = paired_interval(*estimates, clusters, options.interval)
     lacking = f"up to {missing:.0%} of the pairs lack a score"
-    return {
+    columns: dict[str, Any] = {
+        "note": join(
+            "all scores of an arm are equal: no noise to measure" if np.isnan(low) else "",
+            lacking if missing > options.missing_limit else "",
+        )
+    }
+    if np.isnan(low):
+        return columns
+    return columns | {
         "low": low,
         "high": high,
-        "p_value": estimate.p_different(),
-        "noise": covariance.noise,
-        "note": join(
-            "" if estimate.se > 0 else "all differences are equal: no noise to measure",
-            lacking if missing > options.missing_limit else "",
-        ),
+        "p_value": paired_p_value(*estimates, clusters),
     }
 
 

@@ -209,8 +209,10 @@ def _pair_p_value(
     total: np.ndarray, weights: np.ndarray, difference: Estimate, observed: float, margin: float
 ) -> float:
     """Bound for one pair: its difference is t distributed around the margin."""
+    # With missing scores the scored means may differ by less than the true ones.
+    margin -= max(difference.below, difference.above)
     if difference.se == 0:
-        return 0.0
+        return float(observed >= margin)
     # The others lie between the two if their distance from the middle is at most
     # range - |difference| / 2, so each draw of the others caps the difference.
     cap = np.minimum(observed, 2 * (observed - _furthest(total, weights)))

@@ -9,6 +9,7 @@ Satterthwaite (Biometrics Bulletin 2, 1946).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -63,6 +64,7 @@ class Covariance:
     ) -> None:
         self.sample = sample
         self.means = sample.scale_means
+        self.missing_weight = 1.0
         self.n_scales = len(self.means)
         self._run_noise = RunNoise([sample]) if noise is None else noise
         self._position = position if noise is not None else 0
@@ -107,6 +109,12 @@ class Covariance:
         off = np.where(sample.runs[..., None], off, 0.0)
         return (off * deviation_factor(sample)[:, None, None]).reshape(self.n_scales, -1)
 
+    def with_missing(self, weight: float) -> Covariance:
+        """The same, if only this share of the missing scores went against an estimate."""
+        other = copy(self)
+        other.missing_weight = weight
+        return other
+
     def item_df(self, weights: np.ndarray) -> float:
         """Degrees of freedom of the item part of a contrast; 0 where it has none."""
         parts = np.bincount(self._strata, (weights @ self.sample.item_influence) ** 2)
@@ -142,7 +150,16 @@ class Covariance:
         # Run means that happen to agree must not pass for certainty: half the item part stays.
         variance = max(max(0.0, items - rest) + seeds, items / 2)
         df = variance**2 / divisor if divisor > 0 else np.inf
-        return Estimate(float(weights @ self.means), float(np.sqrt(variance)), max(1.0, df))
+        variance += self.missing_weight * float(np.square(weights) @ self.sample.unknown)
+        rising, falling = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
+        down, up = self.missing_weight * self.sample.down, self.missing_weight * self.sample.up
+        return Estimate(
+            float(weights @ self.means),
+            float(np.sqrt(variance)),
+            max(1.0, df),
+            float(rising @ down + falling @ up),
+            float(rising @ up + falling @ down),
+        )
 
     def scale_mean(self, k: int) -> Estimate:
         """The mean at the k-th scale."""

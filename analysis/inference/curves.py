@@ -24,14 +24,17 @@ class Curve:
     Attributes:
         sample: run means and influences over the tuned scales.
         covariance: None when the noise cannot be known; `note` says why.
-        missing: (K,) share of (item, seed) pairs without a score at each tuned scale.
         note: what to know about the whole curve.
     """
 
     sample: Sample
     covariance: Covariance | None
-    missing: np.ndarray
     note: str
+
+    @property
+    def missing(self) -> np.ndarray:
+        """(K,) share of (item, seed) pairs without a score at each scale."""
+        return self.sample.down + self.sample.up
 
     @property
     def noisy(self) -> bool:
@@ -98,16 +101,14 @@ def _curves(
     """Curves from (K, S, N) scores and (N,) clusters by category, with overall."""
     if not scores:
         return {}
-    samples = {name: Sample.from_scores(*each) for name, each in scores.items()}
+    samples = {name: Sample.from_scores(*each, runs) for name, each in scores.items()}
     chosen, remark = _parts_of_overall(samples)
     samples[OVERALL] = average([samples[name] for name in chosen])
     noise = covariances(samples, run_sd)
-    missing = {name: missing_share(each[0], runs) for name, each in scores.items()}
-    missing[OVERALL] = np.mean([missing[name] for name in chosen], axis=0)
-    curves = {name: _curve(samples[name], noise.get(name), missing[name], note) for name in scores}
+    curves = {name: _curve(samples[name], noise.get(name), note) for name in scores}
     equal = ", ".join(name for name in chosen if name in noise and not curves[name].noisy)
     remark = join(remark, f"counted as without noise, all scores equal: {equal}" if equal else "")
-    overall = _curve(samples[OVERALL], noise.get(OVERALL), missing[OVERALL], join(note, remark))
+    overall = _curve(samples[OVERALL], noise.get(OVERALL), join(note, remark))
     return curves | {OVERALL: overall}
 
 
@@ -130,19 +131,13 @@ def _parts_of_overall(samples: dict[str, Sample]) -> tuple[list[str], str]:
     )
 
 
-def _curve(sample: Sample, covariance: Covariance | None, missing: np.ndarray, note: str) -> Curve:
+def _curve(sample: Sample, covariance: Covariance | None, note: str) -> Curve:
     reason = ""
     if not sample.known:
         reason = "a scale without any score"
     elif covariance is None:
         reason = "one item or cluster only: item noise unknown"
-    return Curve(sample, covariance, missing, join(note, reason))
-
-
-def missing_share(values: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """(K,) share of missing scores of a (K, S, N) array among the (K, S) runs that there are."""
-    lost = np.isnan(values).mean(-1)
-    return np.where(runs, lost, 0.0).sum(1) / runs.sum(1)
+    return Curve(sample, covariance, join(note, reason))
 
 
 def join(*notes: str) -> str:

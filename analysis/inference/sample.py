@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,10 @@ class Sample:
         n_items: items that the means stand on.
         strata_df: degrees of freedom of the item variance of each stratum, in their order; by
             default those of equal clusters.
+        down, up: (K,) how much lower and higher the mean of each scale could be if the missing
+            scores were known: share missing times the distance of the mean from 0 and from 1.
+        unknown: (K,) variance that the chance of being missing brings to these bounds, at most:
+            each item's chance is its own, the same in all runs.
     """
 
     means: np.ndarray
@@ -33,18 +37,37 @@ class Sample:
     strata: np.ndarray
     n_items: int
     strata_df: np.ndarray = field(default=None)  # type: ignore[assignment]
+    down: np.ndarray = field(default=None)  # type: ignore[assignment]
+    up: np.ndarray = field(default=None)  # type: ignore[assignment]
+    unknown: np.ndarray = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        if self.strata_df is None:
-            object.__setattr__(self, "strata_df", np.unique(self.strata, return_counts=True)[1] - 1)
+        nothing = np.zeros(len(self.means))
+        defaults = {
+            "strata_df": np.unique(self.strata, return_counts=True)[1] - 1,
+            "down": nothing,
+            "up": nothing,
+            "unknown": nothing,
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     @classmethod
-    def from_scores(cls, values: np.ndarray, clusters: np.ndarray) -> Sample:
+    def from_scores(
+        cls,
+        values: np.ndarray,
+        clusters: np.ndarray,
+        runs: np.ndarray | None = None,
+        lowest_score: float = 0.0,
+    ) -> Sample:
         """The sample of one category.
 
         Args:
             values: (K, S, N) scores, NaN where missing.
             clusters: (N,) cluster of each item, 0..G-1.
+            runs: (K, S) which runs there are; by default those with a score.
+            lowest_score: what a missing score is at least (at most it is 1).
 
         Returns:
             A sample with one stratum. Influences are NaN where all scores of a run are in one
@@ -70,12 +93,22 @@ class Sample:
             share, weight = share @ members, weight @ members
         alone = weight > 1 - 1e-9
         influence = np.where(alone, np.nan, share / np.sqrt(1 - np.where(alone, 0.0, weight)))
-        return cls(
+        sample = cls(
             np.where(count > 0, lowest[..., 0] + distance, np.nan),
             influence,
             np.zeros(len(sizes), int),
             values.shape[-1],
             np.array([cluster_df(np.bincount(clusters, present.any((0, 1)), len(sizes)))]),
+        )
+        missing = missing_share(values, sample.runs if runs is None else runs)
+        # Where nothing is scored, the mean could be anything.
+        center = np.where(sample.runs.any(1), sample.scale_means, lowest_score)
+        down, up = center - lowest_score, 1 - center
+        return replace(
+            sample,
+            down=missing * down,
+            up=missing * up,
+            unknown=_of_chance(missing, np.maximum(down, up), len(sizes)),
         )
 
     @cached_property
@@ -88,8 +121,9 @@ class Sample:
         """(K,) mean over the runs of each scale; exact where they are equal."""
         lowest = np.where(self.runs, self.means, np.inf).min(1)
         above = np.where(self.runs, self.means - lowest[:, None], 0.0)
-        with np.errstate(invalid="ignore"):
-            return lowest + above.sum(1) / self.runs.sum(1)
+        number = self.runs.sum(1)
+        mean = np.where(number > 0, lowest, 0.0) + above.sum(1) / np.maximum(number, 1)
+        return np.where(number > 0, mean, np.nan)
 
     @cached_property
     def item_influence(self) -> np.ndarray:
@@ -105,6 +139,17 @@ class Sample:
     def usable(self) -> bool:
         """Every scale has a mean, and every run at least two clusters."""
         return self.known and bool(np.isfinite(self.influence).all())
+
+
+def _of_chance(missing: np.ndarray, distance: np.ndarray, clusters: int) -> np.ndarray:
+    """Variance of the share missing times a distance."""
+    return missing * (1 - missing) * distance**2 / max(1, clusters)
+
+
+def missing_share(values: np.ndarray, runs: np.ndarray) -> np.ndarray:
+    """(K,) share of missing scores of a (K, S, N) array among the (K, S) runs that there are."""
+    lost = np.isnan(values).mean(-1)
+    return np.where(runs, lost, 0.0).sum(1) / np.maximum(runs.sum(1), 1)
 
 
 def cluster_df(sizes: np.ndarray) -> float:
@@ -139,12 +184,29 @@ def average(samples: Sequence[Sample]) -> Sample:
         strata=np.concatenate([np.full(s.influence.shape[-1], i) for i, s in enumerate(samples)]),
         n_items=sum(s.n_items for s in samples),
         strata_df=np.concatenate([s.strata_df for s in samples]),
+        down=np.mean([s.down for s in samples], axis=0),
+        up=np.mean([s.up for s in samples], axis=0),
+        unknown=np.sum([s.unknown for s in samples], axis=0) * weight**2,
     )
 
 
 def difference(a: Sample, b: Sample) -> Sample:
-    """a minus b, paired run by run and cluster by cluster (both must hold the same ones)."""
-    return Sample(a.means - b.means, a.influence - b.influence, a.strata, a.n_items, a.strata_df)
+    """a minus b, paired run by run and cluster by cluster (both must hold the same ones).
+
+    A pair that lacks a score must be missing in both; it could differ by anything from -1 to 1.
+    """
+    missing = a.down + a.up
+    gap = np.where(np.isfinite(a.scale_means), a.scale_means - b.scale_means, 0.0)
+    return Sample(
+        a.means - b.means,
+        a.influence - b.influence,
+        a.strata,
+        a.n_items,
+        a.strata_df,
+        down=missing * (1 + gap),
+        up=missing * (1 - gap),
+        unknown=_of_chance(missing, 1 + np.abs(gap), len(a.strata)),
+    )
 
 
 def stack(samples: Sequence[Sample]) -> Sample:
@@ -156,4 +218,7 @@ def stack(samples: Sequence[Sample]) -> Sample:
         first.strata,
         first.n_items,
         first.strata_df,
+        np.concatenate([s.down for s in samples]),
+        np.concatenate([s.up for s in samples]),
+        np.concatenate([s.unknown for s in samples]),
     )

@@ -13,7 +13,8 @@ import numpy as np
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
-from analysis.inference.multiplicity import correct
+from analysis.inference.missing import tipping_point
+from analysis.inference.multiplicity import CLAIMS, correct
 from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
 from analysis.power.design import Precision, components_of, detectable, required_sample_size
@@ -186,6 +187,12 @@ def _decision(
         "noise": curve.covariance.noise,
     }
     remarks = _remarks(verdict, evidence, p_values, options)
+
+    def by_itself(noise: Covariance) -> str:
+        found = estimate_contrasts(noise, scales, options)
+        return decide(found, {name: found.p_value(name) for name in CLAIMS}, options)
+
+    remarks.append(tipping_point(curve.covariance, by_itself, UNDETERMINED))
     if verdict == UNDETERMINED:
         needed, remark = _sample_size(curve.covariance, scales, options)
         columns |= needed

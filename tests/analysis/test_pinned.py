@@ -16,6 +16,7 @@ from scipy import stats
 from analysis.options import CurveOptions
 from analysis.pipeline import analyze
 from analysis.scores import check_scores
+from tests.analysis.oracles import score_interval
 
 SCALES, SEEDS, ITEMS = (10, 20, 40, 80), (1, 2), 3
 # A line per arm and category; a block per scale; in it the items of seed 1, then of seed 2.
@@ -86,13 +87,13 @@ def test_means(tables):
     assert found.loc[("full", "overall"), 80] == pytest.approx((36 + 30) / 120)
     point = row_of(tables["curves"], arm="full", category="math", scale=80)
     value, se, df = by_hand(digits_of("full", "math"), [0, 0, 0, 1])
-    half = stats.t.ppf(0.95, df) * se
-    assert value + half > 1
-    assert (point["low"], point["high"]) == pytest.approx((value - half, 1))
-    assert point["low"] == pytest.approx(0.179083, abs=1e-6)
+    expected = score_interval(value, se, stats.t.ppf(0.95, df))
+    assert (point["low"], point["high"]) == pytest.approx(expected)
+    assert (point["low"], point["high"]) == pytest.approx((0.235458, 0.879603), abs=1e-6)
     base = row_of(tables["curves"], arm="full", category="math", scale=0)
-    half = stats.t.ppf(0.95, 2) * 0.1 / 3  # of .1, .1 and .2, whose standard error is 1/30
-    assert base["high"] == pytest.approx(4 / 30 + half)
+    # of .1, .1 and .2, whose standard error is 1/30
+    expected = score_interval(4 / 30, 0.1 / 3, stats.t.ppf(0.95, 2))
+    assert (base["low"], base["high"]) == pytest.approx(expected)
 
 
 def test_verdicts(tables):
@@ -121,11 +122,17 @@ def test_comparisons(tables):
     row = row_of(tables["comparisons"], category="math", scale=80)
     gap = digits_of("full", "math") - digits_of("lora", "math")
     value, se, df = by_hand(gap, [0, 0, 0, 1])
-    half = stats.t.ppf(0.95, df) * se
-    assert row["difference"] == pytest.approx(value) == pytest.approx((36 - 30) / 60)
-    assert (row["low"], row["high"]) == pytest.approx((value - half, value + half))
-    assert (row["low"], row["high"]) == pytest.approx((-0.033926, 0.233926), abs=1e-6)
-    assert row["p_value"] == pytest.approx(2 * stats.t.sf(value / se, df))
+    # Newcombe's method 10 by hand; each arm with the degrees of freedom of the difference.
+    t = stats.t.ppf(0.95, df)
+    (a, se_a, _), (b, se_b, _) = (
+        by_hand(digits_of(arm, "math"), [0, 0, 0, 1]) for arm in ("full", "lora")
+    )
+    (low_a, high_a), (low_b, high_b) = score_interval(a, se_a, t), score_interval(b, se_b, t)
+    r = (se_a**2 + se_b**2 - se**2) / (2 * se_a * se_b)
+    down = np.sqrt((a - low_a) ** 2 - 2 * r * (a - low_a) * (high_b - b) + (high_b - b) ** 2)
+    up = np.sqrt((high_a - a) ** 2 - 2 * r * (high_a - a) * (b - low_b) + (b - low_b) ** 2)
+    assert (row["low"], row["high"]) == pytest.approx((value - down, value + up))
+    assert 0.05 < row["p_value"] < 0.2
     assert row["p_holm"] == pytest.approx(min(1, 8 * row["p_value"]))
     overall = row_of(tables["comparisons"], category="overall", scale=40)
     assert overall["difference"] == pytest.approx((30 + 31 - 24 - 30) / 120)

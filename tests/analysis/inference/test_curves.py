@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.inference.curves import ArmCurves, build_arm_curves, curve_rows, missing_share
+from analysis.inference.curves import ArmCurves, build_arm_curves, curve_rows
+from analysis.inference.sample import missing_share
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.scores import check_scores
+from tests.analysis.oracles import score_interval
 from tests.analysis.score_tables import checked, table
 
 OPTIONS = CurveOptions()
@@ -38,12 +40,12 @@ def test_means_are_means_of_items_and_overall_the_plain_mean_of_categories():
         )
 
 
-def test_the_interval_of_one_seed_is_that_of_scipy():
+def test_the_interval_of_one_seed_is_that_of_the_mean_of_its_items():
     scores = checked(MEANS, items=20, seeds=1)
     y = scores.query("category == 'math' and scale == 1000")["score"]
     row = curves(scores).loc[("math", 1000)]
     assert (row["low"], row["high"]) == pytest.approx(
-        stats.t.interval(0.9, 19, y.mean(), stats.sem(y))
+        score_interval(y.mean(), stats.sem(y), stats.t.ppf(0.95, 19))
     )
     assert (row["n_items"], row["n_seeds"], row["n_missing"]) == (20, 1, 0)
 
@@ -68,7 +70,7 @@ def test_clusters_of_the_table_are_the_unit_of_its_intervals():
     per_cluster = scores.groupby("cluster")["score"].mean()
     row = curves(check_scores(scores)).loc[("math", 1)]
     assert (row["low"], row["high"]) == pytest.approx(
-        stats.t.interval(0.9, 3, per_cluster.mean(), stats.sem(per_cluster))
+        score_interval(per_cluster.mean(), stats.sem(per_cluster), stats.t.ppf(0.95, 3))
     )
 
 
