@@ -70,6 +70,9 @@ class CurveOptions(Options):
     """Scores to estimate the needed records of. Empty: .02 and .05 above the last scale."""
     sizes: dict[str, float] = {}
     """Base model size (parameters) of each arm, for a joint law in data and size."""
+    by_tag: list[str] = []
+    """Tags of the items, such as `language`, by whose values curves are drawn apart
+    (`curves_by_tag`): exploratory, without verdicts or corrections."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Power that "detectable" and "needed" stand for."""
     plan_items: list[int] = [50, 100, 200, 400, 800]

@@ -9,8 +9,10 @@ import pandas as pd
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
+from analysis.inference.curves_by_tag import tag_curve_rows
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.score_array import build_score_arrays
+from analysis.inference.seed_variance import seed_variance_rows
 from analysis.inference.variance import repeat_variances, variance_rows
 from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
@@ -47,6 +49,8 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     for pair in arm_pairs(score_arrays):
         rows["comparisons"] += comparison_rows(pair, options)
         rows["efficiency"] += efficiency_rows(pair, options)
+    rows["seed_variance"] = seed_variance_rows(scores, options)
+    rows["curves_by_tag"] = tag_curve_rows(scores, options)
     rows["joint"] = joint_rows(score_arrays, options)
     rows["judges"] = judge_rows(scores, options)
     rows["judge_bins"] = judge_bin_rows(scores, options)

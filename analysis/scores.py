@@ -11,6 +11,7 @@ from analysis.errors import InputError
 from analysis.tables import OVERALL
 
 UNPARSABLE = "unparsable"  # status of an answer that could not be read: wrong, not missing
+TAG = "tag_"  # columns that hold labels of the items, by name
 REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
 _DEFAULTS = {"study": "", "cluster": "", "response": "", "judge_version": "", "repeat": 0}
 _TEXTS = (
@@ -27,7 +28,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Returns:
         One row per judgement: the columns of the score table, text as text, `scale` and `seed`
         as integers, `score` as float with NaN for a failed judgement and 0 for an answer that
-        could not be read (status `unparsable`), `cluster` equal to the item where it was empty.
+        could not be read (status `unparsable`), `cluster` equal to the item where it was empty,
+        columns `tag_NAME` as text, "" where an item has none.
 
     Raises:
         InputError: the file cannot be read, or the table breaks a rule (see `check_scores`).
@@ -38,7 +40,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in {".csv", ".txt", ".tsv"}:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            table = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(_TEXTS, str))
+            header = pd.read_csv(path, sep=separator, nrows=0).columns
+            texts = {name: str for name in header if name in _TEXTS or name.startswith(TAG)}
+            table = pd.read_csv(path, sep=separator, dtype=texts)
         else:
             table = pd.read_parquet(path)
     except Exception as error:  # pyarrow and pandas raise many kinds for a broken file
@@ -100,8 +104,16 @@ def _check_texts(table: pd.DataFrame, where: str) -> None:
             where=where,
             fix="rename the category",
         )
+    for name in tag_columns(table):
+        known = table[name].notna()
+        table[name] = table[name].astype("object").where(known, "").astype(str).str.strip()
     cluster = table["cluster"].astype("object").where(table["cluster"].notna(), "").astype(str)
     table["cluster"] = cluster.where(cluster.str.strip() != "", table["item"])
+
+
+def tag_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a score table that hold tags: `tag_NAME`."""
+    return [name for name in table.columns if str(name).startswith(TAG)]
 
 
 def _check_numbers(table: pd.DataFrame, where: str) -> None:
@@ -165,14 +177,15 @@ def _repeat(rows: int) -> str:
 
 
 def _check_items(table: pd.DataFrame, where: str) -> None:
-    for column in ("category", "cluster"):
+    for column in ("category", "cluster", *tag_columns(table)):
         kinds = table[["item", column]].drop_duplicates()
         twice = kinds["item"].duplicated()
         if twice.any():
             raise InputError(
                 f"item {kinds['item'][twice].iloc[0]} has two values of {column}",
                 where=where,
-                fix="an item belongs to one category and one cluster; give the others other names",
+                fix="an item has one category, one cluster and one value of a tag; give the "
+                "others other names",
             )
     for judge, rows in table.groupby("judge", sort=True):
         answered = rows[[*_RUN, "item"]].drop_duplicates()

@@ -29,6 +29,16 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def offline_copies() -> Path:
+    """Folder of copies of public files, laid out by URL; tests that need it are skipped without
+    it."""
+    folder = Path(os.environ.get("INSTRUCT_SCALING_OFFLINE", ROOT.parent / "shared" / "offline"))
+    if not (folder / "raw.githubusercontent.com").is_dir():
+        pytest.skip(f"no copies of public files at {folder} (set INSTRUCT_SCALING_OFFLINE)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real instruction data; tests that need it are skipped without it."""
     folder = Path(os.environ.get("INSTRUCT_SCALING_DATA", ROOT.parent / "shared" / "data"))

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from analysis.figures import (
     bars,
     curves,
+    curves_by_tag,
     forest,
     frontier,
     funnel,
@@ -42,6 +43,7 @@ FIGURES: tuple[Kind, ...] = (
     funnel.FUNNEL,
     validation_loss.VALIDATION_LOSS,
     intermediate_scores.INTERMEDIATE_SCORES,
+    curves_by_tag.CURVES_BY_TAG,
 )
 INDEX = "index.json"
 _OWN_FILE = re.compile(r"figure\d+\w+(\.[\w-]+)*\.(csv|pdf|png|svg)")

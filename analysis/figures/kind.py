@@ -19,6 +19,7 @@ TEXTS = {
     **{"study": str, "judge": str, "arm": str, "category": str, "arm_a": str, "arm_b": str},
     **{"other": str, "verdict": str, "component": str, "status": str, "reason": str},
     **{"note": str, "families": str, "pool": str, "step": str, "kind": str, "origin": str},
+    **{"tag": str, "value": str},
 }
 
 

@@ -11,13 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from benchmarks.finetune.variants import (
+    TEMPLATE,
     Case,
+    every_example,
     examples_writer,
     grouped,
     packed,
@@ -102,15 +103,14 @@ def measure_flatness(case: Case, counts: tuple[int, ...], scratch: Path) -> dict
 
 def prepare(folder: Path, case: Case, count: int) -> dict[str, float]:
     """Write the examples; seconds per token of tokenizing them and of ordering one epoch."""
-    from instruct_scaling.training.examples import load_examples
-    from instruct_scaling.training.order import epoch_order
+    from instruct_scaling.training.order import Stream
 
     write, _ = examples_writer(case.vocabulary, count)
     began = time.perf_counter()
     write(folder)
     tokenized = time.perf_counter()
-    examples = load_examples(folder)
-    epoch_order(examples.ids, 0, 0)
+    examples = every_example(folder)
+    Stream.of(examples, phase=0).order(0, 0)
     ordered = time.perf_counter()
     tokens = examples.counts.tokens
     return {"tokenizing": (tokenized - began) / tokens, "ordering": (ordered - tokenized) / tokens}
@@ -185,7 +185,7 @@ def timed(function: Callable[..., Any], clock: Counter[str], part: str) -> Calla
 
 # --- start-up --------------------------------------------------------------------------------
 
-RECORDS = 64
+RECORDS, MAX_LENGTH = 64, 128
 
 
 def measure_startup(folder: Path, rounds: int) -> dict[str, float]:
@@ -197,12 +197,14 @@ def measure_startup(folder: Path, rounds: int) -> dict[str, float]:
 
 
 def make_inputs(folder: Path) -> None:
-    """A base of two layers, a pool and its subset."""
+    """A base of two layers, a pool with its token store, and a subset."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from transformers import BloomConfig, BloomForCausalLM
 
+    from instruct_scaling.data.pool.store import write_records
     from instruct_scaling.data.synthetic.generate import generate_records
+    from instruct_scaling.data.tokens.stage import tokens
     from instruct_scaling.models.base.tiny import train_tokenizer
 
     records = list(generate_records(RECORDS, seed=0))
@@ -210,21 +212,22 @@ def make_inputs(folder: Path) -> None:
     config = BloomConfig(vocab_size=len(tokenizer), hidden_size=32, n_layer=2, n_head=2)
     BloomForCausalLM(config).save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
-    (folder / "records").mkdir()
-    rows = [asdict(record) for record in records]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "records" / "part-00000.parquet")
-    pq.write_table(pa.table({"id": [row["id"] for row in rows]}), folder / "subset.parquet")
+    write_records(folder / "records", records)
+    tokens(folder / "records", folder / "base", TEMPLATE, MAX_LENGTH, folder / "tokens")
+    ids = [record.id for record in records]
+    columns = {"id": ids, "repeats": [1] * len(ids), "phase": [0] * len(ids)}
+    pq.write_table(pa.table(columns), folder / "subset.parquet")
 
 
 def start(folder: Path, name: str) -> float:
     """Run the stage; its TensorBoard events say when the first step was over."""
     out = folder / name
-    recipe = {"batch_size": 16, "epochs": 1, "precision": "fp32", "max_length": 128}
+    recipe = {"batch_size": 16, "epochs": 1, "precision": "fp32", "max_length": MAX_LENGTH}
     command = [
         *(sys.executable, "-m", "instruct_scaling", "finetune"),
-        *("--base", str(folder / "base"), "--records", str(folder / "records")),
+        *("--base", str(folder / "base"), "--tokens", str(folder / "tokens")),
         *("--subset", str(folder / "subset.parquet"), "--recipe", json.dumps(recipe)),
-        *("--template", "Human: {prompt}\n\nAssistant: ", "--order-seed", "1", "--init-seed", "2"),
+        *("--template", TEMPLATE, "--order-seed", "1", "--init-seed", "2"),
         *("--work", str(out / "work"), "--out-model", str(out / "model")),
         *("--out-train", str(out / "train.json"), "--ranks", "2"),
     ]

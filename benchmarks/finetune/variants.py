@@ -70,24 +70,34 @@ def tokenizer_for(pairs: Sequence[tuple[str, str]], vocabulary: int) -> Any:
 def examples_writer(
     vocabulary: int, count: int | None = None
 ) -> tuple[Callable[[Path], None], str]:
-    """What tokenizes `count` examples into a folder as the stage does (default: every text once;
-    more repeat them), and where the texts come from."""
+    """What tokenizes `count` examples into a token store as the stage does (default: every text
+    once; more repeat them), and where the texts come from."""
     from instruct_scaling.common.records import Record
     from instruct_scaling.data.encoding import encode_records
-    from instruct_scaling.training.examples import write_examples
+    from instruct_scaling.data.tokens.store import Chunk, write_store
 
     pairs, source = texts()
     tokenizer = tokenizer_for(pairs, vocabulary)
     records = [Record.make(prompt, answer) for prompt, answer in pairs]
     count = count or len(records)
     repeated = [records[index % len(records)] for index in range(count)]
-    ids = [str(index) for index in range(count)]
+    ids = np.stack([np.zeros(count, np.uint64), np.arange(count, dtype=np.uint64)], axis=1)
 
     def write(folder: Path) -> None:
         encoded = encode_records(repeated, tokenizer, TEMPLATE, MAX_LENGTH)
-        write_examples(folder, ids, encoded)
+        write_store(folder, [Chunk.of(ids, encoded)], np.dtype(np.uint16), {})
 
     return write, source
+
+
+def every_example(folder: Path) -> Any:
+    """All examples of a store that `examples_writer` made, in its order."""
+    from instruct_scaling.data.tokens.store import open_store
+    from instruct_scaling.training.examples import Examples
+
+    store = open_store(folder)
+    rows = np.arange(len(store))
+    return Examples(store, store.ids.T, rows, repeats=rows * 0 + 1, phases=rows * 0)
 
 
 def make_model(case: Case) -> Any:
@@ -117,7 +127,6 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     from instruct_scaling.models.packed.bloom import pack_model
     from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
     from instruct_scaling.training.distributed import Rank, init_distributed
-    from instruct_scaling.training.examples import load_examples
     from instruct_scaling.training.launch import rank_environments
     from instruct_scaling.training.loop import RowShape, Trainer
     from instruct_scaling.training.memory import Setup, deepspeed_config, measure
@@ -133,13 +142,13 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     pack_model(model, "sdpa")
     tuned = TunedModel(model, None, "sdpa", sizes.parameters, sizes.trainable)
     settings = deepspeed_config(recipe, Setup(2, 4096), 1, sizes)
-    examples = load_examples(folder)
+    examples = every_example(folder)
     unused = folder / "unused"
     flops = FlopCounter.of(model.config, tuned, device)
     return Trainer(
         start_engine(tuned, recipe, settings),
         examples,
-        Order.make(examples.ids, examples.lengths, 0, recipe),
+        Order.make(examples, 0, recipe),
         recipe,
         RowShape(4096),
         SaveEvery(minutes=1e9),
@@ -162,12 +171,11 @@ def packed(case: Case, folder: Path) -> Steps:
 
 def rows(folder: Path) -> list[dict[str, list[int]]]:
     """Examples as the libraries want them."""
-    from instruct_scaling.training.examples import load_examples
 
-    examples = load_examples(folder)
+    examples = every_example(folder)
     made = []
     for index in range(len(examples)):
-        tokens, prompt = examples.sequence(index)
+        tokens, ((prompt, _),) = examples.sequence(index)
         ids = tokens.tolist()
         made.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
     return made

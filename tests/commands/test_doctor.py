@@ -91,15 +91,16 @@ def test_slurm_needs_its_commands_the_plugin_and_an_answer(
 
 
 def test_the_offline_folder_counts_what_is_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "files"))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    assert doctor.offline_folder().status == "none"
-    for name in ("models--a--b", "models--a--c", "datasets--d--e"):
-        (tmp_path / "hub" / name).mkdir(parents=True)
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "eval_set.json").touch()
+    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("INSTRUCT_SCALING_OFFLINE", raising=False)
+    finding = doctor.offline_folder()
+    assert finding.status == "none"
+    assert "prefetch" in finding.fix
+    (tmp_path / "copies" / "example.org").mkdir(parents=True)
+    (tmp_path / "copies" / "example.org" / "eval_set.json").touch()
+    monkeypatch.setenv("INSTRUCT_SCALING_OFFLINE", str(tmp_path / "copies"))
     finding = doctor.offline_folder()
     assert finding.status == "ok"
-    assert "2 models, 1 data sets" in finding.text
-    assert finding.text.endswith("1 files")
+    assert "copies: 1 files" in finding.text
+    monkeypatch.setenv("INSTRUCT_SCALING_OFFLINE", str(tmp_path / "nowhere"))
+    assert doctor.offline_folder().status == "missing"

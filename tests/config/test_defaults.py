@@ -51,7 +51,8 @@ def test_the_file_is_a_valid_study_with_the_defaults():
     arm = study.arms["NAME"]
     assert arm == type(arm)(base="NAME", pool="NAME")
     assert study.generate == Study.model_fields["generate"].get_default()
-    assert {source.type for source in study.pools["NAME"].sources} == {"synthetic", "file", "hub"}
+    kinds = {source.type for source in study.pools["NAME"].sources}
+    assert kinds == {"synthetic", "file", "url", "hub", "pool"}
     assert {arm.recipe.tuning.method for arm in study.arms.values()} == {
         "full",
         "lora",
@@ -80,13 +81,14 @@ def test_a_section_that_is_a_default_has_the_defaults_of_its_own():
     for model in sections(Study, set()):
         for key, field in model.model_fields.items():
             default = None if field.is_required() else field.get_default()
-            if isinstance(default, BaseModel):
-                tags = {
-                    name: getattr(default, name)
-                    for name, below in type(default).model_fields.items()
-                    if below.is_required()
-                }
-                assert default == type(default)(**tags), f"{model.__name__}.{key}"
+            for one in default if isinstance(default, list) else [default]:
+                if isinstance(one, BaseModel):
+                    tags = {
+                        name: getattr(one, name)
+                        for name, below in type(one).model_fields.items()
+                        if below.is_required()
+                    }
+                    assert one == type(one)(**tags), f"{model.__name__}.{key}"
 
 
 def test_nothing_has_changed():
@@ -96,13 +98,18 @@ def test_nothing_has_changed():
 @pytest.mark.parametrize(
     ("old", "new", "key", "stages"),
     [
-        ("threshold: 0.8", "threshold: 0.7", "pools.NAME.deduplicate.threshold", ["pool"]),
+        ("threshold: 0.8", "threshold: 0.7", "pools.NAME.steps.deduplicate.threshold", ["pool"]),
         ("records: 24000", "records: 20000", "pools.NAME.sources.synthetic.records", ["pool"]),
         ("vocab_size: 2048", "vocab_size: 4096", "bases.tiny.vocab_size", ["base"]),
         ("batch_size: 64", "batch_size: 32", "arms.NAME.recipe.batch_size", ["finetune"]),
         ("rank: 8", "rank: 16", "arms.lora.recipe.tuning.rank", ["finetune"]),
         ("by_scale: null", "by_scale: 1", "arms.NAME.by_scale", ["finetune"]),
-        ('template: "Human: ', 'template: "User: ', "arms.NAME.template", ["finetune", "generate"]),
+        (
+            '\n    template: "Human: ',
+            '\n    template: "User: ',
+            "arms.NAME.template",
+            ["finetune", "generate"],
+        ),
         ("records: 240\n", "records: 100\n", "validation.records", ["validation_set"]),
         ("top_p: 1.0", "top_p: 0.9", "generate.top_p", ["generate"]),
         ("repeats: 3", "repeats: 1", "judges.llm.repeats", ["judge"]),

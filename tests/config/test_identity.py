@@ -15,7 +15,8 @@ from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.bases import Base
 from instruct_scaling.config.evaluation import EvalSet, Generate, Validation
 from instruct_scaling.config.identity import execution_field, execution_json, identity_json
-from instruct_scaling.config.pools import Decontaminate, Deduplicate, Filters, HubSource, Pool
+from instruct_scaling.config.pool_steps import Step
+from instruct_scaling.config.pools import HubSource, Pool
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.config.section import Strict, parse_section
 from instruct_scaling.config.study import Arm, Seeds, Study
@@ -32,27 +33,21 @@ counts = st.integers(16, 500)
 INACTIVE = [
     (Generate, {"temperature": 0}, {"temperature": 0.7}, {"top_p": shares}),
     (
-        Deduplicate,
-        {"method": "exact"},
-        {"method": "minhash"},
+        Step,
+        {"type": "deduplicate", "method": "exact"},
+        {"type": "deduplicate", "method": "minhash"},
         {"threshold": shares, "ngram_chars": counts, "permutations": counts},
     ),
     (
-        Deduplicate,
-        {"method": "none"},
-        {"method": "minhash"},
+        Step,
+        {"type": "deduplicate", "method": "none"},
+        {"type": "deduplicate", "method": "minhash"},
         {"threshold": shares, "ngram_chars": counts, "permutations": counts},
     ),
     (
-        Decontaminate,
-        {"method": "exact"},
-        {"method": "ngram"},
-        {"ngram_chars": counts, "phrase_items": counts},
-    ),
-    (
-        Decontaminate,
-        {"method": "none"},
-        {"method": "ngram"},
+        Step,
+        {"type": "decontaminate", "method": "exact"},
+        {"type": "decontaminate", "method": "ngram"},
         {"ngram_chars": counts, "phrase_items": counts},
     ),
     (Validation, {"records": 0}, {"records": 100}, {"evaluations": counts}),
@@ -97,7 +92,12 @@ def _default(model, values, key):
 @given(threshold=shares, exponent=st.floats(-1, 1))
 def test_an_inactive_key_decides_nothing_for_the_section_above(threshold, exponent):
     pool = Pool(sources=SOURCES)
-    written = Pool(sources=SOURCES, deduplicate={"method": "exact", "threshold": threshold})
+    steps = [
+        {"type": "filter"},
+        {"type": "deduplicate", "threshold": threshold},
+        {"type": "decontaminate"},
+    ]
+    written = Pool(sources=SOURCES, steps=steps)
     assert identity_json(written) == identity_json(pool)
     arm = Arm(base="b", pool="p")
     law = {"reference": 100, "learning_rate_exponent": exponent}
@@ -117,10 +117,16 @@ def test_the_order_of_a_list_without_order_decides_nothing(purposes, targets):
 
 @given(st.permutations(("math", "code", "cot")), st.permutations(("en", "zh")))
 def test_the_order_of_wanted_categories_and_languages_decides_nothing(categories, languages):
-    written = Filters(categories=categories, languages=languages)
-    standard = Filters(categories=["math", "code", "cot"], languages=["en", "zh"])
-    assert identity_json(written) == identity_json(standard)
-    assert identity_json(Filters(categories=["math"])) != identity_json(Filters())
+    tags = {"tier": categories}
+    plain = {"type": "filter"}
+    labels = {"categories": categories, "languages": languages, "tags": tags}
+    wanted = ["math", "code", "cot"]
+    standard = {"categories": wanted, "languages": ["en", "zh"], "tags": {"tier": wanted}}
+    assert identity_json(section(Step, plain | labels)) == identity_json(
+        section(Step, plain | standard)
+    )
+    some = section(Step, plain | {"categories": ["math"]})
+    assert identity_json(some) != identity_json(section(Step, plain))
 
 
 def test_the_twelve_categories_written_out_are_the_default():
@@ -136,8 +142,14 @@ def test_a_default_written_out_is_the_same_identity():
     assert (
         identity_json(Recipe()) == identity_json(Recipe(batch_size=64, weight_decay=0.001)) == "{}"
     )
-    nested = Pool(sources=SOURCES, filters={"min_output_chars": 1}, deduplicate={"method": "exact"})
-    assert identity_json(nested) == identity_json(Pool(sources=SOURCES))
+    steps = [
+        {"type": "filter", "min_output_chars": 1},
+        {"type": "deduplicate", "method": "exact"},
+        {"type": "decontaminate"},
+    ]
+    assert identity_json(Pool(sources=SOURCES, steps=steps)) == identity_json(Pool(sources=SOURCES))
+    other = Pool(sources=SOURCES, steps=[steps[1], steps[0], steps[2]])
+    assert identity_json(other) != identity_json(Pool(sources=SOURCES))
 
 
 def test_a_changed_value_changes_the_identity():
@@ -224,11 +236,13 @@ def test_a_section_survives_its_json(default_config):
 def test_a_section_that_is_not_valid_is_refused_with_every_mistake():
     with pytest.raises(InputError) as error:
         parse_section(
-            Pool, '{"sources": [{"type": "file"}], "filters": {"languages": 3}}', "--pool"
+            Pool,
+            '{"sources": [{"type": "file"}], "steps": [{"type": "filter", "languages": 3}]}',
+            "--pool",
         )
     assert error.value.where == "--pool"
     first, second = error.value.what.split("; ")
     assert first == "sources.0.file.path: Field required"
-    assert second.startswith("filters.languages: ")
+    assert second.startswith("steps.0.filter.languages: ")
     with pytest.raises(InputError, match="--pool: the whole: "):
         parse_section(Pool, "{", "--pool")

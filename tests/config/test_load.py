@@ -117,7 +117,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         (
             "{type: synthetic, records: 500}",
             "{type: synthetic, records: 500}\n"
-            "    filters: {min_output_chars: 9, max_output_chars: 8}",
+            "    steps: [{type: filter, min_output_chars: 9, max_output_chars: 8}]",
             6,
             "max_output_chars is below min_output_chars",
         ),
@@ -138,8 +138,8 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("study: small", "study: small\nseeds: {vary: [order, order]}", 2, "occurs twice"),
         (
             "{type: synthetic, records: 500}",
-            "{type: synthetic, records: 500}\n    filters: {categories: [maht]}",
-            3,
+            "{type: synthetic, records: 500}\n    steps: [{type: filter, categories: [maht]}]",
+            6,
             "unknown category 'maht'; did you mean 'math'?",
         ),
         (
@@ -151,7 +151,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         (
             "{type: synthetic, records: 500}",
             "{type: hub, dataset: ., category: poetry}",
-            3,
+            5,
             "unknown category 'poetry'; there is: math",
         ),
         (
@@ -161,6 +161,42 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "write 'Math' as 'math'",
         ),
         ("pool: own", "pool: own\n    template: Human", 12, "must contain {prompt}"),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: pool, pool: owm}",
+            5,
+            "pools.own.sources.0.pool: no such pool: 'owm'; did you mean 'own'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: pool, pool: own}",
+            5,
+            "pool 'own' is made of itself: own <- own",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic}\n    annotations:\n      loss: {type: base_loss, base: tny}",
+            7,
+            "annotations.loss.base: no such base: 'tny'; did you mean 'tiny'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic}\n    annotations:\n      level: {type: file, path: none.csv}",
+            7,
+            "annotations.level.path: no such file: none.csv",
+        ),
+        (
+            "study: small",
+            "study: small\nanalysis: {by_tag: [languages]}",
+            2,
+            "analysis.by_tag.0: no such tag: 'languages'; did you mean 'language'?",
+        ),
+        (
+            "- {type: synthetic}",
+            "- {type: file, path: study.yaml, category: math, tags: {language: lang}}",
+            18,
+            "an item's language is a field of its own",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
@@ -173,6 +209,34 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, says):
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n"
+            "    filters: {max_instruction_chars: 9, languages: [zh]}",
+            6,
+            "pools.own.filters: unknown key; it is now an entry of `steps`: "
+            "`- {type: filter, max_prompt_chars: 9, languages: [zh]}`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    deduplicate: {method: minhash}",
+            6,
+            "it is now an entry of `steps`: `- {type: deduplicate, method: minhash}` (a list of "
+            "steps replaces the default one, which has filter, deduplicate, decontaminate)",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    decontaminate: {method: none}",
+            6,
+            "write a list of `steps` without an entry of type `decontaminate`",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            "{type: synthetic, records: 500}\n    steps:\n"
+            "      - {type: filter, min_instruction_chars: 9}",
+            7,
+            "min_instruction_chars: unknown key; it is now called `min_prompt_chars`",
+        ),
         ("validation: {", "heldout: {", 21, "heldout: unknown key; it is now called `validation`"),
         (
             "study: small",
@@ -247,6 +311,12 @@ def test_a_hub_source_with_a_commit_or_a_reason_is_valid(tmp_path, keys):
     path = tmp_path / "study.yaml"
     path.write_text(TEXT.replace(*hub_source(keys)), "utf-8")
     load_study(path)
+
+
+def test_the_word_chat_is_a_template(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(TEXT.replace("pool: own", "pool: own\n    template: chat"), "utf-8")
+    assert load_study(path).arms["full"].template == "chat"
 
 
 def test_a_local_data_set_has_no_revision_but_must_exist(tmp_path):
@@ -337,7 +407,9 @@ def test_pools_that_no_arm_uses_may_be_small(tmp_path):
 def test_a_category_that_the_study_declares_may_stand_in_a_pool(tmp_path):
     path = tmp_path / "study.yaml"
     text = TEXT.replace("- {type: synthetic}", "- {type: synthetic}\n  categories: [math, haiku]")
-    text = text.replace("records: 500}", "records: 500}\n    filters: {categories: [haiku]}")
+    text = text.replace(
+        "records: 500}", "records: 500}\n    steps: [{type: filter, categories: [haiku]}]"
+    )
     path.write_text(text, "utf-8")
     load_study(path)
 
@@ -443,3 +515,19 @@ def test_the_lora_arm_is_one_edit_of_the_default_study_away(root, tmp_path):
     full, lora = study.arms["full"].recipe, study.arms["lora"].recipe
     assert (full.tuning.method, lora.tuning.method) == ("full", "lora")
     assert lora.batch_size == full.batch_size
+
+
+def test_pools_that_are_made_of_each_other_are_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    more = "pools:\n" + "".join(
+        f"  {name}: {{sources: [{{type: pool, pool: {other}}}]}}\n"
+        for name, other in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))
+    )
+    path.write_text(TEXT.replace("pools:\n", more), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3  # not for d, which is no part of the circle
+    assert lines[0].endswith(
+        "line 3: pools.a.sources.0.pool: pool 'a' is made of itself: a <- b <- c <- a"
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.seeds import PURPOSES, derive_seed
-from instruct_scaling.config.recipe import ByScale, Recipe
+from instruct_scaling.config.recipe import ByScale, Recipe, RecipePhase
 from instruct_scaling.config.runs import (
+    COLUMNS,
     Run,
     all_runs,
     answering_run,
@@ -22,6 +25,13 @@ from instruct_scaling.config.runs import (
     read_runs,
     run_identity,
     seed_for,
+    selection_key,
+    selections,
+    subset_file,
+    subset_label,
+    subset_labels,
+    subset_seed,
+    token_store,
     tuned_runs,
     write_runs,
 )
@@ -80,7 +90,7 @@ def test_the_order_of_the_arms_changes_no_row(study, tmp_path):
     write_runs(tmp_path / "backward.csv", Study(**study | {"arms": backward}))
     text = (tmp_path / "forward.csv").read_bytes()
     assert text == (tmp_path / "backward.csv").read_bytes()
-    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1"
+    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1,,,"
 
 
 def test_sampled_bases_answer_for_themselves(study):
@@ -92,7 +102,8 @@ def test_sampled_bases_answer_for_themselves(study):
 
 def test_a_table_that_names_a_run_twice_is_refused(tmp_path):
     path = tmp_path / "runs.csv"
-    path.write_text("arm,scale,seed,folder\na,1,1,x\na,1,2,y\na,1,1,z\n", "utf-8")
+    rows = [f"a,1,{seed},x,y,{seed},{seed}" for seed in (1, 2, 1)]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]), "utf-8")
     with pytest.raises(InputError, match="arm a, scale 1, seed 1 is in the table 2 times"):
         read_runs(path)
 
@@ -120,6 +131,35 @@ def test_a_rate_has_six_digits_and_a_batch_is_rounded():
     scaled = law.apply(Recipe(learning_rate=1e-3, batch_size=10), 126)
     assert scaled.learning_rate == 0.0011225  # 0.00112249721603218
     assert scaled.batch_size == 13  # 12.6
+
+
+def test_the_law_holds_for_the_rates_of_phases_too():
+    law = ByScale(reference=100, learning_rate_exponent=-0.5)
+    recipe = Recipe(phases=[{"learning_rate": 1e-3}, {"epochs": 3}])
+    scaled = law.apply(recipe, 400)
+    assert scaled.phases == [RecipePhase(learning_rate=5e-4), RecipePhase(epochs=3)]
+    assert scaled.learning_rate_in(1) == scaled.learning_rate == recipe.learning_rate / 2
+
+
+def test_a_phase_has_the_recipes_values_where_it_has_none():
+    recipe = Recipe(epochs=2, learning_rate=1e-4, phases=[{}, {"epochs": 5, "learning_rate": 1e-5}])
+    assert [recipe.epochs_in(phase) for phase in (0, 1)] == [2, 5]
+    assert [recipe.learning_rate_in(phase) for phase in (0, 1)] == [1e-4, 1e-5]
+    assert Recipe(epochs=2).epochs_in(7) == 2  # without entries all phases are alike
+    with pytest.raises(ValidationError, match="needs `epochs` of the recipe, not `steps`"):
+        Recipe(epochs=None, steps=5, phases=[{"epochs": 5}])
+
+
+def test_arms_share_a_token_store_if_all_that_decides_the_tokens_is_equal(study):
+    same = {"learning_rate": 0.5, "epochs": 9, "phases": [{"epochs": 1}]}
+    edits = [{"recipe": same}, {"recipe": {"max_length": 77}}, {"recipe": {"supervise": "last"}}]
+    edits.append({"template": "Q: {prompt}"})
+    for number, edit in enumerate(edits):
+        study["arms"][f"arm{number}"] = study["arms"]["full"] | edit
+    stores = [token_store(Study(**study), arm) for arm in study["arms"]]
+    assert len(set(stores)) == 4
+    assert stores[list(study["arms"]).index("arm0")] == token_store(Study(**study), "full")
+    assert all(re.fullmatch("tiny-[0-9a-f]{8}", store) for store in stores)
 
 
 def test_the_identity_of_a_run_names_what_it_was_made_from(study):
@@ -258,3 +298,92 @@ def test_the_files_of_a_pool_are_those_on_this_machine(study, tmp_path):
     assert files == ["a.jsonl", str(tmp_path / "set" / "data" / "train.jsonl")]
     study["evalset"]["sources"] = [{"type": "synthetic"}, {"type": "file", "path": "b.jsonl"}]
     assert evalset_files(Study(**study)) == ["b.jsonl"]
+
+
+CROSSED = {"crossed": {"subset": [1, 2, 5], "training": [1, 3]}}
+
+
+def test_crossed_seeds_give_a_run_of_each_pair(study):
+    study["seeds"] = CROSSED
+    crossed = Study(**study)
+    assert crossed.seeds.labels == [1, 2, 3, 4, 5, 6]
+    pairs = [crossed.seeds.pair(label) for label in crossed.seeds.labels]
+    assert pairs == [(1, 1), (1, 3), (2, 1), (2, 3), (5, 1), (5, 3)]
+    assert len(tuned_runs(crossed)) == 2 * 6
+    assert seed_for(crossed, 4, "subset") == derive_seed(0, 2, "subset")
+    assert all(seed_for(crossed, 4, p) == derive_seed(0, 3, p) for p in PURPOSES if p != "subset")
+
+
+def test_a_subset_seed_added_at_the_end_leaves_the_runs_before_it(study):
+    study["seeds"] = {"crossed": {"subset": [1, 2], "training": [1, 3]}}
+    before = Study(**study)
+    study["seeds"] = CROSSED
+    after = Study(**study)
+    for run in tuned_runs(before):
+        assert after.seeds.pair(run.seed) == before.seeds.pair(run.seed)
+        assert subset_file(after, run) == subset_file(before, run)
+
+
+def test_crossed_runs_share_the_file_of_their_subset_seed(study):
+    study["seeds"] = CROSSED
+    crossed = Study(**study)
+    files = {subset_file(crossed, run) for run in tuned_runs(crossed)}
+    folder = "subsets/synthetic/uniform"
+    assert files == {f"{folder}/n{n}/s{s}.parquet" for n in (10, 20) for s in (1, 2, 5)}
+    assert subset_labels(crossed) == [1, 2, 5]
+    for run in tuned_runs(crossed):
+        label = subset_label(crossed, run.seed)
+        assert subset_seed(crossed, label) == seed_for(crossed, run.seed, "subset")
+
+
+def test_the_table_of_runs_names_subset_and_both_seeds(study, tmp_path):
+    study["seeds"] = CROSSED
+    write_runs(tmp_path / "runs.csv", Study(**study))
+    rows = {(row.scale, row.seed): row for row in read_runs(tmp_path / "runs.csv")}
+    row = rows[20, 4]
+    assert (row.subset_seed, row.training_seed) == (2, 3)
+    assert row.subset == tmp_path / "subsets/synthetic/uniform/n20/s2.parquet"
+    assert (rows[0, 1].subset, rows[0, 1].subset_seed, rows[0, 1].training_seed) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("vary", "pair"),
+    [(["subset"], (4, 7)), (["order"], (7, 4)), (["init", "subset"], (4, 4)), ([], (7, 7))],
+)
+def test_the_seeds_of_replicates_say_what_varies(study, vary, pair):
+    study["seeds"] = {"replicates": [7, 4], "vary": vary}
+    assert Study(**study).seeds.pair(4) == pair
+
+
+def test_sampled_bases_answer_once_for_each_training_seed(study):
+    study["generate"] = {"temperature": 0.7}
+    study["seeds"] = CROSSED
+    assert [run.seed for run in base_runs(Study(**study))] == [1, 2]
+
+
+@pytest.fixture
+def chosen(study):
+    """A study with a uniform arm and two of equal selection."""
+    own = study["arms"]["full"]
+    by = {"type": "stratified", "by": "language"}
+    study["arms"] |= {"a": own | {"selection": by}}
+    study["arms"] |= {"b": own | {"selection": by | {"shares": "proportional"}}}
+    return study
+
+
+def test_arms_of_equal_pool_and_selection_share_subsets(chosen):
+    study = Study(**chosen)
+    keys = {arm: selection_key(study, arm) for arm in study.arms}
+    assert keys["full"] == "uniform"
+    assert re.fullmatch(r"stratified-[0-9a-f]{8}", keys["a"])
+    assert keys["b"] == keys["a"]  # a default that is written out
+    assert len(selections(study)) == 2
+    chosen["arms"]["b"]["selection"] = {"type": "stratified", "by": "source"}
+    assert len(selections(Study(**chosen))) == 3
+
+
+def test_a_selection_is_part_of_a_run_unless_it_is_uniform(chosen):
+    study = Study(**chosen)
+    found = {arm: json.loads(run_identity(study, Run(arm, 10, 1))) for arm in study.arms}
+    assert "selection" not in found["full"]
+    assert found["a"]["selection"] == {"type": "stratified", "by": "language"}

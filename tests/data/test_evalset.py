@@ -10,9 +10,8 @@ import pytest
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import read_items
+from instruct_scaling.common.records import EvalItem, read_items, read_rows
 from instruct_scaling.config.evaluation import EvalSet
-from instruct_scaling.data.evalset.sources import download
 from instruct_scaling.data.evalset.stage import build_evalset
 from tests.stages import run_stage
 
@@ -38,8 +37,10 @@ def step(audit, name):
 
 def test_items_keep_what_the_file_says(tmp_path):
     row = item(1, input="some text", cluster="c1", language="en", checks={"answer": "number"})
-    path = write_items(tmp_path / "a.jsonl", [row])
-    [got], audit = build_evalset(config({"path": path}))
+    path = write_items(tmp_path / "a.jsonl", [row | {"lvl": 3, "tier": "A"}])
+    [got], audit = build_evalset(config({"path": path, "tags": {"level": "lvl"}}))
+    assert got.tags == {"level": "3"}
+    assert read_rows(write_items(tmp_path / "b.jsonl", [got.to_row()]), EvalItem) == [got]
     assert got.prompt == "question 1"
     assert got.input == "some text"
     assert got.reference == "answer 1"
@@ -107,7 +108,7 @@ def test_invalid_entries_stop_with_file_and_line_or_are_counted(tmp_path):
         build_evalset(config({"path": str(path)}))
     items, audit = build_evalset(config({"path": str(path), "on_error": "skip"}))
     assert len(items) == 1
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert invalid["count"] == 4
     assert [entry["line"] for entry in invalid["examples"]] == [2, 3, 4, 5]
     reasons = [entry["reason"] for entry in invalid["examples"]]
@@ -141,7 +142,7 @@ def test_the_audit_adds_up_for_every_source(tmp_path):
     items, audit = build_evalset(config(*sources, categories=["math"]))
     counted = [
         source["kept"]
-        + source["invalid"]
+        + source["broken"]
         + source["other_categories"]
         + source["duplicates"]
         + source["over_limit"]
@@ -195,55 +196,6 @@ def test_synthetic_items_cover_the_study():
     assert audit["read"] == 6, "no item is written for other categories"
 
 
-@pytest.fixture
-def download_cache(tmp_path, monkeypatch):
-    """An empty cache folder; attempts follow each other without a pause."""
-    monkeypatch.setenv("INSTRUCT_SCALING_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    return tmp_path / "cache"
-
-
-def test_items_from_the_web_are_those_that_the_config_names(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1), {"category": "math"}])
-    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
-    url = httpserver.url_for("/a.jsonl")
-    source = {"type": "url", "url": url, "sha256": sha256_file(path)}
-    with pytest.raises(InputError, match="line 2: entry without prompt") as error:
-        build_evalset(config(source))
-    assert error.value.where == url
-    items, audit = build_evalset(config({**source, "on_error": "skip"}))
-    assert len(items) == 1
-    assert audit["by_source"][0]["sha256"] == sha256_file(path)
-    assert len(httpserver.log) == 1, "the second read takes the file from the cache"
-    with pytest.raises(InputError, match="its content has changed") as error:
-        build_evalset(config({**source, "sha256": "0" * 64}))
-    assert sha256_file(path) in str(error.value)
-    with pytest.raises(InputError, match="cannot be fetched") as error:
-        build_evalset(config({**source, "sha256": "1" * 64, "url": httpserver.url_for("/none")}))
-    assert "source of type `file`" in error.value.fix
-
-
-def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1)])
-    httpserver.expect_request("/a.jsonl").respond_with_data(path.read_bytes())
-    sha256 = sha256_file(path)
-    url = httpserver.url_for("/a.jsonl")
-    cached = download(url, sha256)
-    assert cached.parent == download_cache
-    cached.write_text("damaged", "utf-8")
-    assert sha256_file(download(url, sha256)) == sha256
-
-
-def test_a_download_that_fails_is_tried_again(tmp_path, httpserver, download_cache):
-    path = tmp_path / "a.jsonl"
-    write_items(path, [item(1)])
-    httpserver.expect_ordered_request("/a.jsonl").respond_with_data("overloaded", status=503)
-    httpserver.expect_ordered_request("/a.jsonl").respond_with_data(path.read_bytes())
-    assert download(httpserver.url_for("/a.jsonl"), sha256_file(path)).is_file()
-
-
 def run_evalset(section, folder):
     out = ["--out-items", folder / "items.jsonl", "--out-audit", folder / "audit.json"]
     run_stage("evalset", "--evalset", json.dumps(section), *out)
@@ -292,7 +244,7 @@ def test_the_public_belle_file_with_its_three_invalid_lines(real_data):
         "code": 74,
         "translation": 62,
     }
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert [entry["line"] for entry in invalid["examples"]] == [156, 714, 1111]
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}

@@ -16,7 +16,7 @@ from instruct_scaling.config.pools import Pool
 from instruct_scaling.data.evalset.stage import build_evalset
 from instruct_scaling.data.pool.stage import build_pool
 from instruct_scaling.data.pool.store import read_ids, read_labels
-from instruct_scaling.data.subset import draw_subset
+from instruct_scaling.data.selection.ranking import draw_subset
 from instruct_scaling.data.validation_set import draw_validation_set
 
 IDS = [hashlib.blake2b(str(n).encode(), digest_size=16).hexdigest() for n in range(1000)]

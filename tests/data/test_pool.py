@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file, write_jsonl
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, Record
+from instruct_scaling.config.load import load_study
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.data.pool import store
 from instruct_scaling.data.pool.stage import build_pool
@@ -31,6 +30,12 @@ def write_rows(path, rows):
 def file_pool(*paths, **rest):
     section = {"sources": [{"type": "file", "path": str(path)} for path in paths], **rest}
     return Pool.model_validate(section)
+
+
+def default_steps(**bounds):
+    """The steps of a pool by default, with bounds of their own."""
+    filters = {"type": "filter", **bounds}
+    return [filters, {"type": "deduplicate"}, {"type": "decontaminate"}]
 
 
 def rows(n):
@@ -52,26 +57,26 @@ def test_the_funnel_adds_up_and_examples_point_at_lines(tmp_path):
             {"instruction": "long " * 40, "output": "x" * 50},
         ],
     )
-    config = file_pool(path, filters={"max_output_chars": 40})
+    config = file_pool(path, steps=default_steps(max_output_chars=40))
     audit = build_pool(config, [ITEM], tmp_path / "records")
     assert [(s["name"], s["removed"], s["kept"]) for s in audit["steps"]] == [
         ("read", 0, 13),
-        ("filters", 1, 12),
+        ("filter", 1, 12),
         ("deduplicate", 1, 11),
         ("decontaminate", 1, 10),
     ]
     assert audit["read"] == 13
     assert audit["kept"] == 10
     for name, reason, line in (
-        ("filters", "max_output_chars", 13),
+        ("filter", "max_output_chars", 13),
         ("deduplicate", "same_prompt", 11),
         ("decontaminate", "same_prompt", 12),
     ):
         entry = step(audit, name)["reasons"][reason]
         assert entry["count"] == 1
         assert entry["examples"][0]["line"] == line
-    [long] = step(audit, "filters")["reasons"]["max_output_chars"]["examples"]
-    assert long["instruction"] == "long " * 16  # the first 80 characters
+    [long] = step(audit, "filter")["reasons"]["max_output_chars"]["examples"]
+    assert long["prompt"] == "long " * 16  # the first 80 characters
     [leak] = step(audit, "decontaminate")["reasons"]["same_prompt"]["examples"]
     assert leak["because_of"] == ITEM.id
     [copy] = step(audit, "deduplicate")["reasons"]["same_prompt"]["examples"]
@@ -174,7 +179,7 @@ def test_a_limit_counts_usable_records_from_the_start(tmp_path):
     kept = [one.prompt for one in iter_records(tmp_path / "records")]
     assert kept == [row["instruction"] for row in rows(4)]
     [source] = audit["by_source"]
-    assert (audit["read"], source["read"], source["invalid"], source["kept"]) == (5, 5, 1, 4)
+    assert (audit["read"], source["read"], source["broken"], source["kept"]) == (5, 5, 1, 4)
 
 
 def test_what_an_entry_states_goes_before_what_the_source_states(tmp_path):
@@ -204,7 +209,7 @@ def test_end_marks_of_other_formats_are_cut_on_request_and_reported_if_left(tmp_
     assert audit["by_source"][0]["suffixes_stripped"] == 4
     kept = [(one.prompt, one.output) for one in iter_records(tmp_path / "cut")]
     assert kept == [("one", "1"), ("two", "2 <|endoftext|> 3")]
-    [invalid] = step(audit, "read")["reasons"]["invalid"]["examples"]
+    [invalid] = step(audit, "read")["reasons"]["broken"]["examples"]
     assert invalid["line"] == 3
     assert "holds nothing but one of `strip_suffixes`" in invalid["reason"]
 
@@ -245,23 +250,24 @@ def test_invalid_entries_are_skipped_and_counted_on_request(tmp_path):
     path.write_text("\n".join([json.dumps(rows(1)[0]), *(line for line, _ in INVALID)]))
     section = {"sources": [{"type": "file", "path": str(path), "on_error": "skip"}]}
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    invalid = step(audit, "read")["reasons"]["invalid"]
+    invalid = step(audit, "read")["reasons"]["broken"]
     assert (audit["read"], audit["kept"], invalid["count"]) == (8, 1, 7)
     assert [entry["line"] for entry in invalid["examples"]] == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_an_empty_pool_says_which_step_removed_how_many(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", rows(7))
-    config = file_pool(path, filters={"min_output_chars": 100})
-    with pytest.raises(InputError, match=r"pool is empty: read 7, removed 7 by filters, 0 by ded"):
+    config = file_pool(path, steps=default_steps(min_output_chars=100))
+    said = r"pool is empty: read 7, 0 broken, removed 7 by filter, 0 by deduplicate"
+    with pytest.raises(InputError, match=said):
         build_pool(config, [ITEM], tmp_path / "records")
     assert not (tmp_path / "records").exists()
 
 
 def test_an_unknown_category_in_the_filters_is_refused(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", rows(1))
-    config = file_pool(path, filters={"categories": ["rewrit"]})
-    with pytest.raises(InputError, match=r"filters\.categories: unknown category 'rewrit'.*'rewr"):
+    config = file_pool(path, steps=default_steps(categories=["rewrit"]))
+    with pytest.raises(InputError, match=r"steps\.0\.categories: unknown category 'rewrit'.*'rewr"):
         build_pool(config, [ITEM], tmp_path / "records")
 
 
@@ -272,12 +278,28 @@ def test_a_misspelt_field_mapping_is_refused(tmp_path):
         build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
 
 
+def test_tags_of_a_source_are_read_as_text(tmp_path):
+    values = [{**row, "lvl": k, "kind": None} for k, row in enumerate(rows(2))]
+    path = write_rows(tmp_path / "a.jsonl", [*values, rows(3)[2]])
+    source = {"type": "file", "path": path, "tags": {"level": "lvl"}}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    assert [one.tags for one in iter_records(tmp_path / "records")] == [
+        {"level": "0"},
+        {"level": "1"},
+        {},
+    ]
+    source["tags"] = {"level": "levl"}
+    with pytest.raises(InputError, match="no entry has the key `levl`, which `tags` names as lev"):
+        build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "other")
+
+
 def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
     section = {
         "sources": [{"type": "synthetic", "records": 40}],
-        "filters": {"categories": ["Maths", "cot"]},
-        "deduplicate": {"method": "none"},
-        "decontaminate": {"method": "none"},
+        "steps": [
+            {"type": "filter", "categories": ["Maths", "cot", "code"]},
+            {"type": "filter", "categories": ["cot", "math"]},
+        ],
     }
     audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
     assert audit["by_category"] == {"cot": 20, "math": 20}
@@ -286,10 +308,10 @@ def test_the_synthetic_source_fills_the_wanted_categories(tmp_path):
 
 def test_a_synthetic_record_that_is_removed_is_found_at_its_number_from_one(tmp_path):
     source = {"type": "synthetic", "records": 8}
-    filters = {"categories": ["math"], "languages": ["zh"]}  # English and Chinese take turns
-    config = Pool.model_validate({"sources": [source], "filters": filters})
+    steps = default_steps(categories=["math"], languages=["zh"])  # English, Chinese take turns
+    config = Pool.model_validate({"sources": [source], "steps": steps})
     audit = build_pool(config, [ITEM], tmp_path / "records")
-    examples = step(audit, "filters")["reasons"]["languages"]["examples"]
+    examples = step(audit, "filter")["reasons"]["languages"]["examples"]
     assert [example["row"] for example in examples] == [1, 3, 5, 7]
 
 
@@ -398,7 +420,7 @@ def test_public_files_of_three_formats(real_data, tmp_path, name, fields, n):
     source = {"type": "file", "path": str(real_data / name), "fields": fields}
     audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
     assert audit["read"] == n
-    assert step(audit, "read")["removed"] == 0
+    assert step(audit, "read")["broken"] == 0
     assert audit["kept"] == n - step(audit, "deduplicate")["removed"]
     assert audit["special_tokens"] == {}
     first = next(iter(iter_records(tmp_path / "records")))
@@ -407,16 +429,29 @@ def test_public_files_of_three_formats(real_data, tmp_path, name, fields, n):
 
 
 @pytest.mark.slow
-def test_the_pool_of_the_public_study(root, real_data, tmp_path):
-    study = yaml.safe_load((root / "studies" / "real-small.yaml").read_text("utf-8"))
-    section = study["pools"]["public"]
-    for source in section["sources"]:
-        source["path"] = str(real_data / Path(source["path"]).name)
-    section["sources"][3]["limit"] = 10_000  # of 55,185
-    audit = build_pool(Pool.model_validate(section), [ITEM], tmp_path / "records")
-    assert audit["read"] == 19_472
-    assert [source["invalid"] for source in audit["by_source"]] == [0, 0, 0, 0]
-    assert audit["by_source"][3]["suffixes_stripped"] == 10_000
+def test_the_pool_of_the_public_study(root, offline_copies, tmp_path, monkeypatch):
+    monkeypatch.setenv("INSTRUCT_SCALING_OFFLINE", str(offline_copies))
+    study = load_study(root / "studies" / "real-small.yaml")
+    audit = build_pool(study.pools["public"], [ITEM], tmp_path / "records")
+    kept = [source["kept"] for source in audit["by_source"]]
     assert audit["special_tokens"] == {}
-    assert audit["kept"] > max(200 * 2**step for step in range(study["ladder"]["count"]))
+    assert min(kept) > 0, "every source gives records"
+    assert audit["kept"] > max(study.ladder.values()) + study.validation.records
     assert set(audit["by_language"]) == {"en", "zh"}
+    assert all(source["read"] <= 700 for source in audit["by_source"])
+
+
+def test_a_sample_is_drawn_by_hash_whatever_the_order_of_the_file(tmp_path):
+    values, kept = rows(200), {}
+    for name, order in {"a": values, "b": values[::-1]}.items():
+        path = write_rows(tmp_path / f"{name}.jsonl", [*order, {"instruction": "no output"}])
+        source = {"type": "file", "path": path, "sample": 30, "on_error": "skip"}
+        audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / name)
+        assert (audit["read"], audit["kept"]) == (31, 30)
+        kept[name] = [one.id for one in iter_records(tmp_path / name)]
+    assert kept["a"] == kept["b"][::-1], "in the order of the data"
+    first = {Record.make(row["instruction"], row["output"]).id for row in values[:30]}
+    assert set(kept["a"]) != first
+    source = {"type": "file", "path": str(tmp_path / "a.jsonl"), "sample": 20, "on_error": "skip"}
+    build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "fewer")
+    assert {one.id for one in iter_records(tmp_path / "fewer")} < set(kept["a"])

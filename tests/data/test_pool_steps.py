@@ -10,16 +10,28 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.records import EvalItem, Record
-from instruct_scaling.config.pools import Decontaminate, Deduplicate, Filters
+from instruct_scaling.config.pool_steps import Decontaminate, Deduplicate, Filter
 from instruct_scaling.data.pool.decontaminate import DecontaminateStep, RunIndex
 from instruct_scaling.data.pool.deduplicate import DeduplicateStep, NearCopies, ngram_hashes
-from instruct_scaling.data.pool.steps import FilterStep, comparison_key
+from instruct_scaling.data.pool.filter import FilterStep
+from instruct_scaling.data.pool.steps import Removal, comparison_key
 
 ITEM = EvalItem.make("math", "How many apples are left when Tom eats three of his seven apples?")
 
 
 def record(instruction="Say hello", output="Hello", **rest):
     return Record.make(instruction, output, source="test", **rest)
+
+
+def tagged(loss):
+    return record(tags={"loss": loss})
+
+
+def removal(step, one):
+    """Why a step removes a record, None if it keeps it as it is."""
+    [[outcome]] = step([[one]])
+    assert isinstance(outcome, Removal) or outcome is one
+    return None if outcome is one else outcome
 
 
 def sentence(rng, words):
@@ -34,9 +46,9 @@ def sentence(rng, words):
 @pytest.mark.parametrize(
     ("bounds", "kept", "removed"),
     [
-        ({"min_instruction_chars": 3}, record("abc"), record("ab")),
+        ({"min_prompt_chars": 3}, record("abc"), record("ab")),
         (
-            {"max_instruction_chars": 6},
+            {"max_prompt_chars": 6},
             record("abc", input="de"),
             record("abc", input="def"),
         ),
@@ -46,27 +58,44 @@ def sentence(rng, words):
         ({"languages": ["zh"]}, record(language="zh"), record(language="en")),
         ({"categories": ["math"]}, record(category="math"), record(category=None)),
         ({"categories": ["math"]}, record(category="math"), record(category="code")),
+        ({"tags": {"tier": ["a", "b"]}}, record(tags={"tier": "b"}), record(tags={"tier": "c"})),
+        ({"tags": {"tier": ["a"]}}, record(tags={"tier": "a"}), record(tags={"other": "a"})),
+        ({"tag_bounds": {"loss": {"min": 0.5}}}, tagged("0.5"), tagged("0.49")),
+        ({"tag_bounds": {"loss": {"max": 2}}}, tagged("2"), tagged("2.01")),
+        ({"tag_bounds": {"loss": {"max": 2}}}, tagged("-inf"), tagged("nan")),
+        ({"tag_bounds": {"loss": {"min": 0, "max": 2}}}, tagged("1e0"), tagged("one")),
+        ({"tag_bounds": {"loss": {"max": 2}}}, tagged("1"), record()),
     ],
 )
 def test_a_filter_names_the_bound_that_removes(bounds, kept, removed):
-    check = FilterStep(Filters(**bounds))
-    [reason] = bounds
-    assert check(kept) is None
-    assert check(removed).reason == reason
+    check = FilterStep(Filter(type="filter", **bounds))
+    [(reason, bound)] = bounds.items()
+    if isinstance(bound, dict):
+        reason = f"{reason}.{next(iter(bound))}"
+    assert removal(check, kept) is None
+    assert removal(check, removed).reason == reason
     assert reason in check.reasons
 
 
-def test_bounds_that_nothing_can_meet_are_refused():
-    with pytest.raises(ValueError, match="max_output_chars is below min_output_chars"):
-        Filters(min_output_chars=10, max_output_chars=5)
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ({"min_output_chars": 10, "max_output_chars": 5}, "max_output_chars is below min_output"),
+        ({"tag_bounds": {"loss": {"min": 2, "max": 1}}}, "max is below min"),
+    ],
+)
+def test_bounds_that_nothing_can_meet_are_refused(bounds, says):
+    with pytest.raises(ValueError, match=says):
+        Filter(type="filter", **bounds)
 
 
 # Deduplication
 
 
 def removals(config, records):
-    check = DeduplicateStep(Deduplicate(**config))
-    return [removal.reason if (removal := check(one)) else None for one in records]
+    check = DeduplicateStep(Deduplicate(type="deduplicate", **config))
+    found = (removal(check, one) for one in records)
+    return [one.reason if one else None for one in found]
 
 
 def test_exact_compares_prompts_without_layout_case_and_width():
@@ -114,14 +143,16 @@ def test_minhash_names_the_record_that_is_repeated_and_honors_the_threshold():
     first, second = record(text), record(changed)
     share = jaccard(comparison_key(text), comparison_key(changed), 5)
     for threshold in (share - 0.15, share + 0.15):
-        check = DeduplicateStep(Deduplicate(method="minhash", threshold=threshold))
-        assert check(first) is None
-        removal = check(second)
+        check = DeduplicateStep(
+            Deduplicate(type="deduplicate", method="minhash", threshold=threshold)
+        )
+        assert removal(check, first) is None
+        found = removal(check, second)
         if threshold < share:
-            assert removal is not None
-            assert removal.because_of == first.id
+            assert found is not None
+            assert found.because_of == first.id
         else:
-            assert removal is None
+            assert found is None
 
 
 def jaccard(a, b, n):
@@ -146,7 +177,7 @@ def syllables(seed, words=40):
 
 def estimate(one, other):
     """The estimated similarity of two texts, by signatures of 128 permutations."""
-    index = NearCopies(Deduplicate(method="minhash"))
+    index = NearCopies(Deduplicate(type="deduplicate", method="minhash"))
     signatures = []
     for text in (one, other):
         sketch = index._blank.copy()
@@ -157,7 +188,7 @@ def estimate(one, other):
 
 def near_copy_of(threshold, known, text):
     """Id of the known text that `text` is a near copy of."""
-    index = NearCopies(Deduplicate(method="minhash", threshold=threshold))
+    index = NearCopies(Deduplicate(type="deduplicate", method="minhash", threshold=threshold))
     for key, earlier in known.items():
         assert index.find_or_add(key, earlier) is None, "the known texts are no near copies"
     return index.find_or_add("text", text)
@@ -216,42 +247,47 @@ def test_every_planted_leak_is_removed_and_nothing_else():
     items = [EvalItem.make("math", sentence(rng, 12)) for _ in range(50)]
     items += [EvalItem.make("closed_qa", sentence(rng, 5), input=sentence(rng, 20)) for _ in items]
     items += [EvalItem.make("open_qa", f"谁写了第{k}本书？") for k in range(10)]
-    check = DecontaminateStep(Decontaminate(), items)
+    check = DecontaminateStep(Decontaminate(type="decontaminate"), items)
     verbatim = [record(one.prompt, input=one.input or "") for one in items]
-    assert all(check(one).reason == "same_prompt" for one in verbatim)
+    assert all(removal(check, one).reason == "same_prompt" for one in verbatim)
     hidden = [
         record(f"{sentence(rng, 9)}: {one.full_prompt.upper()} {sentence(rng, 7)}")
         for one in items[:100]
     ]
     for one, item in zip(hidden, items, strict=False):
-        assert check(one) is not None
-        assert check(one).reason == "shared_run"
-        assert check(one).because_of == item.id
-    assert not any(check(record(sentence(rng, 40))) for _ in range(500))
+        assert removal(check, one) is not None
+        assert removal(check, one).reason == "shared_run"
+        assert removal(check, one).because_of == item.id
+    assert not any(removal(check, record(sentence(rng, 40))) for _ in range(500))
+
+
+def by_phrase(phrase_items, items):
+    section = Decontaminate(type="decontaminate", phrase_items=phrase_items)
+    return DecontaminateStep(section, items)
 
 
 def test_phrasing_that_many_items_share_gives_none_of_them_away():
     phrase = "Translate the following English sentence into simplified Chinese, please:"
     items = [EvalItem.make("translation", f"{phrase} {name}") for name in ("a", "b", "c", "d")]
     new = record(f"{phrase} something else altogether")
-    assert DecontaminateStep(Decontaminate(phrase_items=5), items)(new).reason == "shared_run"
-    assert DecontaminateStep(Decontaminate(phrase_items=4), items)(new) is None
+    assert removal(by_phrase(5, items), new).reason == "shared_run"
+    assert removal(by_phrase(4, items), new) is None
     leak = record(f"{phrase} c")
-    assert DecontaminateStep(Decontaminate(phrase_items=4), items)(leak).reason == "same_prompt"
+    assert removal(by_phrase(4, items), leak).reason == "same_prompt"
 
 
 def test_the_item_with_the_smallest_id_is_named_and_of_equal_prompts_the_first():
     run = "a long run of words that stands in both of the items"
     items = [EvalItem.make("math", f"{run} {end}") for end in ("one", "two", "three")]
-    removal = DecontaminateStep(Decontaminate(), items)(record(f"{run} four"))
-    assert removal.because_of == min(item.id for item in items)
+    check = DecontaminateStep(Decontaminate(type="decontaminate"), items)
+    assert removal(check, record(f"{run} four")).because_of == min(item.id for item in items)
     twins = [EvalItem.make(category, "The same question?") for category in ("math", "cot")]
     for order in (twins, twins[::-1]):
-        removal = DecontaminateStep(Decontaminate(), order)(record("the same  question?"))
-        assert removal.because_of == order[0].id
+        check = DecontaminateStep(Decontaminate(type="decontaminate"), order)
+        assert removal(check, record("the same  question?")).because_of == order[0].id
 
 
 def test_exact_decontamination_leaves_longer_records():
-    check = DecontaminateStep(Decontaminate(method="exact"), [ITEM])
-    assert check(record(ITEM.prompt.upper())).because_of == ITEM.id
-    assert check(record(ITEM.prompt + " Explain.")) is None
+    check = DecontaminateStep(Decontaminate(type="decontaminate", method="exact"), [ITEM])
+    assert removal(check, record(ITEM.prompt.upper())).because_of == ITEM.id
+    assert removal(check, record(ITEM.prompt + " Explain.")) is None

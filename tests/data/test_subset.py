@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from itertools import count
+
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,11 +14,13 @@ from hypothesis import strategies as st
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Record
 from instruct_scaling.common.seeds import rank_key
-from instruct_scaling.data.pool.store import data_hash, read_ids, write_records
-from instruct_scaling.data.subset import draw_subset, read_subset, write_subset
+from instruct_scaling.data.pool.store import data_hash, iter_records, read_ids, write_records
+from instruct_scaling.data.selection.ranking import draw_subset
+from instruct_scaling.data.subset import SCHEMA, read_subset, rows_hash, write_subset
 from tests.stages import run_stage
 
 IDS = st.lists(st.uuids().map(lambda value: value.hex), min_size=1, max_size=60, unique=True)
+IDS_OF_TWO = ["a" * 32, "b" * 32]
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -64,13 +71,19 @@ def test_seeds_give_unlike_subsets():
 
 def test_the_file_has_the_same_bytes_and_says_what_it_is(tmp_path):
     ids = [f"{number:032x}" for number in range(10)]
-    write_subset(tmp_path / "a.parquet", ids, 3)
-    write_subset(tmp_path / "b.parquet", ids, 3)
+    rows = {"repeats": np.arange(1, 11), "phases": np.arange(10) % 2}
+    facts = {"seed": "3", "selection": "{}", "pool_records": "40"}
+    for name in ("a", "b"):
+        write_subset(tmp_path / f"{name}.parquet", ids, **rows, facts=facts)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert read_subset(tmp_path / "a.parquet") == (
         ids,
-        {"data_hash": data_hash(ids), "seed": "3", "scale": "10"},
+        facts | {"data_hash": data_hash(ids), "scale": "10"},
     )
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert table["repeats"].to_pylist() == list(range(1, 11))
+    assert table["phase"].to_pylist() == [0, 1] * 5
 
 
 @given(IDS, st.randoms())
@@ -97,6 +110,39 @@ def test_command_line_draws_from_a_pool(tmp_path, pool):
     ids, facts = read_subset(out)
     assert ids == draw_subset(read_ids(pool), 5, 1)
     assert facts["scale"] == "5"
+    assert (facts["pool_records"], facts["seed"]) == ("20", "1")
+    assert json.loads(facts["selection"]) == {"type": "uniform"}
+    rows = pq.read_table(out)
+    assert set(rows["repeats"].to_pylist()) == {1}
+    assert set(rows["phase"].to_pylist()) == {0}
+
+
+def test_a_pool_that_grows_leaves_the_hash_of_equal_rows(tmp_path, pool):
+    """The metadata state the pool's size, so the file itself does change."""
+    run_subset(pool, 5, tmp_path / "before.parquet")
+    wanted = read_subset(tmp_path / "before.parquet")[0]
+    grown = tmp_path / "grown"
+    extra = (Record.make(f"new{n}", "a", source="test") for n in count())
+    last = max(rank_key(1, one) for one in wanted)
+    added = next(record for record in extra if rank_key(1, record.id) > last)
+    write_records(grown, [*iter_records(pool), added])
+    run_subset(grown, 5, tmp_path / "after.parquet")
+    assert read_subset(tmp_path / "after.parquet")[0] == wanted
+    texts = [(tmp_path / f"{name}.sha256").read_text() for name in ("before", "after")]
+    assert texts[0] == texts[1]
+    run_subset(grown, 6, tmp_path / "after.parquet")
+    assert (tmp_path / "after.sha256").read_text() != texts[0]
+
+
+def test_repeats_phases_and_order_are_part_of_the_hash():
+    ids, ones = IDS_OF_TWO, np.ones(2, np.int32)
+    hashes = {
+        rows_hash(ids, ones, 0 * ones),
+        rows_hash(ids[::-1], ones, 0 * ones),
+        rows_hash(ids, 2 * ones, 0 * ones),
+        rows_hash(ids, ones, ones),
+    }
+    assert len(hashes) == 4
 
 
 def test_a_scale_larger_than_the_pool_is_refused(tmp_path, pool):

@@ -13,7 +13,8 @@ from instruct_scaling.common.seeds import derive_seed, rank_key
 from instruct_scaling.config.runs import seed_for, validation_seed
 from instruct_scaling.config.study import Study
 from instruct_scaling.data.pool.store import data_hash, read_ids, write_records
-from instruct_scaling.data.subset import draw_subset, read_subset
+from instruct_scaling.data.selection.ranking import draw_subset
+from instruct_scaling.data.subset import read_subset
 from instruct_scaling.data.validation_set import (
     UNLABELED,
     draw_validation_set,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM, PreTrainedTokenizerFast
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, read_jsonl, write_jsonl
-from instruct_scaling.common.records import EvalItem, content_id
+from instruct_scaling.common.records import EvalItem, Message, content_id
 from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.evaluation import generate as stage
 
@@ -64,7 +65,15 @@ def items_file(tmp_path):
     return path
 
 
-def run(model_folder, items_file, out, precision="fp32", generation_seed=7, **changes):
+def run(
+    model_folder,
+    items_file,
+    out,
+    precision="fp32",
+    generation_seed=7,
+    template="Q: {prompt}",
+    **changes,
+):
     options = {"max_new_tokens": 4, "batch_size": 2} | changes
     stage.generate(
         model=model_folder,
@@ -73,7 +82,7 @@ def run(model_folder, items_file, out, precision="fp32", generation_seed=7, **ch
         scale=100,
         seed_label=3,
         generate=Generate(**options).model_dump_json(),
-        template="Q: {prompt}",
+        template=template,
         precision=precision,
         generation_seed=generation_seed,
         out=out,
@@ -101,22 +110,60 @@ def test_every_item_is_answered_once_in_its_order(model_folder, items_file, tmp_
 
 def test_what_follows_the_end_token_is_neither_counted_nor_read(model_folder):
     _, tokenizer = stage.load_model(model_folder, "fp32")
-    letter, pad, end = tokenizer.convert_tokens_to_ids(["k", "<pad>", "</s>"])
+    letter, turn, pad, end = tokenizer.convert_tokens_to_ids(["k", "|", "<pad>", "</s>"])
 
     class Stub:
         device = torch.device("cpu")
 
         def generate(self, input_ids, **_):
-            rows = [[letter, end, letter, letter], [letter] * 4, [end, pad, pad, pad]]
+            rows = [
+                [letter, end, letter, letter],
+                [letter] * 4,
+                [end, pad, pad, pad],
+                [letter, letter, turn, end],
+            ]
             return torch.cat([input_ids, torch.tensor(rows)], 1)
 
-    prompts = ["x", "longer", "xy"]
-    answers = stage.generate_batch(Stub(), tokenizer, prompts, Generate(max_new_tokens=4), 0)
+    prompts = [[9], [9] * 6, [9, 8], [9]]
+    options = Generate(max_new_tokens=4)
+    answers = stage.generate_batch(Stub(), tokenizer, prompts, [turn, end], options, 0)
     assert answers == [
         stage.Answer("k", 1, 2, "stop"),
         stage.Answer("kkkk", 6, 4, "length"),
         stage.Answer("", 2, 1, "stop"),
+        stage.Answer("kk", 1, 3, "stop"),
     ]
+
+
+def test_the_chat_template_of_the_model_is_used_for_all_turns(model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # The model goes on from h to i, which is where this template ends an answer.
+    tokenizer.add_tokens(["i"])
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}"
+        "{% if m.role == 'assistant' %}i{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}f{% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    talk = [Message("system", "S"), Message("user", "b"), Message("assistant", "c")]
+    items = [EvalItem.make("math", "a"), EvalItem.make("math", "d", history=talk)]
+    write_jsonl(tmp_path / "items.jsonl", [item.to_row() for item in items])
+    out = tmp_path / "responses.jsonl"
+    rows = run(folder, tmp_path / "items.jsonl", out, template="chat", max_new_tokens=9)
+    assert texts(rows) == ["gh", "gh"]
+    assert [(row["tokens"], row["finish"]) for row in rows] == [(3, "stop")] * 2
+    assert [row["prompt_tokens"] for row in rows] == [len("u:af"), len("s:Su:ba:ciu:df")]
+
+
+def test_earlier_turns_stand_before_the_prompt(model_folder, tmp_path):
+    talk = [Message("user", "b"), Message("assistant", "c")]
+    item = EvalItem.make("math", "e", history=talk)
+    write_jsonl(tmp_path / "items.jsonl", [item.to_row()])
+    (row,) = run(model_folder, tmp_path / "items.jsonl", tmp_path / "responses.jsonl")
+    assert row["text"] == "fghi"
+    assert row["prompt_tokens"] == len("Q: b") + len("c") + 1 + len("Q: e")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +187,9 @@ def test_decoding_is_as_the_study_says_and_no_further_limit_applies(model_folder
             given.update(rest)
             return torch.cat([input_ids, input_ids], 1)
 
-    stage.generate_batch(Stub(), tokenizer, ["x"], Generate(max_new_tokens=4, **options), 0)
-    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    asked = Generate(max_new_tokens=4, **options)
+    stage.generate_batch(Stub(), tokenizer, [[9]], [7, 8], asked, 0)
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": [7, 8]}
     assert given == wanted | ends | {"max_new_tokens": 4}
 
 

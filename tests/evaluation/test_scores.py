@@ -98,9 +98,27 @@ def study(tmp_path) -> Study:
     return Study(tmp_path)
 
 
+def test_tags_of_the_items_are_columns_behind_the_others(study, monkeypatch):
+    tagged = [
+        EvalItem.make("math", "1+3?", language="en", tags={"tier": "a", "level": "2"}),
+        EvalItem.make("open_qa", "法国的首都？", language="zh", tags={"tier": "b"}),
+    ]
+    monkeypatch.setattr(sys.modules[__name__], "ITEMS", tagged)
+    study = Study(study.folder)
+    path = study.run()
+    table = pq.read_table(path)
+    assert table.column_names[len(SCHEMA.names) :] == ["tag_language", "tag_level", "tag_tier"]
+    for frame in (table.to_pandas(), pd.read_csv(path.with_suffix(".csv"), dtype=str)):
+        of_item = frame.groupby("category")[["tag_language", "tag_level", "tag_tier"]].first()
+        assert of_item.loc["math"].tolist() == ["en", "2", "a"]
+        assert of_item.loc["open_qa", ["tag_language", "tag_tier"]].tolist() == ["zh", "b"]
+        assert frame.loc[frame["category"] == "open_qa", "tag_level"].isna().all()
+
+
 def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     table = pq.read_table(study.run())
-    columns = "study arm scale seed category item cluster response judge judge_version repeat"
+    columns = "study arm scale seed subset_seed training_seed category item cluster response"
+    columns += " judge judge_version repeat"
     assert table.column_names == [*columns.split(), "score", "status", "tokens", "cost"]
     assert table.schema.types == SCHEMA.types
     frame = table.to_pandas()

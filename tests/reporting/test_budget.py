@@ -162,6 +162,7 @@ def test_jobs_of_the_tiny_study(tiny):
         "generate_intermediate": 12,
         "judge_intermediate": 24,
         "runs": 1,
+        "subset_overlap": 1,
         "scores": 1,
         "intermediate_scores": 1,
         "validation_loss": 1,
@@ -170,6 +171,16 @@ def test_jobs_of_the_tiny_study(tiny):
         "figures": 1,
         "report": 1,
     }
+
+
+def test_arms_of_equal_pool_and_selection_and_crossed_runs_share_subsets(tiny):
+    arms = tiny_study()["arms"]
+    ranked = {"selection": {"type": "weighted", "by": "tag:weight"}}
+    arms = {"full": arms["full"], **dict.fromkeys(("lora", "again"), arms["lora"] | ranked)}
+    crossed = tiny(arms=arms, seeds={"crossed": {"subset": [1, 2, 3], "training": [1, 2]}})
+    counted = jobs(crossed)
+    assert counted["subset"] == 2 * 2 * 3  # selections, scales, subset seeds
+    assert counted["finetune"] == 3 * 2 * 6
 
 
 @pytest.mark.slow

@@ -32,6 +32,13 @@ def wide_study():
     config["intermediate_checkpoints"] = {"fractions": [0.5]}
     config["judges"]["gpt"] = {"type": "llm", "model": "some model", "concurrency": 2}
     config["execution"] = {"save_minutes": 3}
+    config["pools"]["own"]["annotations"] = {
+        "loss": {"type": "base_loss", "base": "small", "max_length": 96, "precision": "fp32"},
+        "length": {"type": "length", "of": "prompt"},
+    }
+    short = {"type": "filter", "tag_bounds": {"length": {"max": 1000}}}
+    config["pools"]["short"] = {"sources": [{"type": "pool", "pool": "own"}], "steps": [short]}
+    config["arms"]["lora"]["pool"] = "short"
     config["analysis"] = {"interval": 0.8}
     config["tracking"] = {"tool": "wandb", "project": "my project"}
     config["pools"]["spare"] = {"sources": [{"type": "synthetic", "records": 120}]}
@@ -84,13 +91,33 @@ def test_every_job_has_the_seed_of_its_replicate_and_purpose(study, stage, optio
 
 def test_the_validation_records_of_a_pool_have_a_seed_of_their_own(study):
     config, jobs = study
-    assert [job["seed"] for job in jobs["validation-set"]] == [validation_seed(config)]
+    assert {job["seed"] for job in jobs["validation-set"]} == {validation_seed(config)}
 
 
 def test_a_pool_that_no_arm_uses_is_not_built(study):
     config, jobs = study
-    assert set(config.pools) == {"own", "spare"}
-    assert [job["out_records"].parent.name for job in jobs["pool"]] == ["own"]
+    assert set(config.pools) == {"own", "short", "spare"}
+    assert {job["out_records"].parent.name for job in jobs["pool"]} == {"own", "short"}
+
+
+def test_a_pool_made_of_another_reads_its_records_and_annotations(study):
+    _, jobs = study
+    own, short = (
+        next(job for job in jobs["pool"] if job["out_audit"].parts[-2] == name)
+        for name in ("own", "short")
+    )
+    folder = "results/tiny/pools/own"
+    assert own["records_of"] == own["annotation_of"] == []
+    assert "annotations" not in own["pool"]  # the pool does not depend on them
+    assert short["records_of"] == [f"own={folder}/records"]
+    assert short["annotation_of"] == [
+        f"own={folder}/annotations/{name}.parquet" for name in ("length", "loss")
+    ]
+    by_name = {job["out"].stem: job for job in jobs["annotation"]}
+    assert {str(job["records"]) for job in by_name.values()} == {f"{folder}/records"}
+    assert str(by_name["loss"]["base"]) == "results/tiny/bases/small"
+    assert by_name["length"]["base"] is None
+    assert json.loads(by_name["length"]["annotation"]) == {"type": "length", "of": "prompt"}
 
 
 def test_sections_reach_their_stages_split_into_identity_and_execution(study):

@@ -23,7 +23,9 @@ TINY = tiny_study() | {"judges": {"metric": {"type": "metric"}, "other": {"type"
 CURVES = {"curves": 1, "figures": 1, "report": 1}
 SCORES = {"scores": 1} | CURVES
 TRAINED = {"costs": 1, "validation_loss": 1} | SCORES
-RUNS = {"runs": 1}
+OVERLAP = {"subset_overlap": 1}
+RUNS = {"runs": 1} | OVERLAP
+BY_CATEGORY = {"type": "stratified", "by": "category", "shares": "equal"}
 
 
 def tuned(number: int) -> dict[str, int]:
@@ -47,14 +49,41 @@ EDITS = {
     "one arm's template: the bases no longer answer alike": (
         "arms.lora.template",
         "Q: {prompt} A: ",
-        tuned(2) | {"generate": 3, "judge": 6} | RUNS,
+        tuned(2) | {"tokens": 1, "generate": 3, "judge": 6} | RUNS,
+    ),
+    "one arm's longest example": (
+        "arms.lora.recipe.max_length",
+        80,
+        tuned(2) | {"tokens": 1},
+    ),
+    "which turns are trained": (
+        "arms.full.recipe.supervise",
+        "last",
+        tuned(2) | {"tokens": 1},
+    ),
+    "the rate of a phase": (
+        "arms.full.recipe.phases",
+        [{"learning_rate": 2e-3}],
+        tuned(2),
     ),
     "more validation records": (
         "validation.records",
         12,
-        {"validation_set": 1, "subset": 2} | tuned(4),
+        {"validation_set": 1, "subset": 2} | tuned(4) | OVERLAP,
     ),
-    "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4)),
+    "no validation records": ("validation.records", 0, {"subset": 2} | tuned(4) | OVERLAP),
+    "one arm's selection": ("arms.lora.selection", BY_CATEGORY, {"subset": 2} | tuned(2) | RUNS),
+    "a selection that both arms have in common": (
+        "arms",
+        {name: arm | {"selection": BY_CATEGORY} for name, arm in TINY["arms"].items()},
+        {"subset": 2} | tuned(4) | RUNS,
+    ),
+    "the selection that is the default": ("arms.lora.selection", {"type": "uniform"}, {}),
+    "crossed seeds: runs of one subset seed share its subsets": (
+        "seeds",
+        {"crossed": {"subset": [1, 2], "training": [1, 2]}},
+        {"subset": 2} | tuned(12) | RUNS,
+    ),
     "how often the validation loss is measured": ("validation.evaluations", 3, tuned(4)),
     "intermediate checkpoints": (
         "intermediate_checkpoints.fractions",
@@ -75,14 +104,14 @@ EDITS = {
     "another study": (
         "study",
         "other",
-        {"evalset": 1, "pool": 1, "validation_set": 1, "subset": 2, "base": 1}
+        {"evalset": 1, "pool": 1, "validation_set": 1, "subset": 2, "base": 1, "tokens": 1}
         | tuned(4)
         | {"generate": 5, "judge": 10}
         | RUNS,
     ),
 }
-# Only in a study with intermediate checkpoints.
-INTERMEDIATE = {"intermediate_scores"}
+# Only in a study with intermediate checkpoints, or with annotations.
+OPTIONAL = {"intermediate_scores", "annotation"}
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +137,14 @@ def test_an_edit_costs_exactly_these_jobs(plans, edit):
     assert plans[edit] == EDITS[edit][2]
 
 
-@pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - INTERMEDIATE))
+@pytest.mark.parametrize("stage", sorted(STAGE_VERSIONS.keys() - OPTIONAL))
 def test_a_raised_version_reruns_the_stage(plans, stage):
     assert plans[f"version of {stage}"].get(stage), f"{stage}: no version in its params"
+
+
+def test_a_raised_version_of_the_tokens_trains_again(plans):
+    """The training takes the store as ancient; the version is part of the store's name."""
+    assert plans["version of tokens"] == tuned(4) | {"tokens": 1}
 
 
 def test_ranks_threads_and_memory_rerun_nothing(plans):
@@ -144,6 +178,16 @@ def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_count
     assert plans["none"] == drawn
     assert plans["fewer"] == {"intermediate_scores": 1} | drawn
     assert plans["version"] == {"intermediate_scores": 1} | drawn
+
+
+def test_the_version_of_annotations_builds_the_pool_again_that_is_made_of_them(tmp_path):
+    config = edited(TINY, "pools.own.annotations", {"language": {"type": "language"}})
+    config["pools"]["new"] = {"sources": [{"type": "pool", "pool": "own"}]}
+    config["arms"]["full"]["pool"] = "new"
+    pretend_finished(tmp_path, config)
+    planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(config, raised="annotation")})[""])
+    own = {"annotation": 1, "pool": 1, "validation_set": 1, "subset": 2, "tokens": 1}
+    assert planned == tuned(2) | own
 
 
 def test_an_edited_local_file_reruns_the_stage_that_reads_it(tmp_path):

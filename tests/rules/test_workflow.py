@@ -29,6 +29,13 @@ from tests.studies import (
 
 pytestmark = pytest.mark.slow
 
+# The default ones, with a bound that no record meets.
+STEPS = [
+    {"type": "filter", "max_output_chars": 100_000},
+    {"type": "deduplicate"},
+    {"type": "decontaminate"},
+]
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -54,11 +61,13 @@ def test_a_finished_study_has_nothing_to_do(finished):
 def test_a_pool_rebuilt_to_the_same_records_trains_nothing_again(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder, symlinks=True)
-    config = edited(tiny_study(), "pools.own.filters", {"max_output_chars": 100_000})
+    config = edited(tiny_study(), "pools.own.steps", STEPS)
     planned = jobs(folder, config)
-    assert planned["subset"] == 2
+    assert (planned["subset"], planned["tokens"]) == (2, 1)
     snakemake(folder, config, "--until", "subset")
     assert "finetune" not in jobs(folder, config)
+    snakemake(folder, config, "--until", "tokens")
+    assert jobs(folder, config) == {"figures": 1, "report": 1}  # which read the pool's audit
 
 
 def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finished):
@@ -69,6 +78,12 @@ def test_every_run_answers_every_item_and_the_table_holds_each_judgement(finishe
     judged = table[table.status == "ok"]
     assert judged.score.between(0, 1).all()
     assert table[table.status != "ok"].score.isna().all()
+
+
+def test_both_arms_read_one_token_store(finished):
+    (store,) = (results(finished) / "tokens" / "own").iterdir()
+    about = json.loads((store / "tokens.json").read_text("utf-8"))
+    assert about["counts"]["records"] > 32 + 24
 
 
 def test_the_base_answers_once_for_both_arms(finished):

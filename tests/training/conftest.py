@@ -24,6 +24,9 @@ from instruct_scaling.common.records import Record
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.data.pool.store import write_records
+from instruct_scaling.data.tokens.stage import tokens
+from instruct_scaling.data.tokens.store import Chunk, open_store, write_store
+from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.launch import rank_environments
 
 ROOT = Path(__file__).parents[2]
@@ -137,6 +140,23 @@ def write_subset(path: Path, ids) -> Path:
     return path
 
 
+def write_examples(folder: Path, encoded) -> None:
+    """A token store of some examples, with ids of their own."""
+    examples = list(encoded)
+    numbers = np.arange(len(examples), dtype=np.uint64)
+    chunk = Chunk.of(np.stack([numbers * 7 % 5, numbers], axis=1), examples)
+    write_store(folder, [chunk], np.dtype(np.int32), {})
+
+
+def load_examples(folder: Path) -> Examples:
+    """All examples of a token store, in its order."""
+    store = open_store(folder)
+    rows = np.arange(len(store))
+    ids = np.empty((len(store), 2), np.uint64)
+    ids[store.rows] = store.ids.T
+    return Examples(store, ids, rows, repeats=rows * 0 + 1, phases=rows * 0)
+
+
 def write_validation_set(path: Path, ids) -> Path:
     """An even number of ids, of two categories in turn."""
     table = pa.table({"id": list(ids), "category": ["cot", "unlabeled"] * (len(ids) // 2)})
@@ -156,8 +176,8 @@ RECIPE = {
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory, tokenizer) -> Path:
-    """A folder with a base that has dropout, a pool of 60 records, a subset of 48, and the 12
-    others as validation records."""
+    """A folder with a base that has dropout, a pool of 60 records and its token store, a subset of
+    48, and the 12 others as validation records."""
     folder = tmp_path_factory.mktemp("inputs")
     records = make_records(60)
     write_pool(folder, records)
@@ -167,6 +187,7 @@ def inputs(tmp_path_factory, tokenizer) -> Path:
     model = tiny_model(scale=1.0, hidden_dropout=0.1, attention_dropout=0.1)
     model.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
+    tokens(folder / "records", folder / "base", TEMPLATE, RECIPE["max_length"], folder / "tokens")
     return folder
 
 
@@ -207,7 +228,7 @@ class Run:
 
         return Inputs(
             self.base or self.inputs / "base",
-            self.inputs / "records",
+            self.inputs / "tokens",
             self.inputs / "subset.parquet",
             Recipe(**RECIPE | self.recipe),
             TEMPLATE,
@@ -220,7 +241,7 @@ class Run:
         return [
             *(sys.executable, "-m", "instruct_scaling", "finetune"),
             *("--base", str(self.base or self.inputs / "base")),
-            *("--records", str(self.inputs / "records")),
+            *("--tokens", str(self.inputs / "tokens")),
             *("--subset", str(self.inputs / "subset.parquet")),
             *("--recipe", json.dumps(RECIPE | self.recipe)),
             *("--template", TEMPLATE, "--order-seed", "1", "--init-seed", "2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from functools import partial
 
@@ -11,6 +12,9 @@ import pytest
 from benchmarks.finetune.__main__ import tables
 from benchmarks.finetune.parts import timed
 from benchmarks.harness import Measured, measure, measure_once, ratio, run_benchmark, spread
+from benchmarks.tokens.__main__ import tables as tokens_tables
+from benchmarks.tokens.parts import watched
+from benchmarks.tokens.pool import draw_records
 
 
 def counting(units):
@@ -85,3 +89,31 @@ def test_the_tables_show_what_was_measured_and_skip_the_rest():
     shown = tables({"variants": {"cases": [{"name": "toy", **measured.as_json("packed")}]}})
     assert "| toy | grouped | 20 | 1.50x (1.50 to 1.50) | 1.15x | 3.00 GB |" in shown
     assert "first step" not in shown
+
+
+def test_the_pool_of_the_benchmark_has_the_lengths_it_states():
+    records = list(draw_records(4000))
+    assert len({record.id for record in records}) == 4000
+    for mean, side in ((83, "prompt"), (210, "output")):
+        lengths = [len(getattr(record, side)) for record in records]
+        assert sum(lengths) / 4000 == pytest.approx(mean, rel=0.06)
+        assert max(lengths) > 5 * mean
+    assert draw_records(4000).__next__() == records[0]
+
+
+def test_memory_of_a_command_is_that_of_all_its_processes():
+    child = "import time; held = bytearray(60_000_000); time.sleep(1)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    found = watched([sys.executable, "-c", parent])
+    assert found["seconds"] > 1
+    assert 60e6 < found["peak_bytes"] < 200e6
+    with pytest.raises(RuntimeError, match="no such thing"):
+        watched([sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_the_table_of_tokens_shows_what_was_measured():
+    stage = {"seconds": 30.0, "peak_bytes": 9e8, "tokens": 5_000_000, "disk_bytes": 1e7}
+    shown = tokens_tables({"stage": {"20000": stage}})
+    assert "| 20,000 | 5,000,000 | 30 s | 0.90 GB | 0.01 GB | | |" in shown
+    other = {"20000": {"seconds": 45.0, "peak_bytes": 2e9}}
+    assert "| 45 s | 2.00 GB |" in tokens_tables({"stage": {"20000": stage}, "datasets": other})

@@ -6,9 +6,11 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from instruct_scaling.common.files import write_json
 from instruct_scaling.training import export
+from tests.data.chat_families import make_tokenizer
 
 LORA = {
     "method": "lora",
@@ -103,6 +105,34 @@ def test_the_card_states_where_a_model_comes_from(run):
     assert '"max_grad_norm": 0.3' in card
     assert '"arm": "full"' in card
     assert "zero_stage" not in card  # decides no weight
+
+    chat = export.model_card(summary, made | {"commit": "gh78"}, recipe, "chat")
+    assert "put into the tokenizer's chat template" in chat
+
+
+@pytest.mark.parametrize(
+    ("settings", "template", "wanted"),
+    [
+        (None, "{prompt}", "<|end_of_text|>"),
+        (None, "chat", ["<|eot_id|>", "<|end_of_text|>"]),
+        ("<|end_of_text|>", "{prompt}", "<|end_of_text|>"),
+        ("<|end_of_text|>", "chat", ["<|end_of_text|>", "<|eot_id|>"]),
+        (["<|begin_of_text|>", "<|eot_id|>"], "{prompt}",
+         ["<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>"]),
+    ],
+)  # fmt: skip
+def test_a_server_stops_where_answers_end(tmp_path, settings, template, wanted):
+    tokenizer = make_tokenizer("llama3")
+    tokenizer.save_pretrained(tmp_path)
+    if settings is not None:
+        write_json(
+            tmp_path / "generation_config.json",
+            {"top_k": 5, "eos_token_id": tokenizer.convert_tokens_to_ids(settings)},
+        )
+    export.write_end_tokens(tmp_path, template)
+    written = GenerationConfig.from_pretrained(tmp_path)
+    assert written.eos_token_id == tokenizer.convert_tokens_to_ids(wanted)
+    assert settings is None or written.top_k == 5
 
 
 def test_sharded_weights_of_a_base_have_one_hash():

@@ -14,10 +14,11 @@ from transformers import BloomForCausalLM
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.study import Tracking
+from instruct_scaling.data.tokens.store import open_store
 from instruct_scaling.training import pipeline
-from instruct_scaling.training.examples import load_examples
+from instruct_scaling.training.examples import subset_examples
 from instruct_scaling.training.finetune import finetune, parse_execution
-from instruct_scaling.training.order import epoch_order, learning_rate
+from instruct_scaling.training.order import Stream, learning_rate
 
 from .conftest import copy_base
 
@@ -29,7 +30,7 @@ def called(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "run_rank", lambda *arguments: taken.append(arguments))
     required = {
         "base": inputs / "base",
-        "records": inputs / "records",
+        "tokens": inputs / "tokens",
         "subset": inputs / "subset.parquet",
         "template": "Q: {prompt}",
         "order_seed": 11,
@@ -113,14 +114,14 @@ def test_a_run_is_what_a_plain_loop_computes(group, run):
     (base / "config.json").write_text(json.dumps(config | dropout), "utf-8")
     train = one.tune(group)
     recipe = one.pipeline_inputs().recipe
-    (folder,) = one.work.glob("*/examples")
-    examples = load_examples(folder)
+    examples = subset_examples(open_store(one.inputs / "tokens"), one.inputs / "subset.parquet")
 
     model = BloomForCausalLM.from_pretrained(base)
     split = [[p for p in model.parameters() if (p.dim() > 1) is matrix] for matrix in (True, False)]
     groups = [{"params": split[0], "weight_decay": 0.1}, {"params": split[1], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.8, 0.95), eps=1e-4)
-    order = [index for epoch in (0, 1) for index in epoch_order(examples.ids, 1, epoch)]
+    stream = Stream.of(examples, phase=0)
+    order = [index for epoch in (0, 1) for index in stream.order(1, epoch).tolist()]
     losses = []
     for step in range(12):
         total, count = 0.0, 0

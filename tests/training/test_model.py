@@ -13,20 +13,21 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.data.tokens.store import open_store
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.training.model import (
     base_hashes,
     load_weights,
     parameter_groups,
     read_config,
-    read_tokenizer,
 )
-from instruct_scaling.training.pipeline import run_key, shared_validation
+from instruct_scaling.training.pipeline import run_key, validation_examples
 
 from .conftest import copy_base, tiny_model, write_validation_set
 
 
 def key_of(inputs):
-    return run_key(inputs, base_hashes(inputs.base) | {"subset": "ab"})
+    return run_key(inputs, base_hashes(inputs.base), "ab")
 
 
 @pytest.mark.parametrize(
@@ -64,20 +65,26 @@ def test_a_run_is_identified_by_what_decides_its_weights(run, monkeypatch):
         replace(inputs, init_seed=9),
     ]
     assert len({before, *map(key_of, others)}) == 5
-    assert run_key(inputs, base_hashes(inputs.base) | {"subset": "cd"}) != before
-    monkeypatch.setitem(STAGE_VERSIONS, "finetune", STAGE_VERSIONS["finetune"] + 1)
-    assert key_of(inputs) != before
+    assert run_key(inputs, base_hashes(inputs.base), "cd") != before
+    grown = base_hashes(inputs.base) | {"subset": "file"}  # it states the size of the pool
+    assert run_key(inputs, grown, "ab") == before
+    for stage in ("finetune", "tokens"):
+        with monkeypatch.context() as patch:
+            patch.setitem(STAGE_VERSIONS, stage, STAGE_VERSIONS[stage] + 1)
+            assert key_of(inputs) != before
 
 
-def test_other_validation_records_in_the_same_work_folder_are_tokenized_anew(group, run, tmp_path):
+def test_validation_records_are_rows_of_the_store(run, tmp_path):
     inputs = run().pipeline_inputs()
-    path = run().inputs / "validation_set.parquet"
-    first = shared_validation(inputs, path, tmp_path / "work")
-    fewer = write_validation_set(tmp_path / "fewer.parquet", first.examples.ids[:4])
+    store = open_store(inputs.tokens)
+    first = validation_examples(store, run().inputs / "validation_set.parquet")
+    ids = [first.examples.id(index) for index in range(4)]
+    fewer = validation_examples(store, write_validation_set(tmp_path / "fewer.parquet", ids))
     assert len(first.examples) == 12
-    assert (
-        shared_validation(inputs, fewer, tmp_path / "work").examples.ids == first.examples.ids[:4]
-    )
+    assert (fewer.examples.rows == first.examples.rows[:4]).all()
+    assert fewer.categories == ["cot", "unlabeled"] * 2
+    assert fewer.sha256 != first.sha256
+    assert validation_examples(store, None) is None
 
 
 def test_zero_is_execution_and_no_part_of_a_recipes_identity():

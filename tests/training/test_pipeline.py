@@ -9,11 +9,14 @@ import subprocess
 import time
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instruct_scaling.common.files import sha256_file
+from instruct_scaling.data.encoding import encode_records
+from instruct_scaling.data.pool.store import read_records
 from instruct_scaling.training.launch import rank_environments
 
 from .conftest import RECIPE, TEMPLATE, Run, kill, write_subset
@@ -50,6 +53,8 @@ def test_two_ranks_train_and_export(calm):
     assert train["steps"] == 12
     assert train["examples_seen"] == 96
     assert train["epochs"] == 2.0
+    total = train["tokens"]["total"]
+    assert train["phases"] == [{"phase": 0, "steps": 12, "examples": 96, "tokens": total}]
     assert train["tokens"]["total"] == 2 * train["data"]["tokens"]
     assert train["tokens"]["supervised"] == 2 * train["data"]["supervised_tokens"]
     assert train["loss"]["last"] < train["loss"]["first"] - 0.5
@@ -74,7 +79,7 @@ def test_every_second_of_a_run_is_counted(calm):
     seconds = dict(calm[0].train["seconds"])
     total = seconds.pop("total")
     assert total == pytest.approx(sum(seconds.values()))
-    parts = {"startup", "tokenizing", "training", "validation", "checkpoints", "export"}
+    parts = {"startup", "training", "validation", "checkpoints", "export"}
     assert set(seconds) == parts
     assert all(value > 0 for value in seconds.values())
     assert calm[0].train["cpu_core_hours"] > calm[0].train["cpu_core_hours_training"] > 0
@@ -95,10 +100,8 @@ def test_the_last_validation_loss_is_that_of_the_exported_model(calm):
 
 def mean_loss(run):
     """Loss of the exported model on the validation records, by stock transformers."""
-    from instruct_scaling.data.encoding import encode_records
-    from instruct_scaling.training.examples import subset_records
-
-    records = subset_records(run.inputs / "records", run.inputs / "validation_set.parquet")
+    chosen = pq.read_table(run.inputs / "validation_set.parquet")["id"].to_pylist()
+    records = read_records(run.inputs / "records", chosen)
     tokenizer = AutoTokenizer.from_pretrained(run.model)
     model = AutoModelForCausalLM.from_pretrained(run.model).eval()
     total = count = 0
@@ -106,9 +109,9 @@ def mean_loss(run):
         ids = torch.from_numpy(example.tokens.astype(np.int64))
         with torch.no_grad():
             logits = model(input_ids=ids[None]).logits[0, example.spans[0, 0] - 1 : -1]
-        wanted = ids[example.spans[0, 0] :]
-        total += torch.nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
-        count += len(wanted)
+        answer = ids[example.spans[0, 0] :]
+        total += torch.nn.functional.cross_entropy(logits, answer, reduction="sum").item()
+        count += len(answer)
     return total / count
 
 
@@ -170,10 +173,10 @@ def by_hand(run):
 def test_bad_input_is_reported_once(inputs, run, tmp_path):
     """Found by rank 0 alone, after the ranks have met."""
     one = run()
-    subset = write_subset(tmp_path / "bad.parquet", ["no such id"])
+    subset = write_subset(tmp_path / "bad.parquet", ["0" * 32])
     code, stderr = one.call("--subset", str(subset))
     assert code == 2
     assert stderr.count("error:") == 1
-    assert "not in the pool" in stderr
+    assert "not in the token store" in stderr
     assert "Traceback" not in stderr
     assert "terminate" not in stderr

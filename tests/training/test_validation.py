@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from instruct_scaling.data.encoding import Encoded
 from instruct_scaling.models.packed.packing import one_answer
 from instruct_scaling.training import validation
-from instruct_scaling.training.examples import load_examples, write_examples
 from instruct_scaling.training.loop import RowShape
 from instruct_scaling.training.metrics import Progress, Stopwatch
 from instruct_scaling.training.validation import (
@@ -22,7 +21,7 @@ from instruct_scaling.training.validation import (
     validation_summary,
 )
 
-from .conftest import tiny_model
+from .conftest import load_examples, tiny_model, write_examples
 
 
 @given(st.integers(1, 5000), st.integers(1, 50))
@@ -47,7 +46,7 @@ def records(tmp_path):
         Encoded(*one_answer(rng.integers(4, 300, n).astype(np.int32), max(1, n // 3)), False, False)
         for n in lengths
     ]
-    write_examples(tmp_path / "examples", [str(n) for n in range(12)], iter(encoded))
+    write_examples(tmp_path / "examples", encoded)
     categories = ["math"] * 6 + ["code"] * 1 + ["unlabeled"] * 5
     return ValidationSet(load_examples(tmp_path / "examples"), categories, "hash")
 

@@ -37,14 +37,13 @@ from instruct_scaling.training.distributed import (
     rank_process,
     silence_warnings,
 )
-from instruct_scaling.training.examples import load_examples, write_examples
 from instruct_scaling.training.loop import RowShape, Trainer
 from instruct_scaling.training.memory import Machine, Setup, deepspeed_config, measure, predict
 from instruct_scaling.training.metrics import Stopwatch
 from instruct_scaling.training.model import load_engine, load_weights, read_config
 from instruct_scaling.training.order import Order
 
-from .conftest import tiny_model
+from .conftest import load_examples, tiny_model, write_examples
 
 CPU = torch.device("cpu")
 LORA = {"method": "lora", "rank": 4, "targets": ["query_key_value", "dense_h_to_4h"]}
@@ -69,7 +68,7 @@ def make_bases(out: Path) -> None:
         )
         for length in LENGTHS
     ]
-    write_examples(out / "examples", [str(index) for index in range(len(encoded))], iter(encoded))
+    write_examples(out / "examples", encoded)
 
 
 def fixed_adapters(module: torch.nn.Module) -> None:
@@ -95,7 +94,7 @@ def wanted(base: Path, recipe: Recipe, examples: Any, batch: list[int]) -> dict:
     fixed_adapters(module)
     total, count = 0.0, 0
     for position in batch:
-        tokens, prompt = examples.sequence(position)
+        tokens, ((prompt, _),) = examples.sequence(position)
         ids = torch.from_numpy(tokens.astype(np.int64))
         logits = module(input_ids=ids[None]).logits[0, prompt - 1 : -1]
         loss = torch.nn.functional.cross_entropy(logits, ids[prompt:], reduction="sum")
@@ -111,7 +110,7 @@ def found(base: Path, recipe: Recipe, rows: int, checkpointing: bool, examples: 
     settings = deepspeed_config(recipe, setup, 2, measure(read_config(base), recipe))
     tuned, engine = load_engine(base, recipe, settings, CPU, checkpointing=checkpointing)
     fixed_adapters(tuned.module)
-    order = Order.make(examples.ids, examples.lengths, 5, recipe)
+    order = Order.make(examples, 5, recipe)
     never = Checkpoints(base / "unused", {}, frozen=False)
     trainer = Trainer(
         *(engine, examples, order, recipe, RowShape(setup.row_tokens), SaveEvery(99.0), never),

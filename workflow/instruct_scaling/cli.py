@@ -45,6 +45,7 @@ COMMANDS: dict[str, Subcommand] = {
         {"ignore_unknown_options": True},  # they are Snakemake's
     ),
     "analyze": Subcommand("analysis.cli:analyze", "tables and figures of any score table"),
+    "prefetch": Subcommand("commands.prefetch:prefetch", "fetch what a study takes from the web"),
     "doctor": Subcommand("commands.doctor:doctor", "say what works on this machine"),
 }
 STAGES: dict[str, Subcommand] = {
@@ -53,8 +54,13 @@ STAGES: dict[str, Subcommand] = {
     "validation-set": Subcommand(
         "data.validation_set:validation_set", "draw the records that no run trains on"
     ),
-    "subset": Subcommand("data.subset:subset", "draw the first records of a pool under a seed"),
+    "subset": Subcommand("data.subset:subset", "draw the records that a run trains on"),
+    "subset-overlap": Subcommand(
+        "data.subset_overlap:subset_overlap", "say what the seeds' subsets have in common"
+    ),
     "base": Subcommand("models.base.stage:base", "build, fetch or link a base model"),
+    "tokens": Subcommand("data.tokens.stage:tokens", "tokenize a pool for a base and a template"),
+    "annotation": Subcommand("training.annotation:annotation", "give each record a value"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
     "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),

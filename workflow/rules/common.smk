@@ -4,8 +4,11 @@ import atexit
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.identity import execution_json, identity_json
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.runs import (
     Run,
+    annotation_base,
+    annotation_files,
     answering_runs,
     base_files,
     evalset_files,
@@ -13,7 +16,12 @@ from instruct_scaling.config.runs import (
     run_identity,
     run_rows,
     seed_for,
+    selections,
+    subset_file,
+    subset_seed,
+    token_store,
     tuned_runs,
+    used_pools,
     validation_seed,
 )
 
@@ -23,9 +31,15 @@ RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
 INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
 
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
+SELECTIONS = selections(STUDY)
+SUBSETS = list(
+    dict.fromkeys(f"{RESULTS}/{subset_file(STUDY, run)}" for run in tuned_runs(STUDY))
+)
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
-USED_POOLS = sorted({arm.pool for arm in STUDY.arms.values()})
+# Name of a token store -> an arm that reads it.
+TOKENS = {token_store(STUDY, arm): arm for arm in sorted(STUDY.arms)}
+USED_POOLS = used_pools(STUDY)
 
 
 def seed_of(purpose):
@@ -40,6 +54,42 @@ def validation_of(pool):
         if STUDY.validation.records
         else []
     )
+
+
+def subset_of(w):
+    """The subset of a run."""
+    run = Run(w.arm, int(w.scale), int(w.seed))
+    return f"{RESULTS}/{subset_file(STUDY, run)}"
+
+
+def annotations_of(w):
+    """The file of the annotation that a subset's selection reads, if it reads one."""
+    name = annotation_name(SELECTIONS[w.pool, w.selection])
+    return [annotation_of(w.pool, name)] if name else []
+
+
+def tokens_of(w):
+    """The token store of an arm."""
+    return f"{RESULTS}/tokens/{STUDY.arms[w.arm].pool}/{token_store(STUDY, w.arm)}"
+
+
+def records_of(pool):
+    """The records of a pool."""
+    return f"{RESULTS}/pools/{pool}/records"
+
+
+def annotation_of(pool, name):
+    """An annotation of a pool."""
+    return f"{RESULTS}/pools/{pool}/annotations/{name}.parquet"
+
+
+def source_annotations(pool):
+    """The annotations of the pools that a pool is made of, as (pool, file)."""
+    return [
+        (source, annotation_of(source, name))
+        for source in STUDY.pools[pool].source_pools()
+        for name in sorted(STUDY.pools[source].annotations)
+    ]
 
 
 def base_of(w):
@@ -57,6 +107,13 @@ def model_of(w):
 def repeated(option, values):
     """The same option once for each value."""
     return [f"{option}={value}" for value in values]
+
+
+def named(option, names, values):
+    """An option of the form NAME=VALUE once for each pair."""
+    return [
+        f"{option}={name}={value}" for name, value in zip(names, values, strict=True)
+    ]
 
 
 def folder_of(files):

@@ -86,27 +86,6 @@ use rule judge as judge_intermediate with:
         f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.tsv"
 
 
-# The stages that join all runs read their folders from this table: the paths of a large study do
-# not fit on a command line.
-rule runs:
-    output:
-        table=f"{RESULTS}/runs.csv",
-    log:
-        f"{RESULTS}/logs/runs.log",
-    localrule: True
-    conda:
-        "../../envs/evaluation.yaml"
-    resources:
-        # The table's rows alone decide when it is written again.
-        study=lambda w: identity_json(STUDY),
-    params:
-        rows=identity_hash(run_rows(STUDY)),
-        version=STAGE_VERSIONS["runs"],
-    shell:
-        "python -m instruct_scaling runs --study-config {resources.study:q} --out {output.table:q}"
-        " 2>&1 | tee {log:q}"
-
-
 rule scores:
     input:
         runs=rules.runs.output.table,

@@ -103,6 +103,7 @@ rule report:
         responses=rules.scores.input.responses,
         judgements=rules.scores.input.judgements,
         train=rules.costs.input.train,
+        overlap=rules.subset_overlap.output.table,
     output:
         page=report(
             f"{RESULTS}/report.html",

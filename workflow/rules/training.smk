@@ -4,12 +4,12 @@
 rule finetune:
     input:
         base=base_of,
-        subset=lambda w: (
-            f"{RESULTS}/subsets/{STUDY.arms[w.arm].pool}/uniform/n{w.scale}/s{w.seed}.parquet"
-        ),
+        # Its rows decide, not the metadata, which state the size of the pool.
+        subset=ancient(subset_of),
+        rows=lambda w: str(Path(subset_of(w)).with_suffix(".sha256")),
         # The subset names its records by the hash of their text: a rebuilt pool that gives the
         # same subset trains nothing again.
-        records=ancient(lambda w: f"{RESULTS}/pools/{STUDY.arms[w.arm].pool}/records"),
+        tokens=ancient(tokens_of),
         validation=lambda w: validation_of(STUDY.arms[w.arm].pool),
     output:
         model=directory(f"{RUN}/model"),
@@ -47,7 +47,7 @@ rule finetune:
         work=lambda w, output: f"{folder_of(output)}/.work",
         version=STAGE_VERSIONS["finetune"],
     shell:
-        "python -m instruct_scaling finetune --base {input.base:q} --records {input.records:q}"
+        "python -m instruct_scaling finetune --base {input.base:q} --tokens {input.tokens:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
         " --identity-json {params.identity:q} --execution {resources.execution:q}"

@@ -89,7 +89,7 @@ def audit(path: Path) -> Path:
     """A pool audit in which 52,000 rows pass four steps."""
     steps: list[tuple[str, dict[str, int]]] = [
         ("read", {"broken": 3}),
-        ("filters", {"too_short": 700, "too_long": 500, "language": 0}),
+        ("filter", {"too_short": 700, "too_long": 500, "language": 0}),
         ("deduplicate", {"exact": 512, "near": 2047}),
         ("decontaminate", {"overlap": 0}),
     ]
@@ -313,6 +313,16 @@ def intermediate_scores(curve: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
+def curves_by_tag(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curves apart by language: two values of different height and number of items."""
+    columns = ["judge", "arm", "category", "scale", "mean", "low", "high", "n_items", "n_seeds"]
+    parts = []
+    for value, factor, items in (("en", 1.0, 30), ("zh", 0.8, 10)):
+        part = curve[columns].assign(tag="language", value=value, n_items=items, noise="", note="")
+        parts.append(part.assign(**{name: factor * part[name] for name in ("mean", "low", "high")}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def study(**shape: Any) -> dict[str, pd.DataFrame]:
     """All tables of a study whose `curves` have this shape."""
     curve = curves(**shape)
@@ -326,5 +336,6 @@ def study(**shape: Any) -> dict[str, pd.DataFrame]:
         plan,
         validation_loss,
         intermediate_scores,
+        curves_by_tag,
     )
     return {"curves": curve} | {maker.__name__: maker(curve) for maker in makers}

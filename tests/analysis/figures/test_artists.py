@@ -22,6 +22,7 @@ from matplotlib.text import Annotation, Text
 from analysis.figures import (
     bars,
     curves,
+    curves_by_tag,
     drawing,
     forest,
     frontier,
@@ -548,7 +549,7 @@ def test_the_funnel_shows_what_is_left_and_what_was_removed(tables: Path):
     assert low > high  # the first step is at the top
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels[0] == "rows read"
-    assert labels[2] == "filters: too short"
+    assert labels[2] == "filter: too short"
 
 
 def test_losses_are_points_of_runs_with_a_line_through_their_means(tables: Path):
@@ -622,3 +623,19 @@ def test_every_run_is_led_from_its_checkpoints_to_the_mean_at_its_scale(tables: 
     assert list(axes.get_xticks()) == [500, 2000, 8000, 32000]
     names = ["intermediate checkpoints of a run", "to the mean at its scale", "finished runs: mean"]
     assert list(legend(figure)) == [*ARMS, *names]
+
+
+def test_curves_by_tag_show_each_value_with_its_base_and_its_items(tables: Path):
+    rows, figure = draw(curves_by_tag.CURVES_BY_TAG, tables, one_arm=True)
+    looks = style.looks(["en", "zh"])
+    for category, title in (("math", "Math"), ("overall", "Overall")):
+        part, axes = rows[rows["category"] == category], panel(figure, title)
+        for value, look in looks.items():
+            own = part[part["value"] == value]
+            tuned, (base,) = own[own["scale"] > 0], own.loc[own["scale"] == 0, "mean"]
+            drawn = [ln for ln in axes.lines if ln.get_color() == look["color"]]
+            (line,) = [ln for ln in drawn if len(points(ln)) > 2]
+            assert points(line) == pairs(tuned, "scale", "mean")
+            assert [(0, base), (1, base)] in lines(axes)
+        assert [note.get_text() for note in notes(axes)] == ["30 + 10 items"]
+    assert list(legend(figure))[:2] == ["language en", "language zh"]

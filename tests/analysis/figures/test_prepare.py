@@ -13,6 +13,7 @@ from analysis.errors import InputError
 from analysis.figures import (
     bars,
     curves,
+    curves_by_tag,
     drawing,
     forest,
     frontier,
@@ -271,8 +272,8 @@ def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path
     assert frame["step"].tolist() == [
         "rows read",
         "read: broken",
-        "filters: too_short",
-        "filters: too_long",
+        "filter: too_short",
+        "filter: too_long",
         "deduplicate: exact",
         "deduplicate: near",
         "decontaminate: nothing removed",
@@ -285,7 +286,7 @@ def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path
 def test_a_pool_that_lost_nothing_has_no_entry_for_removed_records(tmp_path: Path):
     path = tmp_path / "pools/synthetic/audit.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"read": 20, "steps": [{"name": "filters", "reasons": {}}]}')
+    path.write_text('{"read": 20, "steps": [{"name": "filter", "reasons": {}}]}')
     frame = funnel.prepare(Sources(tmp_path, FigureOptions(), [path])).assign(study="")
     assert "removed" not in funnel.caption(frame)
     with style.styled():
@@ -351,3 +352,19 @@ def test_means_of_finished_runs_stand_at_the_examples_of_a_whole_run(tmp_path: P
     assert "40 items per category; 12 runs" in caption
     assert "means of finished runs with 90% intervals" in caption
     assert "no substitute for separate runs" in caption
+
+
+def test_of_many_values_those_with_most_items_are_drawn_in_the_order_of_their_numbers(
+    tmp_path: Path,
+):
+    curve = figure_tables.curves(categories=("math",), scales=(100, 200))
+    parts = [
+        curve.assign(tag="level", value=str(level), n_items=10 + level % 7) for level in range(9)
+    ]
+    folder = figure_tables.write(tmp_path, curves_by_tag=pd.concat(parts))
+    frame = curves_by_tag.prepare(Sources(folder, FigureOptions())).assign(study="", interval=0.9)
+    # 11 to 16 items; of the levels 0 and 7 with 10 items, and 1 and 8 with 11, one is too many
+    assert list(frame["value"].unique()) == ["1", "2", "3", "4", "5", "6"]
+    assert set(frame["left_out"]) == {3}
+    assert "3 values with fewest items not shown" in curves_by_tag.caption(frame)
+    assert "exploratory" in curves_by_tag.caption(frame)

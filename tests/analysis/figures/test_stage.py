@@ -54,6 +54,7 @@ def test_every_figure_has_its_pictures_and_its_csv(study: Path):
         *("figure6_variance", "figure6_variance", "figure7_judges"),
         *("figure8_planner", "figure8_planner", "figure9_funnel"),
         *("figure10_validation_loss", "figure11_intermediate_scores"),
+        *("figure12_curves_by_tag", "figure12_curves_by_tag"),
     ]
     for entry in index["figures"]:
         suffixes = [Path(name).suffix for name in entry["files"]]

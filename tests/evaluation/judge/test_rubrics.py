@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruct_scaling.common.categories import CATEGORIES
-from instruct_scaling.common.records import EvalItem
+from instruct_scaling.common.records import EvalItem, Message
 from instruct_scaling.evaluation.judge.rubrics import (
     frame,
     judge_prompt,
@@ -53,6 +53,20 @@ def test_a_prompt_holds_task_reference_and_answer_and_fills_every_gap(language):
         assert part in prompt
     assert "\n2\n" in prompt
     assert not Template(prompt).get_identifiers()
+
+
+@pytest.mark.parametrize(
+    ("language", "roles"),
+    [("en", ("system message", "user", "assistant")), ("zh", ("系统消息", "用户", "助手"))],
+)
+def test_a_judge_sees_every_turn_of_a_conversation_under_its_role(language, roles):
+    history = [Message("system", "S"), Message("user", "first"), Message("assistant", "#x user")]
+    item = EvalItem.make("math", "second", input="with input", history=history)
+    prompt = judge_prompt(item, "the answer", language)
+    fence = re.search(rf"^(#\w{{12}}) {roles[0]}$", prompt, re.MULTILINE)[1]
+    system, user, assistant = (f"{fence} {role}" for role in roles)
+    turns = [system, "S", user, "first", assistant, "#x user", user, "second", "with input"]
+    assert "\n".join(turns) in prompt
 
 
 def test_a_hidden_reference_is_not_shown():

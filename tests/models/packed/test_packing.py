@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from instruct_scaling.models.packed.packing import (
     balanced,
     first_fit_decreasing,
+    one_answer,
     pack,
     packed_batch,
 )
@@ -72,8 +73,17 @@ def test_balancing_gives_up_rather_than_overflow():
 @pytest.mark.parametrize(("fill_to", "width"), [(1, 7), (7, 7), (8, 8), (5, 10)])
 def test_a_row_is_filled_to_a_multiple_and_what_fills_it_is_no_target(fill_to, width):
     """Documents of 5 and 4 tokens take 4 and 3 positions: their last tokens are only targets."""
-    examples = [(np.arange(5, 10), 2), (np.arange(20, 24), 1)]
+    examples = [one_answer(np.arange(5, 10), 2), one_answer(np.arange(20, 24), 1)]
     row = packed_batch(examples, torch.device("cpu"), fill_to=fill_to)
     assert row.input_ids.shape == (1, width)
     assert row.targets.tolist() == [7, 8, 9, 21, 22, 23]
     assert row.positions.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_every_span_of_a_conversation_is_a_target_and_nothing_between_them():
+    first = np.arange(10, 20), np.array([[2, 4], [7, 10]], np.int32)
+    second = np.arange(30, 33).astype(np.uint16), np.array([[1, 3]], np.int32)
+    row = packed_batch([first, second], torch.device("cpu"))
+    assert row.input_ids.tolist() == [[*range(10, 19), 30, 31]]
+    assert row.targets.tolist() == [12, 13, 17, 18, 19, 31, 32]
+    assert row.positions.tolist() == [1, 2, 6, 7, 8, 9, 10]

@@ -167,18 +167,31 @@ def pool_audit() -> dict[str, Any]:
     return {
         "read": 24000,
         "kept": 21500,
+        "removed": 2500,
+        "broken": 0,
         "steps": [
-            {"name": "read", "removed": 0, "kept": 24000, "reasons": {"broken": {"count": 0}}},
+            {
+                "name": "read",
+                "read": 24000,
+                "kept": 24000,
+                "removed": 0,
+                "broken": 0,
+                "reasons": {"broken": {"count": 0}},
+            },
             {
                 "name": "deduplicate",
-                "removed": 2400,
+                "read": 24000,
                 "kept": 21600,
+                "removed": 2400,
+                "broken": 0,
                 "reasons": {"exact": {"count": 2400, "examples": [example]}},
             },
             {
                 "name": "decontaminate",
-                "removed": 100,
+                "read": 21600,
                 "kept": 21500,
+                "removed": 100,
+                "broken": 0,
                 "reasons": {"ngram": {"count": 100, "examples": []}},
             },
         ],
@@ -192,8 +205,8 @@ def pool_audit() -> dict[str, Any]:
 def _evalset_audit(study: ExampleStudy) -> dict[str, Any]:
     return {
         "read": len(study.items) + 3,
+        "removed": 1,
         "broken": 2,
-        "duplicates": 1,
         "kept": len(study.items),
         "by_category": {
             name: {"items": study.items_per_category, "with_reference": 5}
@@ -213,8 +226,7 @@ def train_summary(arm: str, scale: int, seed: int) -> dict[str, Any]:
         "loss": {"first": 5.0, "last": 1.234, "mean": 2.0, "curve": [[1, 5.0]]},
         "parameters": {"total": 2_200_000, "trainable": 90_000 if arm == "lora" else 2_200_000},
         "seconds": {
-            "startup": 3.1,
-            "tokenizing": 0.2,
+            "startup": 3.3,
             "training": seconds,
             "validation": 0.8,
             "export": 1.0,

@@ -34,10 +34,10 @@ def test_an_audit_is_steps_facts_and_tables(tmp_path):
 
 
 def test_shares_are_of_the_records_that_were_usable_or_broken(tmp_path):
-    step = {"name": "read", "removed": 25, "kept": 75}
+    step = {"name": "read", "read": 100, "kept": 75, "removed": 15, "broken": 10}
     write_json(tmp_path / "audit.json", {"steps": [step]})
-    found = read_audit(tmp_path / "audit.json", "own")
-    assert (found["read"], found["kept"], found["steps"][0]["share"]) == (100, 75, 0.75)
+    (found,) = read_audit(tmp_path / "audit.json", "own")["steps"]
+    assert (found["removed"], found["broken"], found["share"]) == (15, 10, 0.75)
 
 
 def test_an_audit_is_an_object(tmp_path):

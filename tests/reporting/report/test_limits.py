@@ -13,7 +13,14 @@ from tests.reporting.report.page import rendered, texts
 
 LLM = {"type": "llm", "model": "gpt"}
 POOL = {"sources": [{"type": "file", "path": "data.jsonl"}]}
-RESULTS = {"pools": [], "verdicts": [], "clusters": None, "half_width": 0.05, "fewest_items": 40}
+RESULTS = {
+    "pools": [],
+    "verdicts": [],
+    "clusters": None,
+    "half_width": 0.05,
+    "fewest_items": 40,
+    "overlap": [],
+}
 COUNTS = {"judgements": 200, "missing": 0}
 
 
@@ -63,6 +70,22 @@ def test_seeds_that_are_held_fixed_are_named(limits):
     varied = {"replicates": [1, 2], "vary": ["subset", "order", "init"]}
     assert "The seeds for generation and judge are the same" in limits(seeds=varied)[title]
     assert title not in limits(seeds=varied | {"replicates": [1]})
+
+
+def test_records_that_seeds_share_are_a_limit(limits):
+    title = "Seeds share records"
+    part = {"pool": "p", "same": [], "much": []}
+    assert title not in limits({"overlap": [part]})
+    text = limits({"overlap": [part | {"same": [400], "much": [200, 300]}]})[title]
+    assert "At 200 and 300 records of pool “p” most records of two seeds are the same" in text
+    assert "At 400 records of pool “p” all of them are" in text
+
+
+def test_crossed_runs_are_no_independent_seeds(limits):
+    title = "Crossed runs share seeds"
+    assert title not in limits()
+    crossed = {"crossed": {"subset": [1, 2], "training": [1, 2]}}
+    assert "treat the 4 runs of a scale as independent" in limits(seeds=crossed)[title]
 
 
 def test_few_items_are_a_limit_with_the_precision_that_follows(limits):
@@ -118,8 +141,9 @@ def test_what_was_not_done_to_the_data_is_named(limits, default_config):
     own = limits(pools={name: POOL})
     titles = {"Generated data", "Overlap with the eval set", "Repeated records"}
     assert not titles & set(own)
-    none = {"method": "none"}
-    found = limits(pools={name: POOL | {"decontaminate": none}, "b": POOL | {"deduplicate": none}})
+    copies = [{"type": "deduplicate", "method": "none"}, {"type": "decontaminate"}]
+    overlap = [{"type": "deduplicate"}, {"type": "filter"}]
+    found = limits(pools={name: POOL | {"steps": overlap}, "b": POOL | {"steps": copies}})
     assert f"Nothing was removed from {name} for" in found["Overlap with the eval set"]
     assert "Copies were left in b:" in found["Repeated records"]
 

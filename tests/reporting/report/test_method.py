@@ -9,10 +9,11 @@ from instruct_scaling.config.study import Study
 from tests.reporting.report.page import rendered, texts
 
 
-def method(config, *, verdicts=(), clusters=None, **recipe):
+def method(config, *, verdicts=(), clusters=None, overlap=(), **recipe):
     config["arms"]["full"]["recipe"].update(recipe)
     options = pd.DataFrame({"option": ["interval"], "value": [0.9]})
     context = {"analysis_options": options, "verdicts": list(verdicts), "clusters": clusters}
+    context["overlap"] = overlap
     (text,) = texts(rendered("method.html.j2", study=Study(**config), **context))
     return text
 
@@ -28,6 +29,38 @@ def test_subsets_of_one_seed_are_nested_or_the_same_for_every_seed(default_confi
     text = method(default_config)
     assert "those of one seed are nested. There is 1 seed per scale" in text
     assert "what varies between seeds: nothing." in text
+
+
+def test_crossed_seeds_are_stated(default_config):
+    default_config["seeds"] = {"crossed": {"subset": [1, 2, 3], "training": [4, 5]}}
+    text = method(default_config)
+    assert "There are 6 runs per scale: each of 3 subset seeds (labels 1, 2, 3) with each" in text
+    assert "those of one seed are nested" in text
+
+
+def test_what_two_subsets_have_in_common_is_stated(default_config):
+    part = {"pool": "p", "arms": ["full"], "records": 400, "scales": [100, 400]}
+    part |= {"shares": [0.25, 1.0], "in_common": [0.26, 1.0], "same": [400], "much": []}
+    text = method(default_config, overlap=[part])
+    assert "Arm “full”: the scales are 25.0% and 100.0% of the 400 records of pool “p”" in text
+    assert "The subsets of two seeds have 26.0% and 100.0% of their records in common" in text
+    assert "At 400 records all seeds train on the same ones" in text
+    assert "differences between seeds measure training alone" in text
+    alone = part | {"in_common": [], "same": []}
+    assert "in common" not in method(default_config, overlap=[alone])
+
+
+def test_a_selection_is_stated_with_its_keys(default_config):
+    assert "selection" not in method(default_config)
+    default_config["arms"]["full"]["selection"] = {
+        "type": "stratified",
+        "by": "language",
+        "shares": {"en": 0.5, "zh": 0.5},
+    }
+    text = method(default_config)
+    assert (
+        "its records by selection “stratified” (by language, shares en 0.5, zh 0.5), with" in text
+    )
 
 
 def test_what_grows_with_the_scale_is_stated(default_config):

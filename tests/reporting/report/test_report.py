@@ -195,9 +195,9 @@ def test_costs_add_up(page, finished):
 
 def test_audit_shows_what_each_step_removed(page):
     text = page.text("data")
-    assert "24,000 read, 21,500 kept" in text
-    assert "deduplicate 2,400 21,600 90.0% exact 2,400" in text
-    assert "broken 2" in text
+    assert "24,000 read: 21,500 kept, 2,500 removed, 0 broken" in text
+    assert "deduplicate 2,400 0 21,600 90.0% exact 2,400" in text
+    assert "1 removed, 2 broken" in text
 
 
 def test_clusters_of_items_are_named_wherever_items_are(study, page):

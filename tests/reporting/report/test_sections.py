@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.tables import frame
+from instruct_scaling.common.records import EvalItem, Message
 from instruct_scaling.config.study import Study
 from instruct_scaling.reporting.report.tables import curve_tables, verdict_tables
 from tests.reporting.report.page import rendered, texts
@@ -144,3 +145,10 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "3 min 20 s 0 <0.001" in section("costs.html.j2", **short)
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
     assert "gpt" not in section("costs.html.j2", **unpaid)
+
+
+def test_a_sample_shows_the_earlier_turns_of_a_conversation(section):
+    talk = [Message("system", "S"), Message("user", "first"), Message("assistant", "reply")]
+    item = EvalItem.make("math", "second", history=talk)
+    shown = section("samples.html.j2", samples=[{"item": item, "answers": {}}])
+    assert "System, earlier S User, earlier first Assistant, earlier reply Prompt second" in shown

@@ -14,8 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from instruct_scaling.common import fetch
+from instruct_scaling.common.errors import InputError
+
 TIMEOUT_SECONDS = 3.0
-HUB = "https://huggingface.co"
 PACKAGES = ("transformers", "deepspeed", "peft", "datasets", "snakemake")
 COLUMN = 18
 
@@ -148,7 +150,7 @@ def hub() -> Finding:
     """Whether models and data sets can be fetched from the Hugging Face hub."""
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         return Finding("Hugging Face hub", "none", "HF_HUB_OFFLINE is set: local files only")
-    address = os.environ.get("HF_ENDPOINT", HUB)
+    address = os.environ.get("HF_ENDPOINT", fetch.HUB)
     try:
         request = urllib.request.Request(address, method="HEAD")
         urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()
@@ -163,19 +165,23 @@ def hub() -> Finding:
 
 
 def offline_folder() -> Finding:
-    """The folders with what was fetched before, which work without a network."""
-    import pooch
+    """The folders with copies of what studies take from the web."""
+    try:
+        offline = fetch.offline_folder()
+    except InputError as error:
+        return Finding("offline folder", "missing", f"{error.where}: {error.what}", error.fix)
+    cache = fetch.cache_folder()
+    cached = f"cache {cache}: {_files(cache)} files"
+    if offline is None:
+        fix = (
+            f"only needed without a network: prefetch CONFIG --to FOLDER, then set {fetch.OFFLINE}"
+        )
+        return Finding("offline folder", "none", f"{fetch.OFFLINE} is not set; {cached}", fix)
+    return Finding("offline folder", "ok", f"{offline}: {_files(offline)} files; {cached}")
 
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    files = Path(os.environ.get("INSTRUCT_SCALING_CACHE", pooch.os_cache("instruct-scaling")))
-    models, sets = (len(list(hub.glob(f"{kind}--*"))) for kind in ("models", "datasets"))
-    urls = len(list(files.glob("*")))
-    kept = f"{hub}: {models} models, {sets} data sets; {files}: {urls} files"
-    if models + sets + urls:
-        return Finding("offline folder", "ok", kept)
-    fix = "hub bases and sources fill the first when used (set HF_HOME to move it), URLs the second"
-    return Finding("offline folder", "none", kept, fix)
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def disk() -> Finding:

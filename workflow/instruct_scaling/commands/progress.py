@@ -136,7 +136,15 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def _label(wildcards: Mapping[str, str]) -> str:
     """Wildcards as they stand in paths: `full n16 s1`."""
-    marks = {"judge": "", "arm": "", "pool": "", "base": "", "scale": "n", "seed": "s"}
+    marks = {
+        "judge": "",
+        "arm": "",
+        "pool": "",
+        "annotation": "",
+        "base": "",
+        "scale": "n",
+        "seed": "s",
+    }
     marks |= {"percent": "at "}
     return " ".join(f"{mark}{wildcards[name]}" for name, mark in marks.items() if name in wildcards)
 

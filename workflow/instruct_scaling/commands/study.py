@@ -101,7 +101,7 @@ def summary(study: Study) -> str:
     parts = [
         _count(len(study.arms), "arm"),
         _count(len(study.ladder.values()), "scale"),
-        _count(len(study.seeds.replicates), "seed"),
+        _count(len(study.seeds.labels), "seed"),
         _count(len(study.judges), "judge"),
         f"{_count(len(tuned_runs(study)), 'run')} to fine-tune",
         f"{_count(len(answering_runs(study)), 'model')} to evaluate",

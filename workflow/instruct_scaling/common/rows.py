@@ -38,11 +38,7 @@ class InvalidRow:
 
 @dataclass(slots=True)
 class InvalidRows:
-    """What happens to the invalid entries of one source: stop at the first, or count them.
-
-    Raises:
-        InputError: from `add`, when `on_error` is "stop".
-    """
+    """What happens to the invalid entries of one source: stop at the first, or count them."""
 
     where: str
     unit: Literal["line", "row"]
@@ -51,7 +47,22 @@ class InvalidRows:
     examples: list[InvalidRow] = field(default_factory=list)
 
     def add(self, row: InvalidRow) -> None:
-        """Count an invalid entry."""
+        """Count an invalid entry.
+
+        Raises:
+            InputError: as `stop_at`.
+        """
+        self.stop_at(row)
+        self.count += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(row)
+
+    def stop_at(self, row: InvalidRow) -> None:
+        """Stop at an entry that cannot be used, unless the config says to skip it.
+
+        Raises:
+            InputError: `on_error` is "stop"; the message has the entry's place.
+        """
         if self.on_error == "stop":
             is_line = self.unit == "line"
             raise InputError(
@@ -60,9 +71,6 @@ class InvalidRows:
                 line=row.number if is_line else None,
                 fix="correct the entry, or set `on_error: skip` to leave such entries out",
             )
-        self.count += 1
-        if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append(row)
 
 
 class RowFile:
@@ -179,11 +187,17 @@ class FieldReader:
 
     Args:
         fields: field name -> key in the file; a field that is not listed has its own name.
+        option: what the config calls this mapping.
     """
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str], option: str = "fields") -> None:
+        self._option = option
         self._fields = dict(fields)
         self._unseen = set(self._fields.values())
+
+    def key(self, name: str) -> str:
+        """The key in the file that holds a field."""
+        return self._fields.get(name, name)
 
     def raw(self, row: Mapping[str, Any], name: str) -> Any:
         """The field's value as the file has it, None where it is absent."""
@@ -226,6 +240,15 @@ class FieldReader:
             raise ValueError(f"entry without {name}: `{key}` {state}")
         return text
 
+    def texts(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Every mapped field that the row has, as text.
+
+        Raises:
+            ValueError: as for `text`.
+        """
+        found = ((name, self.text(row, name)) for name in self._fields)
+        return {name: text for name, text in found if text is not None}
+
     def check_all_found(self, where: str) -> None:
         """Refuse a mapping to a key that no row had: a misspelled key would go unnoticed.
 
@@ -236,9 +259,9 @@ class FieldReader:
             key = min(self._unseen)
             name = next(name for name, mapped in self._fields.items() if mapped == key)
             raise InputError(
-                f"no entry has the key `{key}`, which `fields` names as {name}",
+                f"no entry has the key `{key}`, which `{self._option}` names as {name}",
                 where=where,
-                fix=f"correct `fields.{name}`, or leave it out",
+                fix=f"correct `{self._option}.{name}`, or leave it out",
             )
 
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
+from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
-from instruct_scaling.config.evaluation import EvalFile
+from instruct_scaling.config.evaluation import EvalFile, RowEval
 from instruct_scaling.config.judges import MetricJudge
-from instruct_scaling.config.pools import FileSource, HubSource, SyntheticSource
+from instruct_scaling.config.pool_steps import Filter
+from instruct_scaling.config.pools import (
+    FileSource,
+    HubSource,
+    Pool,
+    PoolSource,
+    RowSource,
+    SyntheticSource,
+)
+from instruct_scaling.config.selection import annotation_name
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -21,6 +31,10 @@ def inconsistencies(study: Study) -> list[Problem]:
     """Every mistake with the location of the key to change."""
     return [
         *_unknown_names(study),
+        *_unknown_annotations(study),
+        *_pool_sources(study),
+        *_annotation_problems(study),
+        *_unknown_tags(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -42,8 +56,70 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
             value = getattr(arm, key)
             if value not in known:
                 yield ("arms", name, key), f"no such {key}: {value!r}{nearest(value, known)}"
-        if "{prompt}" not in arm.template:
-            yield ("arms", name, "template"), "the template must contain {prompt}"
+        if arm.template != "chat" and "{prompt}" not in arm.template:
+            message = "the template must contain {prompt}, or be the word chat"
+            yield ("arms", name, "template"), message
+
+
+def _pool_sources(study: Study) -> Iterator[Problem]:
+    """Pools that are made of pools that there are not, or of themselves."""
+    for name, pool in study.pools.items():
+        for index, source in enumerate(pool.sources):
+            if not isinstance(source, PoolSource):
+                continue
+            location = ("pools", name, "sources", index, "pool")
+            if source.pool not in study.pools:
+                yield location, f"no such pool: {source.pool!r}{nearest(source.pool, study.pools)}"
+            elif (way := _way(study, source.pool, name)) is not None:
+                yield location, f"pool {name!r} is made of itself: {' <- '.join([name, *way])}"
+
+
+def _way(study: Study, start: str, end: str) -> list[str] | None:
+    """The pools from `start` to `end`, each made of the next one; None if there is no way."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        if way[-1] == end:
+            return way
+        for name in study.pools[way[-1]].source_pools():
+            if name in study.pools and name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return None
+
+
+def _annotation_problems(study: Study) -> Iterator[Problem]:
+    for name, pool in study.pools.items():
+        for key, annotation in pool.annotations.items():
+            location = ("pools", name, "annotations", key)
+            if isinstance(annotation, FileAnnotation) and not Path(annotation.path).is_file():
+                yield (*location, "path"), f"no such file: {annotation.path}"
+            if isinstance(annotation, BaseLossAnnotation) and annotation.base not in study.bases:
+                message = (
+                    f"no such base: {annotation.base!r}{nearest(annotation.base, study.bases)}"
+                )
+                yield (*location, "base"), message
+
+
+def _unknown_tags(study: Study) -> Iterator[Problem]:
+    """Tags to draw curves by that no item can have."""
+    sources = [source for source in study.evalset.sources if isinstance(source, RowEval)]
+    known = sorted({"language", *(name for source in sources for name in source.tags)})
+    for index, name in enumerate(study.analysis.by_tag):
+        if name not in known:
+            yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
+
+
+def _unknown_annotations(study: Study) -> Iterator[Problem]:
+    for name, arm in study.arms.items():
+        wanted, pool = annotation_name(arm.selection), study.pools.get(arm.pool)
+        if wanted is not None and pool is not None and wanted not in pool.annotations:
+            known = pool.annotations
+            there_is = nearest(wanted, known) if known else "; it has none"
+            yield (
+                ("arms", name, "selection", "by"),
+                f"pool {arm.pool!r} has no annotation {wanted!r}{there_is}",
+            )
 
 
 def _category_problems(study: Study) -> Iterator[Problem]:
@@ -63,12 +139,20 @@ def _category_problems(study: Study) -> Iterator[Problem]:
                 message = f"unknown category {key!r}{nearest(key, known)}"
                 yield ("judges", name, "scorers"), message
     for name, pool in study.pools.items():
-        wanted = [*(pool.filters.categories or [])]
-        wanted += [source.category for source in pool.sources if getattr(source, "category", None)]
-        for key in wanted:
+        for location, key in _pool_categories(pool):
             if canonical_category(key, known) is None:
                 message = f"unknown category {key!r}{nearest(key, (*CATEGORIES, *known))}"
-                yield ("pools", name), message
+                yield ("pools", name, *location), message
+
+
+def _pool_categories(pool: Pool) -> Iterator[tuple[Location, str]]:
+    """Every category that a pool names, and where."""
+    for index, step in enumerate(pool.steps):
+        for name in (step.categories or ()) if isinstance(step, Filter) else ():
+            yield ("steps", index, "categories"), name
+    for index, source in enumerate(pool.sources):
+        if isinstance(source, RowSource) and source.category is not None:
+            yield ("sources", index, "category"), source.category
 
 
 def _missing_files(study: Study) -> Iterator[Problem]:
@@ -140,7 +224,12 @@ def _too_small_pools(study: Study) -> Iterator[Problem]:
 
 
 def _repeated_seeds(study: Study) -> Iterator[Problem]:
-    for key in ("replicates", "vary"):
-        values = getattr(study.seeds, key)
+    lists: dict[Location, Sequence[object]] = {
+        ("seeds", key): getattr(study.seeds, key) for key in ("replicates", "vary")
+    }
+    if study.seeds.crossed is not None:
+        lists[("seeds", "crossed", "subset")] = study.seeds.crossed.subset
+        lists[("seeds", "crossed", "training")] = study.seeds.crossed.training
+    for location, values in lists.items():
         if len(set(values)) < len(values):
-            yield ("seeds", key), "a value occurs twice"
+            yield location, "a value occurs twice"

@@ -35,11 +35,13 @@ WIDTH = 96
 # Which stages are given a key with its default left out. Ladder and seeds reach every stage as
 # numbers, budget, tracking and execution decide no result.
 READERS: dict[str, tuple[str, ...]] = {
+    "pools.*.annotations.*": ("annotation",),
     "pools.*": ("pool",),
     "bases.*": ("base",),
     "arms.*.template": ("finetune", "generate"),
     "arms.*.recipe.*": ("finetune",),
     "arms.*.by_scale*": ("finetune",),
+    "arms.*.selection*": ("subset",),
     "validation.records": ("validation_set",),
     "validation.evaluations": ("finetune",),
     "intermediate_checkpoints.*": ("finetune",),
@@ -138,9 +140,20 @@ def _study(schema: Schema) -> Section:
     study = dict(whole.section)
     for option in options:  # a section that is null by default, such as `tracking`
         for key in option.section.keys() - set(schema["required"]):
-            value = option.section[key].value
-            study[key] = replace(study[key], value=value, remark="default: null", is_default=False)
+            study[key] = _with_option(study[key], option.section[key].value)
     return study
+
+
+def _with_option(entry: Entry, option: Section) -> Entry:
+    """The entry of a section that shows one which is null by default: it, or one of its keys."""
+    if not isinstance(entry.value, dict):
+        return replace(entry, value=option, remark="default: null", is_default=False)
+    shown = {
+        key: replace(entry.value[key], value=part.value, remark="default: null", is_default=False)
+        for key, part in option.items()
+        if isinstance(part.value, dict)
+    }
+    return replace(entry, value=entry.value | shown)
 
 
 def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> list[Variant]:
@@ -172,8 +185,12 @@ def _variants(node: Schema, definitions: Schema, given: Mapping[str, Any]) -> li
             for variant in _variants(model, definitions, default or {})
         ]
         if parts and "items" in part:
-            items = [Entry(variant.section, variant.comment) for variant in parts]
-            whole[key] = Entry(items, comment)
+            items = Entry([Entry(variant.section, variant.comment) for variant in parts])
+            if default == []:
+                whole[key] = Entry([], comment, is_default=True)
+                options.append(Variant(key, "", {key: items}))
+            else:
+                whole[key] = replace(items, comment=comment)
         elif parts:
             named = {v.label or "NAME": Entry(v.section, v.comment) for v in parts}
             whole[key] = Entry(named, comment)
@@ -276,7 +293,8 @@ def _defaults(section: Section, above: str = "") -> Iterator[tuple[str, Any]]:
         elif isinstance(entry.value, list):
             for item in entry.value:
                 if isinstance(item, Entry):
-                    yield from _defaults(item.value, f"{above}{key}.{item.value['type'].value}.")
+                    label = item.value["type"].value if "type" in item.value else "NAME"
+                    yield from _defaults(item.value, f"{above}{key}.{label}.")
 
 
 def _values(value: Any, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -288,4 +306,4 @@ def _values(value: Any, above: str = "") -> Iterator[tuple[str, Any]]:
         elif isinstance(part, list):
             for item in part:
                 if isinstance(item, dict):
-                    yield from _values(item, f"{above}{key}.{item['type']}.")
+                    yield from _values(item, f"{above}{key}.{item.get('type', 'NAME')}.")

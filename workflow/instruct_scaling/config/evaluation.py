@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from instruct_scaling.common.categories import CATEGORIES
-from instruct_scaling.config.section import Strict
+from instruct_scaling.config.section import Name, Strict
+from instruct_scaling.config.web import WebFile
 
 
 class SyntheticEval(Strict):
@@ -24,10 +25,14 @@ class RowEval(Strict):
     """What is common to sources whose rows have keys and categories of their own."""
 
     fields: dict[
-        Literal["category", "prompt", "input", "reference", "checks", "cluster", "language"], str
+        Literal[
+            "category", "prompt", "messages", "input", "reference", "checks", "cluster", "language"
+        ],
+        str,
     ] = {}
     """Which key of the file holds which field, where it is not the field's own name, for
-    instance `{prompt: question, category: class, reference: std_answer}`."""
+    instance `{prompt: question, category: class, reference: std_answer}`. A row with `messages`
+    needs no prompt: its last message is the prompt, the others stand before it."""
     category: str | None = None
     """Category of the items that state none themselves."""
     category_names: dict[str, str] = {}
@@ -35,10 +40,20 @@ class RowEval(Strict):
     `{information_extraction: extraction}`."""
     language: str | None = None
     """Language (ISO 639-1) of the items that state none themselves."""
+    tags: dict[Name, str] = {}
+    """Labels of the items beside category and language, by name, each with the key of the file
+    that holds it, for instance `{difficulty: level}`. The score table has a column `tag_NAME`."""
     limit_per_category: int | None = Field(None, gt=0)
     """Keep at most this many items of each category (those with the smallest id hash)."""
     on_error: Literal["stop", "skip"] = "stop"
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
+
+    @field_validator("tags")
+    @classmethod
+    def _language_is_no_tag(cls, tags: dict[str, str]) -> dict[str, str]:
+        if "language" in tags:
+            raise ValueError("an item's language is a field of its own: map it in `fields`")
+        return tags
 
 
 class EvalFile(RowEval):
@@ -49,15 +64,10 @@ class EvalFile(RowEval):
     """Path of the file; relative paths start at the folder Snakemake runs in."""
 
 
-class EvalUrl(RowEval):
+class EvalUrl(RowEval, WebFile):
     """Items from a file on the web, in the formats of a local file."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^https?://", examples=["https://example.org/questions.jsonl"])
-    """Address of the file, best one that names a commit."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0123456789abcdef" * 4])
-    """SHA-256 of the file: other content is refused, so the same config always means the same
-    items."""
 
 
 EvalSource = Annotated[SyntheticEval | EvalFile | EvalUrl, Field(discriminator="type")]

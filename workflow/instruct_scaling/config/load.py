@@ -22,9 +22,13 @@ RENAMED_KEYS = {
     "along": "intermediate_checkpoints",
     "cut_endings": "strip_suffixes",
     "heldout": "validation",
+    "max_instruction_chars": "max_prompt_chars",
+    "min_instruction_chars": "min_prompt_chars",
     "respond": "generate",
 }
 RENAMED_TYPES = {"embedded": "synthetic"}
+# Keys of a pool that are entries of its `steps` now: the type that each has there.
+POOL_STEPS = {"filters": "filter", "deduplicate": "deduplicate", "decontaminate": "decontaminate"}
 
 
 def load_study(*paths: str | Path) -> Study:
@@ -103,6 +107,8 @@ def _describe(detail: dict[str, Any], documents: dict[str, Any]) -> str:
     location, known_keys = _yaml_location(detail["loc"])
     position = _position(location, documents)
     if detail["type"] == "extra_forbidden":
+        if location[0] == "pools" and len(location) == 3 and location[2] in POOL_STEPS:
+            return position + _now_a_step(str(location[2]), detail["input"])
         return position + _unknown_key(str(location[-1]), known_keys)
     if detail["type"] == "union_tag_invalid" and detail["ctx"]["tag"] in RENAMED_TYPES:
         old = detail["ctx"]["tag"]
@@ -119,6 +125,20 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
     if new in known:
         return f"unknown key; it is now called `{new}`"
     return f"unknown key{nearest(key, known)}"
+
+
+def _now_a_step(key: str, value: Any) -> str:
+    """What stands in `steps` in place of a pool's key of earlier versions."""
+    known = value if isinstance(value, dict) else {}
+    if key == "decontaminate" and known.get("method") == "none":
+        return "unknown key; write a list of `steps` without an entry of type `decontaminate`"
+    entry = {"type": POOL_STEPS[key]}
+    entry |= {RENAMED_KEYS.get(name, name): given for name, given in known.items()}
+    text = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10**6).strip()
+    return (
+        f"unknown key; it is now an entry of `steps`: `- {text}` (a list of steps replaces the "
+        "default one, which has filter, deduplicate, decontaminate)"
+    )
 
 
 def _yaml_location(loc: Location) -> tuple[Location, list[str]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from instruct_scaling.config.annotations import Annotation
 from instruct_scaling.config.identity import execution_field
-from instruct_scaling.config.section import COMMIT, Strict, Unordered
+from instruct_scaling.config.pool_steps import DEFAULT_STEPS, Step
+from instruct_scaling.config.section import COMMIT, Name, Strict
+from instruct_scaling.config.web import WebFile
 
 
 class SyntheticSource(Strict):
@@ -24,9 +27,12 @@ class SyntheticSource(Strict):
 class RowSource(Strict):
     """What is common to sources whose rows have keys and categories of their own."""
 
-    fields: dict[Literal["instruction", "input", "output", "category", "language"], str] = {}
+    fields: dict[
+        Literal["instruction", "input", "output", "messages", "category", "language"], str
+    ] = {}
     """Which key of the data holds which field, where it is not the field's own name, for
-    instance `{instruction: question, output: answer}`."""
+    instance `{instruction: question, output: answer}`. A row with `messages` is a conversation and
+    needs no instruction and output: `{messages: conversations}`."""
     category: str | None = None
     """Category of the records that state none themselves."""
     category_names: dict[str, str] = {}
@@ -35,10 +41,16 @@ class RowSource(Strict):
     language: str | None = None
     """Language (ISO 639-1) of the records that state none themselves."""
     strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
-    """Strings to cut from the end of instruction, input and output, for instance the end token of
-    another model's format: `["<|endoftext|>"]`."""
+    """Strings to cut from the end of instruction, input, output and messages, for instance the
+    end token of another model's format: `["<|endoftext|>"]`."""
+    tags: dict[Name, str] = {}
+    """Labels of the records beside category and language, by name, each with the key of the data
+    that holds it, for instance `{difficulty: level}`. Steps and selections can use them."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
+    sample: int | None = Field(None, gt=0)
+    """Keep this many records of those that are read: the ones whose id has the smallest keyed
+    hash, so that the draw is without regard to the order of the data."""
     on_error: Literal["stop", "skip"] = "stop"
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
 
@@ -49,6 +61,12 @@ class FileSource(RowSource):
     type: Literal["file"]
     path: str = Field(examples=["data/records.jsonl"])
     """Path of the file; relative paths start at the folder Snakemake runs in."""
+
+
+class UrlSource(RowSource, WebFile):
+    """Instruction records from a file on the web, in the formats of a local file."""
+
+    type: Literal["url"]
 
 
 class HubSource(RowSource):
@@ -82,78 +100,39 @@ class HubSource(RowSource):
         return {"revision"} if self.is_local else set()
 
 
-Source = Annotated[SyntheticSource | FileSource | HubSource, Field(discriminator="type")]
+class PoolSource(Strict):
+    """The records of another pool of the study, after its steps; they have its annotations as
+    tags."""
+
+    type: Literal["pool"]
+    pool: str = Field(examples=["OTHER"])
+    """One of `pools`."""
 
 
-class Filters(Strict):
-    """Records outside these bounds are removed and counted. Lengths are in characters."""
-
-    min_instruction_chars: int = Field(1, ge=0)
-    """Shortest instruction."""
-    max_instruction_chars: int | None = None
-    """Longest instruction with its input; no bound by default."""
-    min_output_chars: int = Field(1, ge=0)
-    """Shortest output."""
-    max_output_chars: int | None = None
-    """Longest output; no bound by default."""
-    languages: Annotated[list[str] | None, Unordered] = None
-    """Keep only these languages; all by default."""
-    categories: Annotated[list[str] | None, Unordered] = None
-    """Keep only these categories; all by default."""
-
-    @model_validator(mode="after")
-    def _some_length_passes(self) -> Filters:
-        for part in ("instruction", "output"):
-            longest = getattr(self, f"max_{part}_chars")
-            if longest is not None and longest < getattr(self, f"min_{part}_chars"):
-                raise ValueError(f"max_{part}_chars is below min_{part}_chars: nothing can pass")
-        return self
-
-
-class Deduplicate(Strict):
-    """How records that repeat each other are removed; the first one stays."""
-
-    method: Literal["none", "exact", "minhash"] = "exact"
-    """`none` removes only records that are equal in every character; `exact` compares instruction
-    and input without case and white space; `minhash` also removes near copies of these."""
-    threshold: float = Field(0.8, gt=0, lt=1)
-    """Estimated Jaccard similarity from which two records are near copies (minhash only)."""
-    ngram_chars: int = Field(5, gt=0)
-    """Length of the character n-grams that are compared (minhash only)."""
-    permutations: int = Field(128, ge=16)
-    """Hash permutations: more are more exact and slower (minhash only)."""
-
-    def inactive(self) -> set[str]:
-        """Only minhash compares n-grams."""
-        return set() if self.method == "minhash" else {"threshold", "ngram_chars", "permutations"}
-
-
-class Decontaminate(Strict):
-    """How records that give away an eval item are removed."""
-
-    method: Literal["none", "exact", "ngram"] = "ngram"
-    """`exact` removes records whose instruction with input is an eval prompt; `ngram` also those
-    that share a long run of characters with one. Case and white space do not count."""
-    ngram_chars: int = Field(40, gt=0)
-    """Length of the shared run in characters without white space (ngram only). Eval prompts
-    shorter than this are compared exactly."""
-    phrase_items: int = Field(5, gt=1)
-    """A run that this many eval items have is phrasing, which gives away none of them, and does
-    not count (ngram only)."""
-
-    def inactive(self) -> set[str]:
-        """Only ngram looks for shared runs."""
-        return set() if self.method == "ngram" else {"ngram_chars", "phrase_items"}
+Source = Annotated[
+    SyntheticSource | FileSource | UrlSource | HubSource | PoolSource,
+    Field(discriminator="type"),
+]
 
 
 class Pool(Strict):
-    """The instruction data of an arm: sources, then filters, then removal of copies."""
+    """The instruction data of an arm: sources, and what is done to their records."""
 
     sources: list[Source] = Field(min_length=1)
     """Read in this order."""
-    filters: Filters = Filters()
-    """Bounds on length, language and category."""
-    deduplicate: Deduplicate = Deduplicate()
-    """Removal of repeated records."""
-    decontaminate: Decontaminate = Decontaminate()
-    """Removal of records that overlap with the eval set."""
+    steps: list[Step] = DEFAULT_STEPS
+    """What is done to the records, in this order. A list that is given replaces the default one,
+    which filters, deduplicates and decontaminates."""
+    annotations: dict[Name, Annotation] = {}
+    """Values that are joined to the records by their id, by name. Each is made when something
+    reads it: a selection, or a pool that has this one as a source. The pool does not depend on
+    them."""
+
+    def without_annotations(self) -> Pool:
+        """What decides the pool's records."""
+        return self.model_copy(update={"annotations": {}})
+
+    def source_pools(self) -> list[str]:
+        """Names of the pools that this one is made of, each once."""
+        found = [source.pool for source in self.sources if isinstance(source, PoolSource)]
+        return list(dict.fromkeys(found))

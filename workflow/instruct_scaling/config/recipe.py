@@ -10,6 +10,7 @@ from instruct_scaling.config.identity import execution_field, execution_keys
 from instruct_scaling.config.section import Strict, Unordered
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Supervise = Literal["all", "last"]
 
 # Options of DeepSpeed's precision sections that would keep the optimizer's states in 16 bits.
 LOW_PRECISION_STATES = (
@@ -62,6 +63,15 @@ Tuning = Annotated[
 ]
 
 
+class RecipePhase(Strict):
+    """What is different in one phase of the order; null takes the recipe's own value."""
+
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the phase's records, where the recipe counts `epochs`."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate in the phase. `schedule` and `warmup_ratio` run over all phases."""
+
+
 class Recipe(Strict):
     """The fine-tuning recipe. The defaults are the paper's, where it states them."""
 
@@ -100,6 +110,12 @@ class Recipe(Strict):
     max_length: int = Field(1024, gt=1)
     """Longest prompt plus answer in tokens; the prompt is cut from its left, then the answer
     from its right."""
+    supervise: Supervise = "all"
+    """Which turns of the assistant are trained: all of them, or the last one."""
+    phases: list[RecipePhase] = []
+    """Rate and passes of each phase, in the order of the phases that the arm's selection makes;
+    without entries all phases are alike. All passes of a phase come before the next one. With
+    `steps` fixed, the phases share them by their number of records."""
     zero_stage: Literal["auto", 0, 1, 2, 3] = execution_field("auto")
     """DeepSpeed ZeRO stage, where `deepspeed` is `auto`; `auto` leaves it free. It decides no
     result: an edit trains nothing again."""
@@ -113,10 +129,20 @@ class Recipe(Strict):
         """Everything that decides the weights, defaults included."""
         return self.model_dump(mode="json", exclude=execution_keys(self))
 
+    def epochs_in(self, phase: int) -> float | None:
+        """Passes over the records of a phase; None where `steps` are fixed."""
+        return (self.phases[phase].epochs if self.phases else None) or self.epochs
+
+    def learning_rate_in(self, phase: int) -> float:
+        """Peak learning rate of a phase."""
+        return (self.phases[phase].learning_rate if self.phases else None) or self.learning_rate
+
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> Recipe:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either `epochs` or `steps` (set the other to null)")
+        if self.steps is not None and any(phase.epochs for phase in self.phases):
+            raise ValueError("`epochs` of a phase needs `epochs` of the recipe, not `steps`")
         return self
 
     @model_validator(mode="after")
@@ -178,14 +204,31 @@ class ByScale(Strict):
     reference: int = Field(gt=0, examples=[1000])
     """The scale at which the recipe's own values hold."""
     learning_rate_exponent: float = 0.0
-    """Exponent of `learning_rate`; 0 holds it fixed over the ladder."""
+    """Exponent of `learning_rate`, that of phases included; 0 holds it fixed over the ladder."""
     batch_exponent: float = 0.0
     """Exponent of `batch_size` or `batch_tokens`, the result being rounded; 0 holds it fixed."""
 
     def apply(self, recipe: Recipe, scale: int) -> Recipe:
         """The recipe of one scale. Six digits of the rate are kept, the same on any machine."""
         ratio = scale / self.reference
-        rate = recipe.learning_rate * ratio**self.learning_rate_exponent
         unit = "batch_tokens" if recipe.batch_size is None else "batch_size"
         batch = max(1, round(getattr(recipe, unit) * ratio**self.batch_exponent))
-        return recipe.model_copy(update={"learning_rate": float(f"{rate:.6g}"), unit: batch})
+        law = ratio**self.learning_rate_exponent
+        return recipe.model_copy(
+            update={
+                "learning_rate": _six_digits(recipe.learning_rate * law),
+                "phases": [_at_rate(phase, law) for phase in recipe.phases],
+                unit: batch,
+            }
+        )
+
+
+def _at_rate(phase: RecipePhase, factor: float) -> RecipePhase:
+    """The phase with its own learning rate, if it has one, times the factor."""
+    if phase.learning_rate is None:
+        return phase
+    return phase.model_copy(update={"learning_rate": _six_digits(phase.learning_rate * factor)})
+
+
+def _six_digits(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -112,6 +112,8 @@ def _default(key: str, node: dict[str, Any], required: list[str]) -> str:
     value = node.get("default")
     if isinstance(value, dict) and "$ref" in node:
         return "the section's own"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(f"`{{type: {section['type']}}}`" for section in value)
     return f"`{json.dumps(value, ensure_ascii=False)}`".replace("|", "\\|")
 
 

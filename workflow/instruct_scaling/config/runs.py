@@ -1,7 +1,8 @@
 """From a study to its runs, their seeds, and the table of runs that later stages read.
 
-`runs.csv` has a row for every run (arm, scale, seed) and the folder of its files below the study's
-results. Stages that join all runs are given this one file: the paths of a large study do not fit
+`runs.csv` has a row for every run (arm, scale, seed), the folder of its files below the study's
+results, its subset, and the labels of the seeds behind both; the base (scale 0) has none of the
+last three. Stages that join all runs are given this one file: the paths of a large study do not fit
 on a command line. Arms with the same base, template and precision share the answers of the untuned
 base under greedy decoding: their rows at scale 0 then name the same folder.
 """
@@ -19,14 +20,19 @@ import typer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
+from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.common.versions import STAGE_VERSIONS
+from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
+from instruct_scaling.config.selection import UNIFORM, Selection, annotation_name
 from instruct_scaling.config.study import Study
 
-COLUMNS = ("arm", "scale", "seed", "folder")
+NEEDED_COLUMNS = ("arm", "scale", "seed", "folder")
+COLUMNS = (*NEEDED_COLUMNS, "subset", "subset_seed", "training_seed")
 
 # What decides how a model in a local folder computes and how its text is tokenized.
 BASE_FILES = (
@@ -60,12 +66,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of `runs.csv`: a run and the folder that holds its files."""
+    """A row of `runs.csv`: a run, the folder that holds its files, its subset and the labels of
+    the seeds of subset and training; None for the base."""
 
     arm: str
     scale: int
     seed: int
     folder: Path
+    subset: Path | None = None
+    subset_seed: int | None = None
+    training_seed: int | None = None
 
 
 def tuned_runs(study: Study) -> list[Run]:
@@ -74,15 +84,20 @@ def tuned_runs(study: Study) -> list[Run]:
         Run(arm, scale, seed)
         for arm in study.arms
         for scale in study.ladder.values()
-        for seed in study.seeds.replicates
+        for seed in study.seeds.labels
     ]
 
 
 def base_runs(study: Study) -> list[Run]:
-    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate."""
+    """The base as scale 0 of every arm: once if decoding is greedy, else for each replicate; of
+    crossed seeds for each training seed, since no subset reaches the base."""
     if not study.ladder.base:
         return []
-    seeds = study.seeds.replicates[:1] if _greedy(study) else study.seeds.replicates
+    seeds = study.seeds.labels
+    if _greedy(study):
+        seeds = seeds[:1]
+    elif study.seeds.crossed is not None:
+        seeds = seeds[: len(study.seeds.crossed.training)]
     return [Run(arm, 0, seed) for arm in study.arms for seed in seeds]
 
 
@@ -127,10 +142,55 @@ def runs(
     write_runs(out, parse_section(Study, study_config, "--study-config"))
 
 
-def run_rows(study: Study) -> list[tuple[str, int, int, str]]:
-    """The rows of `runs.csv`, sorted: arm, scale, seed, folder below the study's results."""
-    runs = all_runs(study)
-    return sorted((run.arm, run.scale, run.seed, answering_run(study, run).folder) for run in runs)
+def run_rows(study: Study) -> list[tuple[str | int, ...]]:
+    """The rows of `runs.csv`, sorted; folder and subset are below the study's results."""
+    rows: list[tuple[str | int, ...]] = []
+    for run in all_runs(study):
+        own = (run.arm, run.scale, run.seed, answering_run(study, run).folder)
+        of_subset = (subset_file(study, run), *study.seeds.pair(run.seed))
+        rows.append((*own, *(of_subset if run.scale > 0 else ("", "", ""))))
+    return sorted(rows)
+
+
+def selection_key(study: Study, arm: str) -> str:
+    """Name of the folder of an arm's subsets: `uniform`, or its kind and a hash of all that decides
+    which records it takes: its keys, and how the annotation is made that it reads."""
+    own = study.arms[arm]
+    if own.selection == UNIFORM:
+        return UNIFORM.type
+    name = annotation_name(own.selection)
+    made = [] if name is None else [identity_json(study.pools[own.pool].annotations[name])]
+    return f"{own.selection.type}-{identity_hash([identity_json(own.selection), *made])[:8]}"
+
+
+def selections(study: Study) -> dict[tuple[str, str], Selection]:
+    """The selections by pool and key; arms that have both in common share their subsets."""
+    return {
+        (arm.pool, selection_key(study, name)): arm.selection for name, arm in study.arms.items()
+    }
+
+
+def subset_label(study: Study, seed: int) -> int:
+    """The label in the name of a run's subset file: crossed runs share those of a subset seed."""
+    return seed if study.seeds.crossed is None else study.seeds.pair(seed)[0]
+
+
+def subset_labels(study: Study) -> list[int]:
+    """The labels of a study's subset files, each once."""
+    return list(dict.fromkeys(subset_label(study, seed) for seed in study.seeds.labels))
+
+
+def subset_file(study: Study, run: Run) -> str:
+    """A run's subset, below the study's results."""
+    pool, key = study.arms[run.arm].pool, selection_key(study, run.arm)
+    return f"subsets/{pool}/{key}/n{run.scale}/s{subset_label(study, run.seed)}.parquet"
+
+
+def subset_seed(study: Study, label: int) -> int:
+    """The seed of the subset file with this label."""
+    if study.seeds.crossed is not None:
+        return derive_seed(study.seeds.study, label, "subset")
+    return seed_for(study, label, "subset")
 
 
 def write_runs(path: Path, study: Study) -> None:
@@ -148,17 +208,14 @@ def read_runs(path: Path) -> list[RunRow]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            if not set(NEEDED_COLUMNS) <= set(reader.fieldnames or ()):
                 raise ValueError("a column is missing")
-            rows = [
-                RunRow(row["arm"], int(row["scale"]), int(row["seed"]), path.parent / row["folder"])
-                for row in reader
-            ]
+            rows = [_run_row(row, path.parent) for row in reader]
     except FileNotFoundError as error:
         raise InputError("no such file", where=path) from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"not a table of runs with the columns {', '.join(COLUMNS)}",
+            f"not a table of runs with the columns {', '.join(NEEDED_COLUMNS)}",
             where=path,
             fix="remove it and run the study again",
         ) from error
@@ -173,10 +230,25 @@ def read_runs(path: Path) -> list[RunRow]:
     return rows
 
 
-def seed_for(study: Study, replicate: int, purpose: Purpose) -> int:
-    """The seed of one purpose in one replicate, honoring `seeds.vary`."""
-    varies = purpose in study.seeds.vary
-    label = replicate if varies else study.seeds.replicates[0]
+def _run_row(row: dict[str, str], results: Path) -> RunRow:
+    subset, *seeds = (row.get(name) for name in COLUMNS[len(NEEDED_COLUMNS) :])
+    return RunRow(
+        row["arm"],
+        int(row["scale"]),
+        int(row["seed"]),
+        results / row["folder"],
+        results / subset if subset else None,
+        *(int(seed) if seed else None for seed in seeds),
+    )
+
+
+def seed_for(study: Study, seed: int, purpose: Purpose) -> int:
+    """The seed of one purpose in the runs of one label, honoring `seeds.vary` and `crossed`."""
+    if study.seeds.crossed is not None:
+        of_subset, of_training = study.seeds.pair(seed)
+        label = of_subset if purpose == "subset" else of_training
+    else:
+        label = seed if purpose in study.seeds.vary else study.seeds.replicates[0]
     return derive_seed(study.seeds.study, label, purpose)
 
 
@@ -202,7 +274,23 @@ def run_identity(study: Study, run: Run) -> str:
         "template": arm.template,
         "recipe": json.loads(identity_json(arm.recipe_at(run.scale))),
     }
+    if arm.selection != UNIFORM:
+        value["selection"] = json.loads(identity_json(arm.selection))
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def token_store(study: Study, arm: str) -> str:
+    """Folder name of an arm's token store below that of its pool: the base, and a hash of what
+    else decides the tokens of a record.
+
+    The stage's version is part of it. The training takes the store as `ancient`, so a store that
+    is made again in its place would train nothing again, and one that is not there yet does.
+    """
+    section = study.arms[arm]
+    recipe = section.recipe
+    version = STAGE_VERSIONS["tokens"]
+    deciding = [version, section.template, recipe.max_length, recipe.supervise]
+    return f"{section.base}-{identity_hash(deciding)[:8]}"
 
 
 def pool_files(study: Study, pool: str) -> list[str]:
@@ -215,6 +303,40 @@ def pool_files(study: Study, pool: str) -> list[str]:
             folder = Path(source.dataset).expanduser()
             found += sorted(str(path) for path in folder.rglob("*") if path.is_file())
     return found
+
+
+def used_pools(study: Study) -> list[str]:
+    """Pools that an arm trains on or that such a pool is made of, sorted."""
+    found: set[str] = set()
+    waiting = [arm.pool for arm in study.arms.values()]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += study.pools[name].source_pools()
+    return sorted(found)
+
+
+def used_annotations(study: Study) -> list[tuple[str, str]]:
+    """(pool, annotation) of those that a selection reads, or another used pool as tags, sorted."""
+    read = {one for name in used_pools(study) for one in study.pools[name].source_pools()}
+    found = {(pool, name) for pool in read for name in study.pools[pool].annotations}
+    for arm in study.arms.values():
+        if (wanted := annotation_name(arm.selection)) is not None:
+            found.add((arm.pool, wanted))
+    return sorted(found)
+
+
+def annotation_files(study: Study, pool: str, annotation: str) -> list[str]:
+    """Local files that an annotation is read from."""
+    section = study.pools[pool].annotations[annotation]
+    return [section.path] if isinstance(section, FileAnnotation) else []
+
+
+def annotation_base(study: Study, pool: str, annotation: str) -> str | None:
+    """The base that an annotation runs, None for one that runs none."""
+    section = study.pools[pool].annotations[annotation]
+    return section.base if isinstance(section, BaseLossAnnotation) else None
 
 
 def evalset_files(study: Study) -> list[str]:

@@ -20,6 +20,7 @@ from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
 from instruct_scaling.config.section import Name, Strict, Unordered
+from instruct_scaling.config.selection import UNIFORM, Selection
 
 
 class Arm(Strict):
@@ -31,9 +32,13 @@ class Arm(Strict):
     """One of `pools`."""
     template: str = "Human: {prompt}\n\nAssistant: "
     """Text around a prompt, the same in training and in evaluation; `{prompt}` is the
-    instruction with its input on the next line. The answer and the end token follow it."""
+    instruction with its input on the next line. The answer and the end token follow it, then the
+    next turn of a conversation in the same way; a system message stands on the line before the
+    first prompt. Or the word `chat`: the chat template that the base's tokenizer brings."""
     recipe: Recipe = Recipe()
     """How the base is tuned."""
+    selection: Selection = UNIFORM
+    """Which records of the pool a run trains on, how often, and in which phase."""
     by_scale: ByScale | None = None
     """Learning rate and batch as functions of the scale; null holds them fixed over the ladder."""
 
@@ -88,6 +93,17 @@ class Ladder(Strict):
         return [round(self.start * self.factor**step) for step in range(self.count)]
 
 
+class Crossed(Strict):
+    """Every subset seed with every training seed: one run of each pair at every scale. They are
+    labeled 1, 2, ... in this order: the first subset seed with each training seed, the second
+    one, and so on. So a subset seed may be added at the end without training the others again."""
+
+    subset: list[int] = Field(min_length=2, examples=[[1, 2, 3]])
+    """Labels of the seeds that draw subsets."""
+    training: list[int] = Field(min_length=2, examples=[[1, 2]])
+    """Labels of the seeds of everything else: order, init, generation, judge."""
+
+
 class Seeds(Strict):
     """Replicates of every run. Five seeds are derived from the study seed, the replicate and
     their own names: subset, order, init, generation, judge."""
@@ -98,6 +114,34 @@ class Seeds(Strict):
     """Labels of the replicates; adding one leaves the others as they are."""
     vary: Annotated[list[Purpose], Unordered] = sorted(PURPOSES)
     """Which of the five differ between replicates; the others are held at the first one's."""
+    crossed: Crossed | None = None
+    """In place of `replicates` and `vary`: subset seeds crossed with training seeds, so that the
+    variance of each can be told apart (seed_variance.csv)."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Seeds:
+        if self.crossed is not None and (self.replicates != [1] or self.vary != sorted(PURPOSES)):
+            raise ValueError("`crossed` takes the place of `replicates` and `vary`; remove them")
+        return self
+
+    @property
+    def labels(self) -> list[int]:
+        """Labels of the runs of one arm and scale."""
+        if self.crossed is None:
+            return list(self.replicates)
+        return list(range(1, len(self.crossed.subset) * len(self.crossed.training) + 1))
+
+    def pair(self, label: int) -> tuple[int, int]:
+        """Labels of the subset seed and of the training seed of a run.
+
+        Training counts as held where all of its purposes are.
+        """
+        if self.crossed is not None:
+            row, column = divmod(label - 1, len(self.crossed.training))
+            return self.crossed.subset[row], self.crossed.training[column]
+        first = self.replicates[0]
+        trains = any(purpose != "subset" for purpose in self.vary)
+        return label if "subset" in self.vary else first, label if trains else first
 
 
 class Budget(Strict):

@@ -18,7 +18,7 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.data.pool.store import data_hash, read_labels
-from instruct_scaling.data.subset import draw_subset
+from instruct_scaling.data.selection.ranking import draw_subset
 
 UNLABELED = "unlabeled"
 """The group of the records without a category."""

@@ -29,6 +29,7 @@ from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.config.recipe import Precision
 from instruct_scaling.config.section import parse_section
+from instruct_scaling.data.encoding import open_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -58,19 +59,22 @@ def batches_by_length(lengths: list[int], batch_size: int) -> list[list[int]]:
 def generate_batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: list[str],
+    prompts: list[list[int]],
+    ends: list[int],
     options: Generate,
     seed: int,
 ) -> list[Answer]:
     """Answer one batch of prompts.
 
     Args:
+        prompts: token ids of each.
+        ends: ids at which an answer stops; the one that stopped it is no part of the text.
         seed: seed of this batch; greedy decoding does not use it.
     """
     import torch
 
-    inputs = tokenizer(
-        prompts, return_tensors="pt", padding=True, add_special_tokens=False, padding_side="left"
+    inputs = tokenizer.pad(
+        {"input_ids": prompts}, padding=True, padding_side="left", return_tensors="pt"
     ).to(model.device)
     sampling: dict[str, Any] = {"do_sample": False}
     if options.temperature > 0:
@@ -87,17 +91,17 @@ def generate_batch(
             attention_mask=inputs["attention_mask"],
             max_new_tokens=options.max_new_tokens,
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends,
             **sampling,
         )
     width = inputs["input_ids"].shape[1]
     prompt_lengths = inputs["attention_mask"].sum(dim=1).tolist()
     answers = []
     for row, prompt_tokens in zip(output[:, width:].tolist(), prompt_lengths, strict=True):
-        stopped = tokenizer.eos_token_id in row
-        length = row.index(tokenizer.eos_token_id) + 1 if stopped else len(row)
-        text = tokenizer.decode(row[:length], skip_special_tokens=True).strip()
-        answers.append(Answer(text, prompt_tokens, length, "stop" if stopped else "length"))
+        end = next((index for index, token in enumerate(row) if token in ends), None)
+        text = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
+        length, finish = (len(row), "length") if end is None else (end + 1, "stop")
+        answers.append(Answer(text, prompt_tokens, length, finish))
     return answers
 
 
@@ -164,11 +168,11 @@ def answer_all(
         run: arm, scale and seed label.
         done: responses of an earlier attempt, by item id.
     """
-    prompts = [template.replace("{prompt}", item.full_prompt) for item in items]
-    lengths = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+    opened = open_template(tokenizer, template)
+    prompts = [opened.prompt(item.messages) for item in items]
     arm, scale, seed = run
     progress = tqdm(total=len(items), desc=f"generate {arm} n{scale} s{seed}", unit="item")
-    for number, batch in enumerate(batches_by_length(lengths, options.batch_size)):
+    for number, batch in enumerate(batches_by_length([*map(len, prompts)], options.batch_size)):
         if all(items[index].id in done for index in batch):
             progress.update(len(batch))
             continue
@@ -176,6 +180,7 @@ def answer_all(
             model,
             tokenizer,
             [prompts[index] for index in batch],
+            opened.ends,
             options,
             (generation_seed + number) & 0x7FFFFFFF,
         )
@@ -208,7 +213,7 @@ def generate(
     scale: Annotated[int, typer.Option(help="Scale of the run; 0 is the base.")],
     seed_label: Annotated[int, typer.Option(help="Replicate of the run.")],
     generate: Annotated[str, typer.Option(help="The study's `generate` section as JSON.")],
-    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}, or `chat`.")],
     precision: Annotated[Precision, typer.Option(help="Precision of the arm's recipe.")],
     generation_seed: Annotated[int, typer.Option(help="Seed of the sampling.")],
     out: Annotated[Path, typer.Option(help="Responses to write (responses.jsonl).")],

@@ -2,14 +2,15 @@
 
 Reads `runs.csv`, the eval items, and the responses and judgements in the folders of the runs;
 writes `scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing
-ones by reason, provenance). One row is one judgement; a score is empty where it is missing. Where
-arms share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
+ones by reason, provenance). One row is one judgement; a score is empty where it is missing. Each
+tag of the items is a column `tag_NAME` behind the others, empty where an item has none. Where arms
+share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,8 @@ SCHEMA = pa.schema(
         pa.field("arm", pa.string(), nullable=False),
         pa.field("scale", pa.int64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
+        pa.field("subset_seed", pa.int64()),
+        pa.field("training_seed", pa.int64()),
         pa.field("category", pa.string(), nullable=False),
         pa.field("item", pa.string(), nullable=False),
         pa.field("cluster", pa.string()),
@@ -50,7 +53,24 @@ SCHEMA = pa.schema(
     ]
 )
 
+OF_RUN = ("arm", "scale", "seed", "subset_seed", "training_seed")
+
 Columns = dict[str, list[Any]]
+
+
+def tag_names(items: Iterable[EvalItem]) -> list[str]:
+    """The tags that any item has, sorted; an item's language is the tag `language`."""
+    return sorted({name for item in items for name in _tags_of(item)})
+
+
+def _tags_of(item: EvalItem) -> dict[str, str]:
+    return item.tags | ({"language": item.language} if item.language else {})
+
+
+def schema_of(items: Iterable[EvalItem]) -> pa.Schema:
+    """The columns of the table: those of `SCHEMA`, then `tag_NAME` for each tag of the items."""
+    tags = [pa.field(f"tag_{name}", pa.string()) for name in tag_names(items)]
+    return pa.schema([*SCHEMA, *tags])
 
 
 def read_answers(
@@ -124,7 +144,8 @@ def judge_table(
     repeats = range(1, max(max(part["repeat"]) for part in judged.values()) + 1)
     for folder, part in judged.items():
         _check_complete(part, items, repeats, _judgements(folder, judge))
-    return pa.concat_tables(_rows_of(study, run, judged[run.folder]) for run in runs)
+    schema = schema_of(items.values())
+    return pa.concat_tables(_rows_of(study, run, judged[run.folder], schema) for run in runs)
 
 
 def _judgements(folder: Path, judge: str) -> Path:
@@ -151,9 +172,12 @@ def judged_columns(
         "category": [items[row.item].category for row in judgements],
         "cluster": [items[row.item].cluster for row in judgements],
     }
-    for name in SCHEMA.names[5:]:
-        if name not in columns:
+    for name in SCHEMA.names:
+        if name not in columns and name not in ("study", *OF_RUN):
             columns[name] = [getattr(row, name) for row in judgements]
+    tags = {item_id: _tags_of(item) for item_id, item in items.items()}
+    for name in tag_names(items.values()):
+        columns[f"tag_{name}"] = [tags[row.item].get(name) for row in judgements]
     return columns
 
 
@@ -196,11 +220,11 @@ def _check_complete(
             )
 
 
-def _rows_of(study: str, run: RunRow, columns: Columns) -> pa.Table:
+def _rows_of(study: str, run: RunRow, columns: Columns, schema: pa.Schema) -> pa.Table:
     count = len(columns["item"])
-    own = {"study": study, "arm": run.arm, "scale": run.scale, "seed": run.seed}
+    own = {"study": study} | {name: getattr(run, name) for name in OF_RUN}
     constant = {name: [value] * count for name, value in own.items()}
-    return pa.Table.from_pydict(constant | columns, schema=SCHEMA)
+    return pa.Table.from_pydict(constant | columns, schema=schema)
 
 
 def summarize(table: pd.DataFrame) -> dict[str, Any]:

@@ -24,7 +24,16 @@ from instruct_scaling.common.files import read_json, read_jsonl
 from instruct_scaling.config.bases import PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.config.runs import Run, answering_runs, tuned_runs
+from instruct_scaling.config.runs import (
+    Run,
+    annotation_base,
+    answering_runs,
+    selections,
+    subset_labels,
+    tuned_runs,
+    used_annotations,
+    used_pools,
+)
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
 
@@ -60,7 +69,7 @@ def plan_text(study: Study, results: Path) -> str:
     base = " and the base" if study.ladder.base else ""
     head = (
         f"Plan of study {study.study!r}: scales {scales}{base}; "
-        f"{len(study.arms)} arm(s); {len(study.seeds.replicates)} seed(s)"
+        f"{len(study.arms)} arm(s); {len(study.seeds.labels)} seed(s)"
     )
     wide = max(len(line.what) for line in lines)
     amount = max(len(line.amount) for line in lines)
@@ -113,16 +122,18 @@ def jobs(study: Study) -> dict[str, int]:
     validated = int(study.validation.records > 0)
     counted = {
         "evalset": 1,
-        "pool": len(pools),
+        "pool": len(used_pools(study)),
         "validation_set": len(pools) * validated,
-        "subset": len(pools) * len(study.ladder.values()) * len(study.seeds.replicates),
-        "base": len({arm.base for arm in study.arms.values()}),
+        "subset": len(selections(study)) * len(study.ladder.values()) * len(subset_labels(study)),
+        "base": len(_used_bases(study)),
+        "annotation": len(used_annotations(study)),
         "finetune": tuned,
         "generate": answering,
         "judge": answering * judges,
         "generate_intermediate": tuned * percents,
         "judge_intermediate": tuned * percents * judges,
         "runs": 1,
+        "subset_overlap": 1,
         "scores": 1,
         "intermediate_scores": int(percents > 0),
         "validation_loss": validated,
@@ -132,6 +143,12 @@ def jobs(study: Study) -> dict[str, int]:
         "report": 1,
     }
     return {stage: number for stage, number in counted.items() if number}
+
+
+def _used_bases(study: Study) -> set[str]:
+    """Bases of the arms, and those that annotations run."""
+    run = {annotation_base(study, *one) for one in used_annotations(study)}
+    return {arm.base for arm in study.arms.values()} | {name for name in run if name is not None}
 
 
 def base_parameters(base: TinyBase | PretrainedBase) -> float | None:

@@ -21,7 +21,6 @@ from instruct_scaling.config.runs import RunRow, read_runs
 
 PHASES = (
     "startup",
-    "tokenizing",
     "training",
     "validation",
     "checkpoints",

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 # The ranks of a step differ by seconds, those of a checkpoint by how fast each one's disk is.
 STEP_TIMEOUT = timedelta(minutes=60)
-# Rank 0 tokenizes, hashes and exports alone, which takes hours with millions of records.
+# Rank 0 hashes and exports alone, which takes hours with a large model.
 WAIT_TIMEOUT = timedelta(days=7)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h

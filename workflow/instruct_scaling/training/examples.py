@@ -1,134 +1,164 @@
-"""The examples of a subset as arrays: written once, mapped by every rank."""
+"""The examples of a run: rows of its pool's token store, found by the ids of a subset."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import atomic_path
-from instruct_scaling.common.records import Record
-from instruct_scaling.data.encoding import Encoded
-from instruct_scaling.data.pool.store import read_records
+from instruct_scaling.data.tokens.stage import tokens_identity
+from instruct_scaling.data.tokens.store import (
+    FLAGS,
+    TokenStore,
+    id_text,
+    id_words,
+    open_store,
+)
+
+REBUILD = "run the workflow again, which makes the token store of this pool (stage tokens)"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What tokenizing did to the subset; all but `examples` are for the record only."""
+    """What the examples hold, each counted once; all but `examples` are for the record only."""
 
     examples: int
     tokens: int
     supervised_tokens: int
     prompts_cut: int
     answers_cut: int
+    in_pieces: int
     longest: int
 
 
 @dataclass(frozen=True)
 class Examples:
-    """All examples of a subset in its order; arrays are mapped from disk.
+    """Distinct examples in a stated order.
 
-    `tokens` [sum of lengths] int32, `offsets` [n + 1] int64; supervised `spans` [all spans, 2]
-    int32, (start, stop) within their example, `span_offsets` [n + 1] int64.
+    `ids` [n, 2] uint64 are the halves of their ids, `rows` [n] int64 their rows in the store;
+    `repeats` [n] int64 is how often each occurs in a pass, `phases` [n] int64 in which phase.
     """
 
-    ids: list[str]
-    tokens: np.ndarray
-    offsets: np.ndarray
-    spans: np.ndarray
-    span_offsets: np.ndarray
-    counts: Counts
+    store: TokenStore
+    ids: np.ndarray
+    rows: np.ndarray
+    repeats: np.ndarray
+    phases: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each example, [n] int64."""
-        return np.diff(self.offsets)
+        return self.store.lengths(self.rows)
 
-    @property
+    @cached_property
     def supervised(self) -> np.ndarray:
         """Supervised tokens of each example, [n] int64."""
-        sizes = np.diff(self.spans.astype(np.int64), axis=1)[:, 0]
-        return np.diff(np.concatenate([[0], np.cumsum(sizes)])[self.span_offsets])
+        return self.store.supervised(self.rows)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Sums over the examples."""
+        flags = self.store.flags[self.rows]
+        having = {name: int(np.count_nonzero(flags & bit)) for name, bit in FLAGS.items()}
+        return Counts(
+            examples=len(self),
+            tokens=int(self.lengths.sum()),
+            supervised_tokens=int(self.supervised.sum()),
+            prompts_cut=having["prompt_cut"],
+            answers_cut=having["answer_cut"],
+            in_pieces=having["in_pieces"],
+            longest=int(self.lengths.max()),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of ids, repeats and phases in their order: what of the subset decides a run. Its
+        file also states the size of the pool, which decides nothing."""
+        found = hashlib.sha256()
+        for column in (self.ids, self.repeats, self.phases):
+            found.update(column.astype("<u8").tobytes())
+        return found.hexdigest()
 
     def sequence(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens [length] of an example and its supervised spans [turns, 2]."""
-        start, stop = self.offsets[index], self.offsets[index + 1]
-        first, last = self.span_offsets[index], self.span_offsets[index + 1]
-        return self.tokens[start:stop], self.spans[first:last]
+        return self.store.sequence(self.rows[index])
+
+    def id(self, index: int) -> str:
+        """The id of an example's record."""
+        return id_text(self.ids[index])
 
 
-def subset_records(records: Path, subset: Path) -> list[Record]:
-    """The records of a subset (or of any Parquet file with ids), in its order.
+def fitting_store(
+    folder: Path, base: Path, template: str, max_length: int, supervise: str
+) -> TokenStore:
+    """Map the store of a run's tokens.
 
     Raises:
-        InputError: a file is missing, the subset is empty, or one of its ids is not in the pool.
+        InputError: there is none, or it was made for another tokenizer, template, longest example
+            or choice of supervised turns.
     """
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    for path in (records, subset):
-        if not path.exists():
-            raise InputError("no such file or folder", where=path)
-    pool = pq.read_table(records, columns=["id"])
-    wanted = pq.read_table(subset, columns=["id"])["id"]
-    if len(wanted) == 0:
-        raise InputError("the subset holds no records", where=subset)
-    positions = pc.index_in(wanted, value_set=pool["id"])
-    if positions.null_count:
-        missing = wanted.filter(positions.is_null())
+    store = open_store(folder)
+    wanted = tokens_identity(base, template, max_length, supervise)
+    differs = [key for key, value in wanted.items() if store.identity.get(key) != value]
+    if differs:
         raise InputError(
-            f"{len(missing)} of {len(wanted)} ids are not in the pool, the first is {missing[0]}",
-            where=subset,
-            fix="make the subset from this pool (remove the file and run the workflow again)",
+            f"the token store was made with another {', '.join(differs)} than this run has",
+            where=folder,
+            fix="make a store with the run's own base, --template, --max-length and --supervise "
+            "(stage tokens)",
         )
-    return read_records(records, wanted.to_pylist())
+    return store
 
 
-def write_examples(folder: Path, ids: Sequence[str], encoded: Iterator[Encoded]) -> None:
-    """Write the arrays of `Examples` to `folder`, whole or not at all."""
-    parts, spans, lengths, turns = [], [], [], []
-    prompts_cut = answers_cut = 0
-    for example in encoded:
-        parts.append(example.tokens)
-        spans.append(example.spans)
-        lengths.append(len(example.tokens))
-        turns.append(len(example.spans))
-        prompts_cut += example.prompt_cut
-        answers_cut += example.answer_cut
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    all_spans = np.concatenate(spans)
-    counts = Counts(
-        examples=len(lengths),
-        tokens=int(offsets[-1]),
-        supervised_tokens=int(np.diff(all_spans, axis=1).sum()),
-        prompts_cut=prompts_cut,
-        answers_cut=answers_cut,
-        longest=max(lengths),
-    )
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        np.save(temporary / "tokens.npy", np.concatenate(parts))
-        np.save(temporary / "offsets.npy", offsets)
-        np.save(temporary / "spans.npy", all_spans)
-        np.save(temporary / "span_offsets.npy", np.concatenate([[0], np.cumsum(turns)]))
-        (temporary / "ids.json").write_text(json.dumps(list(ids)), "utf-8")
-        (temporary / "counts.json").write_text(json.dumps(asdict(counts)), "utf-8")
+def find_examples(store: TokenStore, path: Path) -> Examples:
+    """The examples of a Parquet file with a column `id`, in its order, each once.
+
+    Raises:
+        InputError: the file is missing or empty, or the store lacks one of its ids.
+    """
+    if not path.exists():
+        raise InputError("no such file or folder", where=path)
+    with pq.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=["id"])
+        blocks = [id_words(batch.column("id"), path) for batch in batches]
+    ids = np.concatenate([np.empty((0, 2), np.uint64), *blocks])
+    if len(ids) == 0:
+        raise InputError("the subset holds no records", where=path)
+    rows = store.find(ids)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} of {len(ids)} ids are not in the token store, the first is "
+            f"{id_text(ids[missing[0]])}",
+            where=path,
+            fix=REBUILD,
+        )
+    ones = np.ones(len(ids), np.int64)
+    return Examples(store, ids, rows, repeats=ones, phases=ones - 1)
 
 
-def load_examples(folder: Path) -> Examples:
-    """Map what `write_examples` wrote."""
-    return Examples(
-        ids=json.loads((folder / "ids.json").read_text("utf-8")),
-        tokens=np.load(folder / "tokens.npy", mmap_mode="r"),
-        offsets=np.load(folder / "offsets.npy", mmap_mode="r"),
-        spans=np.load(folder / "spans.npy", mmap_mode="r"),
-        span_offsets=np.load(folder / "span_offsets.npy", mmap_mode="r"),
-        counts=Counts(**json.loads((folder / "counts.json").read_text("utf-8"))),
-    )
+def subset_examples(store: TokenStore, path: Path) -> Examples:
+    """The examples of a subset.parquet: `find_examples` with the columns `repeats` and `phase`.
+
+    Raises:
+        InputError: see `find_examples`; or a repeat is below 1, a phase below 0.
+    """
+    examples = find_examples(store, path)
+    names = [name for name in ("repeats", "phase") if name in pq.read_schema(path).names]
+    table = pq.read_table(path, columns=names)
+    found = {name: table[name].to_numpy().astype(np.int64) for name in names}
+    repeats = found.get("repeats", examples.repeats)
+    phases = found.get("phase", examples.phases)
+    if repeats.min() < 1 or phases.min() < 0:
+        raise InputError(
+            "a repeat is below 1, or a phase below 0", where=path, fix="make the subset again"
+        )
+    return replace(examples, repeats=repeats, phases=phases)

@@ -17,8 +17,11 @@ from torch import distributed
 from torch.nn.functional import cross_entropy
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.files import atomic_path, sha256_text
+from instruct_scaling.common.files import atomic_path, read_json, sha256_text, write_json
 from instruct_scaling.config.recipe import LoraTuning, Recipe
+from instruct_scaling.data.chat_template import CHAT
+from instruct_scaling.data.encoding import end_token_ids
+from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
 from instruct_scaling.training.examples import Examples
@@ -27,7 +30,6 @@ from instruct_scaling.training.model import (
     DTYPES,
     TunedModel,
     load_weights,
-    read_tokenizer,
     stock_classes,
 )
 
@@ -45,6 +47,7 @@ class Exporter:
     tuned: TunedModel
     base: Path
     recipe: Recipe
+    template: str
     examples: Examples
 
     def write(self, target: Path, card: Callable[[], str]) -> dict[str, float]:
@@ -67,6 +70,7 @@ class Exporter:
             assert weights is not None
             with atomic_path(target) as folder:
                 write_model(folder, self.tuned, weights, self.base, self.recipe)
+                write_end_tokens(folder, self.template)
                 (folder / "README.md").write_text(card(), "utf-8")
                 tolerance = TOLERANCE[self.recipe.precision]
                 return check_export(folder, self.examples, expected, tolerance)
@@ -121,6 +125,19 @@ def write_model(
         else:
             tuned.module.save_pretrained(folder, state_dict=weights)
     read_tokenizer(base).save_pretrained(folder)
+
+
+def write_end_tokens(folder: Path, template: str) -> None:
+    """Add the tokens at which answers end to the `eos_token_id` of the generation config, so that a
+    server stops where training did: a chat template may have its own (rank 0 only)."""
+    path = folder / "generation_config.json"
+    settings = read_json(path) if path.exists() else {}
+    known = settings.get("eos_token_id")
+    stops = [] if known is None else known if isinstance(known, list) else [known]
+    added = [end for end in end_token_ids(read_tokenizer(folder), template) if end not in stops]
+    if added:
+        every = stops + added
+        write_json(path, settings | {"eos_token_id": every if len(every) > 1 else every[0]})
 
 
 def _merge(
@@ -218,17 +235,20 @@ def train_summary(
         "data": {
             "subset_sha256": hashes["subset"],
             "examples": len(examples),
+            "examples_of_a_pass": int(examples.repeats.sum()),
             "tokens": examples.counts.tokens,
             "supervised_tokens": examples.counts.supervised_tokens,
             "longest_example_tokens": examples.counts.longest,
             "prompts_cut": examples.counts.prompts_cut,
             "answers_cut": examples.counts.answers_cut,
+            "tokenized_in_pieces": examples.counts.in_pieces,
         },
         "steps": progress.step,
         "skipped_steps": progress.skipped,
-        "epochs": progress.examples / len(examples),
+        "epochs": progress.examples / int(examples.repeats.sum()),
         "examples_seen": progress.examples,
         "tokens": {"total": progress.tokens, "supervised": progress.supervised},
+        "phases": progress.phases,
         "loss": progress.loss_summary(),
         "parameters": {"total": tuned.parameters, "trainable": tuned.trainable},
     }
@@ -307,6 +327,12 @@ def model_card(
         batch = f"{recipe.batch_size} examples"
     else:
         batch = f"at most {recipe.batch_tokens} tokens"
+    prompts = "Prompts are put into the tokenizer's chat template before the model continues them."
+    if template != CHAT:
+        prompts = (
+            "Prompts are put into this template before the model continues them:\n\n"
+            f"```\n{template}\n```"
+        )
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -330,11 +356,7 @@ tags:
 | study identity | `{provenance["identity_hash"]}` |
 | made by | instruct-scaling {provenance["instruct_scaling"]}, commit {provenance["commit"]} |
 
-Prompts are put into this template before the model continues them:
-
-```
-{template}
-```
+{prompts}
 
 ## Recipe
 

@@ -33,10 +33,10 @@ from instruct_scaling.training.launch import (
 
 def finetune(
     base: Annotated[Path, typer.Option(help="Folder of the base model.")],
-    records: Annotated[Path, typer.Option(help="Folder or file with the pool's records.")],
+    tokens: Annotated[Path, typer.Option(help="Token store of the pool, base and template.")],
     subset: Annotated[Path, typer.Option(help="The run's subset, Parquet.")],
     recipe: Annotated[str, typer.Option(help="Recipe as JSON.")],
-    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}.")],
+    template: Annotated[str, typer.Option(help="Text around a prompt, with {prompt}, or `chat`.")],
     order_seed: Annotated[int, typer.Option(help="Seed of the training order.")],
     init_seed: Annotated[int, typer.Option(help="Seed of new weights and dropout.")],
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")],
@@ -85,7 +85,7 @@ def finetune(
     tuning = parse_section(Recipe, json.dumps(whole), "--recipe")
     identity = parse_object("--identity-json", identity_json)
     snapshots = snapshot_folders(intermediate)
-    for path in (base, records, subset, validation):
+    for path in (base, tokens, subset, validation):
         if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
     if launcher != "none":
@@ -99,7 +99,7 @@ def finetune(
 
     tracking = None if tracker == "none" else Tracking(tool=tracker, project=tracker_project)
     run_rank(
-        Inputs(base, records, subset, tuning, template, order_seed, init_seed, identity),
+        Inputs(base, tokens, subset, tuning, template, order_seed, init_seed, identity),
         Outputs(out_model, out_train, work),
         Observation(validation, validation_evaluations, snapshots, tracking),
         options,

@@ -137,7 +137,8 @@ class Trainer:
     def step(self, progress: Progress) -> bool:
         """One optimizer step; returns whether any rank received a signal to stop."""
         step = self.rows(progress.step)
-        rate = self._set_learning_rate(progress.step)
+        phase, _ = self.order.locate(progress.step)
+        rate = self._set_learning_rate(progress.step, phase)
         local = self.accumulate(step)
         summed = self._sum(torch.stack([local, torch.full_like(local, self.stop.received)]))
         mean = float(summed[0]) / step.supervised
@@ -146,6 +147,7 @@ class Trainer:
         progress.step += 1
         progress.examples += len(step.batch)
         progress.tokens += step.tokens
+        progress.count_phase(phase, len(step.batch), step.tokens)
         progress.supervised += step.supervised
         progress.sum_squared_lengths += step.sum_squared_lengths
         progress.rows += step.row_count
@@ -212,8 +214,8 @@ class Trainer:
             row_count=len(packed[0]) * self.world,
         )
 
-    def _set_learning_rate(self, step: int) -> float:
-        rate = learning_rate(self.recipe, step, self.order.steps)
+    def _set_learning_rate(self, step: int, phase: int) -> float:
+        rate = learning_rate(self.recipe, step, self.order.steps, phase)
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -258,7 +260,7 @@ class Trainer:
             )
 
     def _unstable(self, what: str, rows: StepRows) -> InputError:
-        ids = [self.examples.ids[position] for position in rows.batch[:8]]
+        ids = [self.examples.id(position) for position in rows.batch[:8]]
         more = f" and {len(rows.batch) - 8} more" if len(rows.batch) > 8 else ""
         return InputError(
             f"{what}; examples of the batch: {', '.join(ids)}{more}",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
 
 CURVE_POINTS = 200
 LOSS_UNIT = "nats per supervised token"
-PHASES = ("startup", "tokenizing", "training", "validation", "checkpoints", "export")
+PHASES = ("startup", "training", "validation", "checkpoints", "export")
 
 # Dense bf16 peak of the makers' data sheets, FLOP/s, by whole words of torch's device name.
 DEVICE_PEAKS: dict[str, float] = {
@@ -78,6 +78,8 @@ class Progress:
     rows: int = 0
     skipped: int = 0  # steps that fp16 left out
     starts: int = 1
+    # phase, steps, examples, tokens of each phase of the order
+    phases: list[dict[str, int]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # mean per supervised token, one a step
     # step, fraction of the run, loss by category
     validation: list[dict[str, Any]] = field(default_factory=list)
@@ -85,6 +87,13 @@ class Progress:
     # percent, step, examples, tokens
     intermediate: list[dict[str, int]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # by phase
+
+    def count_phase(self, phase: int, examples: int, tokens: int) -> None:
+        """Count a step for its phase; phases come one after the other."""
+        if not self.phases or self.phases[-1]["phase"] != phase:
+            self.phases.append({"phase": phase, "steps": 0, "examples": 0, "tokens": 0})
+        for name, value in (("steps", 1), ("examples", examples), ("tokens", tokens)):
+            self.phases[-1][name] += value
 
     def loss_summary(self) -> dict[str, Any]:
         """First, last and mean loss, and a curve of at most `CURVE_POINTS` points, each the

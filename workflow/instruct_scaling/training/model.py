@@ -68,20 +68,6 @@ def read_config(base: Path) -> Any:
         raise InputError(f"transformers cannot read this model: {error}", where=base) from error
 
 
-def read_tokenizer(base: Path) -> Any:
-    """The base's tokenizer.
-
-    Raises:
-        InputError: there is none.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(base)
-    except (ValueError, OSError) as error:
-        raise InputError(f"transformers cannot read a tokenizer: {error}", where=base) from error
-
-
 def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
     """The model of a folder, safetensors only.
 

@@ -1,4 +1,4 @@
-"""What each rank of a run does, from top to bottom: inputs, tokens, model, loop, export."""
+"""What each rank of a run does, from top to bottom: inputs, examples, model, loop, export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.execution import Execution
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.study import Tracking
-from instruct_scaling.data.encoding import encode_records
+from instruct_scaling.data.tokens.store import TokenStore
 from instruct_scaling.training.checkpoints import (
     Checkpoints,
     SaveEvery,
@@ -39,12 +39,7 @@ from instruct_scaling.training.distributed import (
     run_on_rank_zero,
     silence_warnings,
 )
-from instruct_scaling.training.examples import (
-    Examples,
-    load_examples,
-    subset_records,
-    write_examples,
-)
+from instruct_scaling.training.examples import find_examples, fitting_store, subset_examples
 from instruct_scaling.training.export import (
     Exporter,
     cost_summary,
@@ -71,7 +66,7 @@ from instruct_scaling.training.metrics import (
     open_wandb,
     peak_memory_bytes,
 )
-from instruct_scaling.training.model import base_hashes, load_engine, read_config, read_tokenizer
+from instruct_scaling.training.model import base_hashes, load_engine, read_config
 from instruct_scaling.training.order import Order
 from instruct_scaling.training.validation import (
     ValidationLoss,
@@ -88,7 +83,7 @@ class Inputs:
     """What decides the weights of a run, and where it comes from in the study (`identity`)."""
 
     base: Path
-    records: Path
+    tokens: Path
     subset: Path
     recipe: Recipe
     template: str
@@ -159,14 +154,15 @@ def tune(
     # Inputs
     config = read_config(base)
     hashes = run_on_rank_zero(lambda: base_hashes(base) | {"subset": sha256_file(inputs.subset)})
-    key = run_key(inputs, hashes)
+
+    # Examples
+    store = fitting_store(inputs.tokens, base, inputs.template, recipe.max_length, recipe.supervise)
+    examples = subset_examples(store, inputs.subset)
+    validation = validation_examples(store, observation.validation)
+    order = Order.make(examples, inputs.order_seed, recipe)
+    key = run_key(inputs, hashes, examples.digest)
     work = outputs.work / key
     clock.lap("startup")
-
-    # Tokens
-    examples = shared_examples(inputs, inputs.subset, work / "examples")
-    validation = shared_validation(inputs, observation.validation, work)
-    clock.lap("tokenizing")
 
     # Model
     sizes, machine = measure(config, recipe), Machine(ranks, gpu_memory())
@@ -185,7 +181,6 @@ def tune(
     )
 
     # Loop
-    order = Order.make(examples.ids, examples.lengths, inputs.order_seed, recipe)
     flops = FlopCounter.of(config, tuned, device)
     logger = MetricsLogger(
         outputs.train.parent / "tensorboard",
@@ -203,7 +198,7 @@ def tune(
         return model_card(summary, origin, recipe, inputs.template, note)
 
     shape = RowShape(setup.row_tokens, fixed=tuned.attention == "flex")
-    exporter = Exporter(engine, tuned, base, recipe, examples)
+    exporter = Exporter(engine, tuned, base, recipe, inputs.template, examples)
     staging = work / "intermediate"
     snapshots = Snapshots(observation.snapshots, order.steps, staging, exporter, card, clock)
     callbacks: list[Callable[[Progress], None]] = [snapshots]
@@ -258,17 +253,22 @@ def tune(
     run_on_rank_zero(finish)
 
 
-def run_key(inputs: Inputs, hashes: dict[str, str]) -> str:
+def run_key(inputs: Inputs, hashes: dict[str, str], examples: str) -> str:
     """Hash of everything that decides the weights; work in progress belongs to one key.
+
+    The token store is not part of it: what of it a run sees is decided by the base's tokenizer,
+    the recipe, the template, the version of the stage tokens, and the ids of the subset. So a pool
+    that grows leaves the key as it was.
 
     Args:
         inputs: recipe, template and seeds.
-        hashes: SHA-256 of each file of the base and of the subset.
+        hashes: SHA-256 of each file of the base and of the subset, of which the base's count.
+        examples: `Examples.digest` of the subset.
     """
     return identity_hash(
         {
-            "stage_version": STAGE_VERSIONS["finetune"],
-            "inputs": hashes,
+            "stage_version": [STAGE_VERSIONS["tokens"], STAGE_VERSIONS["finetune"]],
+            "inputs": hashes | {"subset": examples},
             "recipe": inputs.recipe.identity(),
             "template": inputs.template,
             "order_seed": inputs.order_seed,
@@ -277,28 +277,11 @@ def run_key(inputs: Inputs, hashes: dict[str, str]) -> str:
     )
 
 
-def shared_examples(inputs: Inputs, chosen: Path, folder: Path) -> Examples:
-    """Rank 0 tokenizes the chosen records once, into the work folder; all ranks map the result."""
-
-    def tokenize() -> None:
-        if folder.exists():
-            return
-        records = subset_records(inputs.records, chosen)
-        tokenizer, length = read_tokenizer(inputs.base), inputs.recipe.max_length
-        encoded = encode_records(records, tokenizer, inputs.template, length)
-        write_examples(folder, [record.id for record in records], encoded)
-
-    run_on_rank_zero(tokenize)
-    return load_examples(folder)
-
-
-def shared_validation(inputs: Inputs, path: Path | None, work: Path) -> ValidationSet | None:
-    """The tokenized validation records; None where the pool keeps none."""
+def validation_examples(store: TokenStore, path: Path | None) -> ValidationSet | None:
+    """The validation records as rows of the store; None where the pool keeps none."""
     if path is None:
         return None
-    sha256 = sha256_file(path)
-    examples = shared_examples(inputs, path, work / f"validation-{sha256[:16]}")
-    return ValidationSet(examples, read_categories(path), sha256)
+    return ValidationSet(find_examples(store, path), read_categories(path), sha256_file(path))
 
 
 def log_setup(setup: Setup, predicted: dict[str, float] | None) -> None:

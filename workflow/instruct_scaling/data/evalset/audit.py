@@ -34,21 +34,25 @@ class SourceCounts:
 def audit(items: list[EvalItem], counts: list[SourceCounts]) -> dict[str, Any]:
     """The audit as a JSON value.
 
-    `steps` has the form of a pool's audit: a list of `{name, removed, kept, reasons: {reason:
-    {count, examples}}}`, where `read` removes invalid entries, with their line and what is wrong.
-    `renamed_categories` lists the names in the files that are not the standard ones.
+    `steps` has the form of a pool's audit: a list of `{name, read, kept, removed, broken, reasons:
+    {reason: {count, examples}}}`, where `read` finds broken entries, with their line and what is
+    wrong. `renamed_categories` lists the names in the files that are not the standard ones.
     """
+    steps = _steps(counts)
     return {
         "read": sum(count.read for count in counts),
         "kept": len(items),
-        "steps": _steps(counts),
+        "removed": sum(step["removed"] for step in steps),
+        "broken": sum(step["broken"] for step in steps),
+        "steps": steps,
         "by_category": _by_category(items),
         "by_source": [
             {
                 "source": count.source.name,
                 "sha256": count.source.sha256,
+                **({"license": count.source.license} if count.source.license else {}),
                 "read": count.read,
-                "invalid": count.source.invalid.count,
+                "broken": count.source.invalid.count,
                 "other_categories": count.other_categories.total(),
                 "duplicates": count.duplicates,
                 "over_limit": count.over_limit,
@@ -72,7 +76,7 @@ def _steps(counts: list[SourceCounts]) -> list[dict[str, Any]]:
         "limit_per_category": {"over_limit": sum(count.over_limit for count in counts)},
     }
     left = sum(len(count.source.items) for count in counts)
-    invalid = {
+    broken = {
         "count": sum(count.source.invalid.count for count in counts),
         "examples": [
             {
@@ -84,15 +88,21 @@ def _steps(counts: list[SourceCounts]) -> list[dict[str, Any]]:
             for entry in count.source.invalid.examples
         ],
     }
-    steps: list[dict[str, Any]] = [
-        {"name": "read", "removed": invalid["count"], "kept": left, "reasons": {"invalid": invalid}}
-    ]
+    steps = [_step("read", left + broken["count"], 0, broken["count"], {"broken": broken})]
     for name, reasons in removed_by.items():
         removed = sum(reasons.values())
-        left -= removed
         details = {reason: {"count": n, "examples": []} for reason, n in reasons.items()}
-        steps.append({"name": name, "removed": removed, "kept": left, "reasons": details})
+        steps.append(_step(name, left, removed, 0, details))
+        left -= removed
     return steps
+
+
+def _step(
+    name: str, read: int, removed: int, broken: int, reasons: dict[str, Any]
+) -> dict[str, Any]:
+    kept = read - removed - broken
+    counts = {"read": read, "kept": kept, "removed": removed, "broken": broken}
+    return {"name": name, **counts, "reasons": reasons}
 
 
 def _by_category(items: list[EvalItem]) -> dict[str, dict[str, Any]]:

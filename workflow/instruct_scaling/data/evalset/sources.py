@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pooch
 from pydantic import ValidationError
-from requests.exceptions import RequestException
 
 from instruct_scaling.common.categories import CATEGORIES, CategoryNames
-from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.fetch import fetch_file
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Constraints, EvalItem, first_problem
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import (
+    Constraints,
+    EvalItem,
+    Message,
+    check_turns,
+    first_problem,
+)
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.synthetic import generate_items
@@ -29,6 +33,7 @@ class SourceItems:
     items: list[EvalItem]
     invalid: InvalidRows
     categories: CategoryNames
+    license: str | None = None
 
 
 def read_source(
@@ -48,45 +53,9 @@ def read_source(
     if isinstance(source, SyntheticEval):
         return _generated(source, declared)
     if isinstance(source, EvalUrl):
-        path = download(source.url, source.sha256)
+        path = fetch_file(source.url, source.sha256)
         return _from_file(RowFile(path, source.url), source, declared)
     return _from_file(RowFile(source.path), source, declared)
-
-
-def download(url: str, sha256: str) -> Path:
-    """The file at an address, from the cache if it is there.
-
-    The cache is the folder in INSTRUCT_SCALING_CACHE, else the system's cache folder.
-
-    Args:
-        url: http or https.
-        sha256: SHA-256 of the content, in hex.
-
-    Raises:
-        InputError: it cannot be fetched after three attempts, or its content is another one.
-    """
-    files = pooch.create(
-        path=pooch.os_cache("instruct-scaling"),
-        env="INSTRUCT_SCALING_CACHE",
-        base_url="",
-        registry={sha256: f"sha256:{sha256}"},
-        urls={sha256: url},
-        retry_if_failed=2,
-    )
-    try:
-        return Path(files.fetch(sha256, downloader=pooch.HTTPDownloader(timeout=60)))
-    except RequestException as error:
-        raise InputError(
-            f"cannot be fetched: {error}",
-            where=url,
-            fix="check the network, or fetch it by hand and use a source of type `file`",
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"its content has changed: {error}",
-            where=url,
-            fix="use an address that names a commit, or update `sha256` if the change is meant",
-        ) from error
 
 
 def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
@@ -102,38 +71,55 @@ def _generated(source: SyntheticEval, declared: tuple[str, ...]) -> SourceItems:
 def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> SourceItems:
     invalid = InvalidRows(file.name, file.unit, source.on_error)
     fields = FieldReader(source.fields)
+    tags = FieldReader(source.tags, "tags")
     categories = CategoryNames(source.category_names, declared)
     items = []
     for row in file:
         if isinstance(row, Row):
             try:
-                items.append(_item(row.value, fields, categories, source))
+                items.append(_item(row.value, fields, tags, categories, source))
                 continue
             except ValueError as error:
                 row = InvalidRow(row.number, str(error))
         invalid.add(row)
     fields.check_all_found(file.name)
-    return SourceItems(file.name, sha256_file(file.path), items, invalid, categories)
+    tags.check_all_found(file.name)
+    stated = source.license if isinstance(source, EvalUrl) else None
+    return SourceItems(file.name, sha256_file(file.path), items, invalid, categories, stated)
 
 
 def _item(
     row: dict[str, Any],
     fields: FieldReader,
+    tags: FieldReader,
     categories: CategoryNames,
     source: RowEval,
 ) -> EvalItem:
     category = fields.text(row, "category") or source.category
     if category is None:
         raise ValueError("item without category: give `category` or map its key in `fields`")
+    prompt, history = _question(row, fields)
     return EvalItem.make(
         categories.standard(category),
-        fields.required(row, "prompt"),
+        prompt,
+        history=history,
         input=fields.text(row, "input"),
         reference=fields.text(row, "reference"),
         checks=_checks(fields.raw(row, "checks")),
         cluster=fields.text(row, "cluster"),
         language=fields.text(row, "language") or source.language,
+        tags=tags.texts(row),
     )
+
+
+def _question(row: dict[str, Any], fields: FieldReader) -> tuple[str, tuple[Message, ...]]:
+    """Prompt and history: of `messages` where the row has them, the last being the user's."""
+    value = fields.raw(row, "messages")
+    if value is None:
+        return fields.required(row, "prompt"), ()
+    messages = parse_messages(value, fields.key("messages"))
+    check_turns(messages, last="user")
+    return messages[-1].content, messages[:-1]
 
 
 def _checks(value: Any) -> dict[str, Any] | None:

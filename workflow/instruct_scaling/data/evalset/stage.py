@@ -40,7 +40,7 @@ def evalset(
         len(items),
         len(found["by_category"]),
         found["read"],
-        found["steps"][0]["removed"],
+        found["broken"],
     )
 
 

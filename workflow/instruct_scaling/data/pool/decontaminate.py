@@ -6,26 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from instruct_scaling.common.records import EvalItem, Record
-from instruct_scaling.config.pools import Decontaminate
-from instruct_scaling.data.pool.steps import Removal, comparison_key
+from instruct_scaling.config.pool_steps import Decontaminate
+from instruct_scaling.data.pool.steps import RecordStep, Removal, comparison_key
 
 
-class DecontaminateStep:
+class DecontaminateStep(RecordStep):
     """Removes records that repeat an eval prompt or, with `ngram`, share a long run with one.
 
-    Compared are a record's instruction with its input against an item's prompt with its input,
-    both as `comparison_key`. Outputs are not compared: short ones ("yes") coincide by nature.
-    `same_prompt`: the keys are equal, whatever their length. `shared_run`: `ngram_chars`
-    consecutive characters of the key occur in both, and in fewer than `phrase_items` items, for a
-    run that many items have is phrasing ("Translate the following sentence into English:") and
-    gives none of them away.
+    Compared are a record's prompt and an item's prompt with its input, both as `comparison_key`.
+    Outputs are not compared: short ones ("yes") coincide by nature. `same_prompt`: the keys are
+    equal, whatever their length. `shared_run`: `ngram_chars` consecutive characters of the key
+    occur in both, and in fewer than `phrase_items` items, for a run that many items have is
+    phrasing ("Translate the following sentence into English:") and gives none of them away.
 
     Args:
         config: method, length of the run, when a run is phrasing.
         items: the whole eval set.
     """
-
-    name = "decontaminate"
 
     def __init__(self, config: Decontaminate, items: Iterable[EvalItem]) -> None:
         keys = {item.id: comparison_key(item.full_prompt) for item in items}
@@ -38,7 +35,8 @@ class DecontaminateStep:
             self._runs = RunIndex(keys, config.ngram_chars, config.phrase_items)
             self.reasons = ("same_prompt", "shared_run")
 
-    def __call__(self, record: Record) -> Removal | None:
+    def apply(self, record: Record) -> Record | Removal:
+        """The record, or the item that it gives away."""
         text = comparison_key(record.prompt)
         item = self._prompts.get(text)
         if item is not None:
@@ -47,7 +45,7 @@ class DecontaminateStep:
             item = self._runs.find(text)
             if item is not None:
                 return Removal("shared_run", item)
-        return None
+        return record
 
 
 class RunIndex:

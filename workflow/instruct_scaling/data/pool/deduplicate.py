@@ -8,25 +8,22 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from instruct_scaling.common.records import Record
-from instruct_scaling.config.pools import Deduplicate
-from instruct_scaling.data.pool.steps import Removal, comparison_key
+from instruct_scaling.config.pool_steps import Deduplicate
+from instruct_scaling.data.pool.steps import RecordStep, Removal, comparison_key
 
 MULTIPLIER = np.uint32(0x01000193)  # odd, so that a position's weight is never lost mod 2^32
 
 
-class DeduplicateStep:
+class DeduplicateStep(RecordStep):
     """Keeps the first of equal records, and of near copies where the config asks for it.
 
-    `identical` (instruction, input and output are the same, so the id is too) is removed by
-    every method: an id stands once in a pool. `same_prompt` compares instruction and input by
-    their `comparison_key`. `near_copy` compares the sets of its character n-grams by MinHash:
-    candidates from locality-sensitive hashing whose estimated Jaccard similarity is
-    at least the threshold (Broder 1997; `datasketch`).
+    `identical` (all texts are the same, so the id is too) is removed by every method.
+    `same_prompt` compares prompts by their `comparison_key`. `near_copy` compares the sets of its
+    character n-grams by MinHash: candidates from locality-sensitive hashing whose estimated
+    Jaccard similarity is at least the threshold (Broder 1997; `datasketch`).
 
     Memory: about 120 bytes a kept record; with `minhash` about 5 kB.
     """
-
-    name = "deduplicate"
 
     def __init__(self, config: Deduplicate) -> None:
         self._method = config.method
@@ -38,17 +35,18 @@ class DeduplicateStep:
             "minhash": ("same_prompt", "near_copy"),
         }[config.method]
 
-    def __call__(self, record: Record) -> Removal | None:
+    def apply(self, record: Record) -> Record | Removal:
+        """The record, or what it repeats."""
         if self._method == "none":
-            return self._first_time(bytes.fromhex(record.id), "identical")
+            return self._repeated(bytes.fromhex(record.id), "identical") or record
         text = comparison_key(record.prompt)
-        removal = self._first_time(_digest(text), "same_prompt")
+        removal = self._repeated(_digest(text), "same_prompt")
         if removal or self._near is None:
-            return removal
+            return removal or record
         earlier = self._near.find_or_add(record.id, text)
-        return Removal("near_copy", earlier) if earlier else None
+        return Removal("near_copy", earlier) if earlier else record
 
-    def _first_time(self, key: bytes, reason: str) -> Removal | None:
+    def _repeated(self, key: bytes, reason: str) -> Removal | None:
         if key in self._seen:
             return Removal(reason)
         self._seen.add(key)

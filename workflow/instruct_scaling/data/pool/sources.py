@@ -1,22 +1,39 @@
-"""Read records from the built-in generator, from local files and from the hub."""
+"""Read records from the built-in generator, from local files, from the web and from the hub."""
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from instruct_scaling.common.categories import CATEGORIES, CategoryNames
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.fetch import fetch_file, kept_snapshot
 from instruct_scaling.common.files import sha256_file
-from instruct_scaling.common.records import Record
+from instruct_scaling.common.messages import parse_messages
+from instruct_scaling.common.records import Message, Record
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
-from instruct_scaling.config.pools import FileSource, HubSource, RowSource, SyntheticSource
+from instruct_scaling.common.seeds import rank_key
+from instruct_scaling.config.pools import (
+    FileSource,
+    HubSource,
+    PoolSource,
+    RowSource,
+    SyntheticSource,
+    UrlSource,
+)
+from instruct_scaling.data.annotations.store import as_tag, iter_annotation
+from instruct_scaling.data.pool.store import iter_records
 from instruct_scaling.data.synthetic import generate_records
 
 log = logging.getLogger(__name__)
+
+SAMPLE_KEY = 0  # `sample` belongs to the data: it is the same for all seeds
 
 NumberedRecords = Iterator[tuple[int, Record]]
 
@@ -37,6 +54,7 @@ class RecordSource:
     records: NumberedRecords
     parser: RecordParser | None = None
     unpinned: str | None = None
+    license: str | None = None
 
     @property
     def suffixes_stripped(self) -> int:
@@ -49,10 +67,19 @@ class RecordSource:
         return self.parser.categories.renamed(self.name) if self.parser else []
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFiles:
+    """A pool that another one is made of: folder of its records, annotations by name."""
+
+    records: Path
+    annotations: dict[str, Path]
+
+
 def open_source(
-    config: SyntheticSource | FileSource | HubSource,
+    config: SyntheticSource | FileSource | UrlSource | HubSource | PoolSource,
     known: tuple[str, ...],
     wanted: Sequence[str] | None,
+    pools: Mapping[str, PoolFiles] | None = None,
 ) -> RecordSource:
     """Open one source; nothing is read from it yet.
 
@@ -61,22 +88,61 @@ def open_source(
         known: categories that may occur besides the standard ones.
         wanted: categories that the filters keep, None for all: what is generated is spread
             over these alone.
+        pools: the study's pools that this one is made of.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or no such pool.
     """
+    if isinstance(config, PoolSource):
+        return _open_pool(config.pool, (pools or {}).get(config.pool))
     if isinstance(config, SyntheticSource):
         location = f"generator, seed {config.seed}"
         invalid = InvalidRows(location, "row", "stop")
         return RecordSource("synthetic", location, None, invalid, _generated(config, wanted))
     if isinstance(config, FileSource):
-        file = RowFile(config.path)
-        parser = RecordParser(config, known, Path(config.path).name)
-        invalid = InvalidRows(config.path, file.unit, config.on_error)
-        records = _parsed(file, parser, invalid, config.limit)
-        sha256 = sha256_file(config.path)
-        return RecordSource(parser.name, config.path, sha256, invalid, records, parser)
+        return _open_file(config, RowFile(config.path), known)
+    if isinstance(config, UrlSource):
+        path = fetch_file(config.url, config.sha256)
+        source = _open_file(config, RowFile(path, config.url), known)
+        return replace(source, license=config.license)
     return _open_hub(config, known)
+
+
+def _open_pool(name: str, files: PoolFiles | None) -> RecordSource:
+    if files is None:
+        raise InputError(
+            f"the records of pool {name} are not given", fix="give them by --records-of"
+        )
+    location = f"pool {name}"
+    invalid = InvalidRows(location, "row", "stop")
+    sha256 = sha256_file(files.records)
+    return RecordSource(location, location, sha256, invalid, _annotated(files))
+
+
+def _annotated(files: PoolFiles) -> NumberedRecords:
+    """The records of a pool with its annotations as tags; a missing value gives no tag."""
+    columns = {name: iter_annotation(path) for name, path in files.annotations.items()}
+    for number, record in enumerate(iter_records(files.records), 1):
+        tags = dict(record.tags)
+        for name, column in columns.items():
+            record_id, value = next(column, (None, None))
+            if record_id != record.id:
+                raise InputError(
+                    f"row {number} is not of record {record.id}: it was made for other records",
+                    where=files.annotations[name],
+                    fix="remove the file and run the study again",
+                )
+            if value is not None:
+                tags[name] = as_tag(value)
+        yield number, replace(record, tags=tags)
+
+
+def _open_file(config: RowSource, file: RowFile, known: tuple[str, ...]) -> RecordSource:
+    parser = RecordParser(config, known, Path(urlsplit(file.name).path).name)
+    invalid = InvalidRows(file.name, file.unit, config.on_error)
+    records = _parsed(file, parser, invalid)
+    sha256 = sha256_file(file.path)
+    return RecordSource(parser.name, file.name, sha256, invalid, records, parser)
 
 
 def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
@@ -95,8 +161,9 @@ def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
             revision = commit or revision
     parser = RecordParser(config, known, config.dataset)
     invalid = InvalidRows(location, "row", config.on_error)
-    rows = _hub_rows(name, revision, config.split)
-    records = _parsed(rows, parser, invalid, config.limit)
+    copy = None if config.is_local else kept_snapshot(name, revision, "dataset")
+    rows = _hub_rows(name if copy is None else str(copy), revision, config.split)
+    records = _parsed(rows, parser, invalid)
     return RecordSource(parser.name, location, sha256, invalid, records, parser, unpinned)
 
 
@@ -109,11 +176,27 @@ def _generated(config: SyntheticSource, wanted: Sequence[str] | None) -> Numbere
 
 
 def _parsed(
-    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows, limit: int | None
+    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows
+) -> NumberedRecords:
+    """The usable rows as the source's `limit` and `sample` leave them, in the order of the data."""
+    records = _usable(rows, parser, invalid)
+    if parser.sample is None:
+        yield from records
+        return
+    smallest = heapq.nsmallest(
+        parser.sample,
+        ((rank_key(SAMPLE_KEY, record.id), number, record) for number, record in records),
+        key=itemgetter(0, 1),
+    )
+    yield from sorted(((number, record) for _, number, record in smallest), key=itemgetter(0))
+
+
+def _usable(
+    rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows
 ) -> NumberedRecords:
     usable = 0
     for row in rows:
-        if usable == limit:
+        if usable == parser.limit:
             break
         if isinstance(row, Row):
             try:
@@ -126,6 +209,7 @@ def _parsed(
                 continue
         invalid.add(row)
     parser.fields.check_all_found(invalid.where)
+    parser.tags.check_all_found(invalid.where)
 
 
 def _hub_rows(name: str, revision: str | None, split: str) -> Iterator[Row]:
@@ -169,25 +253,42 @@ class RecordParser:
     def __init__(self, config: RowSource, known: tuple[str, ...], name: str) -> None:
         self._config = config
         self.name = name
+        self.limit, self.sample = config.limit, config.sample
         self.fields = FieldReader(config.fields)
+        self.tags = FieldReader(config.tags, "tags")
         self.categories = CategoryNames(config.category_names, known)
         self.suffixes_stripped = 0
 
     def record(self, row: dict[str, Any]) -> Record:
-        """The record of one row.
+        """The record of one row: a conversation where the row has `messages`.
 
         Raises:
-            ValueError: instruction or output is missing or empty, a field is not text, or the
-                category is unknown.
+            ValueError: instruction or output is missing or empty, a field is not text, the
+                category is unknown, or the messages are no conversation that ends with an answer.
         """
         category = self.fields.text(row, "category") or self._config.category
+        labels: dict[str, Any] = {
+            "category": self.categories.standard(category) if category else None,
+            "language": self.fields.text(row, "language") or self._config.language,
+            "source": self.name,
+            "tags": self.tags.texts(row),
+        }
+        messages = self.fields.raw(row, "messages")
+        if messages is not None:
+            return Record.of_messages(
+                (
+                    Message(turn.role, self._strip_suffix(turn.content))
+                    for turn in parse_messages(messages, self.fields.key("messages"))
+                ),
+                **labels,
+            )
+        if "messages" in self._config.fields:
+            raise ValueError(f"entry without messages: no `{self.fields.key('messages')}`")
         return Record.make(
             self._required(row, "instruction"),
             self._required(row, "output"),
             input=self._strip_suffix(self.fields.text(row, "input") or ""),
-            category=self.categories.standard(category) if category else None,
-            language=self.fields.text(row, "language") or self._config.language,
-            source=self.name,
+            **labels,
         )
 
     def _required(self, row: dict[str, Any], name: str) -> str:

@@ -72,7 +72,7 @@ def read_ids(folder: str | Path) -> list[str]:
         InputError: this is not the folder of a pool.
     """
     ids: list[str] = []
-    for part in _parts(folder):
+    for part in pool_parts(folder):
         ids += pq.read_table(part, columns=["id"]).column("id").to_pylist()
     return ids
 
@@ -84,7 +84,7 @@ def read_labels(folder: str | Path) -> list[tuple[str, str | None]]:
         InputError: this is not the folder of a pool.
     """
     labels: list[tuple[str, str | None]] = []
-    for part in _parts(folder):
+    for part in pool_parts(folder):
         columns = pq.read_table(part, columns=["id", "category"])
         labels += zip(
             *(columns.column(name).to_pylist() for name in ("id", "category")), strict=True
@@ -98,13 +98,32 @@ def iter_records(folder: str | Path) -> Iterator[Record]:
     Raises:
         InputError: this is not the folder of a pool.
     """
-    for part in _parts(folder):
+    for batch in iter_batches(folder, 4096):
+        yield from batch_records(batch)
+
+
+def iter_batches(folder: str | Path, size: int) -> Iterator[pa.RecordBatch]:
+    """All rows in the order of the sources, at most `size` at a time; no Python objects.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
+    for part in pool_parts(folder):
         with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(batch_size=4096):
-                yield from _records(batch)
+            yield from file.iter_batches(batch_size=size)
 
 
-def _records(batch: pa.RecordBatch) -> Iterator[Record]:
+def count_records(folder: str | Path) -> int:
+    """Number of records, from the files' metadata.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
+    return sum(pq.read_metadata(part).num_rows for part in pool_parts(folder))
+
+
+def batch_records(batch: pa.RecordBatch) -> Iterator[Record]:
+    """The records of some rows of a pool."""
     messages = batch.column("messages")
     flat = messages.flatten()
     turns = list(map(Message, flat.field("role").to_pylist(), flat.field("content").to_pylist()))
@@ -146,7 +165,12 @@ def data_hash(ids: Iterable[str]) -> str:
     return hashlib.blake2b("\n".join(sorted(ids)).encode("ascii"), digest_size=16).hexdigest()
 
 
-def _parts(folder: str | Path) -> list[Path]:
+def pool_parts(folder: str | Path) -> list[Path]:
+    """The Parquet files of a pool, in order.
+
+    Raises:
+        InputError: this is not the folder of a pool.
+    """
     parts = sorted(Path(folder).glob("part-*.parquet"))
     if not parts:
         raise InputError("no pool here (no part-*.parquet)", where=folder)

@@ -12,7 +12,7 @@ import regex
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from instruct_scaling.common.records import EvalItem, content_id
+from instruct_scaling.common.records import EvalItem, Role, content_id
 from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored
 
 Language = Literal["en", "zh"]
@@ -20,6 +20,11 @@ Scale = Literal["binary", "graded"]
 
 # Raise it when a change of the rules below changes what a reply is worth.
 PARSER_VERSION = 1
+
+ROLES: dict[Language, dict[Role, str]] = {
+    "en": {"system": "system message", "user": "user", "assistant": "assistant"},
+    "zh": {"system": "系统消息", "user": "用户", "assistant": "助手"},
+}
 
 _LINE = regex.compile(
     r"^[ \t>*#_`-]*(?:(?:final|overall)\s+)?(?:score|(?:最终|最后|总)?(?:得分|评分|分数))[ \t*_`]*:"
@@ -97,10 +102,19 @@ def judge_prompt(item: EvalItem, answer: str, language: Language) -> str:
         category=item.category,
         rubric=getattr(rules, language),
         fence=fence,
-        question=item.full_prompt,
+        question=question(item, fence, language),
         reference=reference,
         answer=answer,
         scale=text.scale[rules.scale][language],
+    )
+
+
+def question(item: EvalItem, fence: str, language: Language) -> str:
+    """The task as a judge sees it: of a conversation every turn, below the fence and its role."""
+    if not item.history:
+        return item.full_prompt
+    return "\n".join(
+        f"{fence} {ROLES[language][turn.role]}\n{turn.content}" for turn in item.messages
     )
 
 

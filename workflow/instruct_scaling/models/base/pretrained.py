@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.fetch import kept_snapshot
 from instruct_scaling.common.files import read_json, sha256_file
 from instruct_scaling.config.bases import PretrainedBase
 
@@ -26,8 +27,13 @@ def bring_pretrained(config: PretrainedBase, folder: Path) -> dict[str, Any]:
         check_model(source)
         link_files(source, folder)
     else:
-        download(config, folder)
-        check_model(folder)
+        copy = kept_snapshot(config.model, config.revision, "model")
+        if copy is not None:
+            check_model(copy)
+            link_files(copy, folder)
+        else:
+            download(config, folder)
+            check_model(folder)
     hashes = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     return {
         "type": "pretrained",

@@ -22,7 +22,7 @@ from transformers.models.bloom.modeling_bloom import (
 )
 
 from instruct_scaling.models.packed.attention import Backend, Documents, alibi_slopes, attend
-from instruct_scaling.models.packed.head import FusedHead
+from instruct_scaling.models.packed.head import FusedHead, chunk_rows
 from instruct_scaling.models.packed.linear import restore_linears, swap_linears
 from instruct_scaling.models.packed.packing import PackedBatch
 
@@ -85,6 +85,18 @@ class PackedBloomForCausalLM(BloomForCausalLM):
         hidden = self.transformer(batch.input_ids, documents=batch.documents)
         return self.lm_head(hidden[0].index_select(0, batch.positions), batch.targets)
 
+    def target_losses(self, batch: PackedBatch) -> torch.Tensor:
+        """-log p of each supervised token, [supervised] fp32; without gradients."""
+        hidden = self.transformer(batch.input_ids, documents=batch.documents)[0]
+        weight = self.lm_head.weight
+        rows = chunk_rows(weight.shape[0], hidden.device)
+        chunks = zip(batch.positions.split(rows), batch.targets.split(rows), strict=True)
+        losses = [
+            F.cross_entropy((hidden[at] @ weight.t()).float(), targets, reduction="none")
+            for at, targets in chunks
+        ]
+        return torch.cat(losses)
+
 
 class PaddedForCausalLM:
     """Mixed into any other causal language model's class: unpacks the row into a padded batch."""
@@ -93,13 +105,17 @@ class PaddedForCausalLM:
         """Sum of -log p over the supervised tokens; without `batch` the model's own forward."""
         if batch is None:
             return super().forward(*args, **kwargs)
+        return self.target_losses(batch).sum()
+
+    def target_losses(self, batch: PackedBatch) -> torch.Tensor:
+        """-log p of each supervised token, [supervised] fp32."""
         lengths = torch.tensor(batch.documents.lengths, device=batch.input_ids.device)
         valid = torch.arange(batch.documents.longest, device=lengths.device) < lengths[:, None]
         padded = batch.input_ids.new_zeros(valid.shape)
         padded[valid] = batch.input_ids[0]
         logits = super().forward(padded, attention_mask=valid.long(), use_cache=False).logits
         return F.cross_entropy(
-            logits[valid][batch.positions].float(), batch.targets, reduction="sum"
+            logits[valid][batch.positions].float(), batch.targets, reduction="none"
         )
 
 

@@ -13,21 +13,22 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json
 from instruct_scaling.reporting.report.tables import Row
 
-_APART = ("steps", "read", "kept", "provenance")
+_APART = ("steps", "read", "kept", "removed", "broken", "provenance")
 _LONG_HASH = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{16,}\b")
 
 
 def read_audit(path: Path, name: str) -> Row:
     """One `audit.json` as the page shows it.
 
-    Its `steps` are a list of {name, removed, kept, reasons: {reason: {count, examples}}}, in
-    the order in which records meet them. Any other key is shown as it is: a single value as a
-    fact, a mapping or a list of rows as a table. Long hashes are cut to 16 digits.
+    Its `steps` are a list of {name, read, kept, removed, broken, reasons: {reason: {count,
+    examples}}}, in the order in which records meet them; read = kept + removed + broken. Any other
+    key is shown as it is: a single value as a fact, a mapping or a list of rows as a table. Long
+    hashes are cut to 16 digits.
 
     Returns:
-        `name`, `read`, `kept`, `steps` (with `share` of the records read that are kept and
-        `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame), `unpinned`
-        (source -> revision, where it is no commit) and `provenance`.
+        `name`, `read`, `kept`, `removed`, `broken`, `steps` (with `share` of the records read that
+        are kept and `reasons` as reason -> count), `facts` (key -> value), `tables` (key -> frame),
+        `unpinned` (source -> revision, where it is no commit) and `provenance`.
 
     Raises:
         InputError: the file is missing, not JSON, or its steps are not such a list.
@@ -40,7 +41,7 @@ def read_audit(path: Path, name: str) -> Row:
         examples = list(_examples(audit.get("steps") or []))
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(
-            "`steps` is not a list of {name, removed, kept, reasons}",
+            "`steps` is not a list of {name, read, kept, removed, broken, reasons}",
             where=path,
             fix="run the stage that wrote it again",
         ) from error
@@ -49,8 +50,7 @@ def read_audit(path: Path, name: str) -> Row:
     tables |= {key: _table(value) for key, value in rest.items() if _is_table(value)}
     return {
         "name": name,
-        "read": audit.get("read", steps[0]["kept"] + steps[0]["removed"] if steps else None),
-        "kept": audit.get("kept", steps[-1]["kept"] if steps else None),
+        **{key: audit.get(key) for key in ("read", "kept", "removed", "broken")},
         "steps": steps,
         "facts": {key: _short(value) for key, value in rest.items() if not _is_table(value)},
         "tables": {key: pd.DataFrame(found).map(_short) for key, found in tables.items()},
@@ -64,11 +64,12 @@ def read_audit(path: Path, name: str) -> Row:
 
 
 def _steps(steps: list[dict[str, Any]]) -> list[Row]:
-    start = steps[0]["removed"] + steps[0]["kept"] if steps else 0
+    start = steps[0]["read"] if steps else 0
     return [
         {
             "name": step["name"],
             "removed": step["removed"],
+            "broken": step["broken"],
             "kept": step["kept"],
             "share": step["kept"] / start if start else 0.0,
             "reasons": {

@@ -27,6 +27,7 @@ from instruct_scaling.reporting.report import runs as run_figures
 from instruct_scaling.reporting.report import tables as analysis
 from instruct_scaling.reporting.report.audits import read_audit
 from instruct_scaling.reporting.report.figures import read_figures
+from instruct_scaling.reporting.report.overlap import read_overlap
 from instruct_scaling.reporting.report.render import render
 from instruct_scaling.reporting.report.samples import items_to_show, samples
 
@@ -57,6 +58,7 @@ def report(
         "config": {"given": _as_yaml(study, defaults=False), "full": _as_yaml(study)},
         "tables": found,
         "clusters": analysis.cluster_ranges(items.values()),
+        "overlap": read_overlap(tables / "subset_overlap.csv"),
         "pools": [read_audit(path, path.parent.name) for path in pool_audit],
         "evalset": read_audit(evalset_audit, "eval set"),
         "eval_items": len(items),
@@ -133,7 +135,7 @@ def _origin(study: Study, made: Iterable[Any], hashed: Iterable[Path]) -> dict[s
     here = provenance("report", study.model_dump(mode="json"), {})
     seeds = {
         replicate: {purpose: seed_for(study, replicate, purpose) for purpose in PURPOSES}
-        for replicate in study.seeds.replicates
+        for replicate in study.seeds.labels
     }
     hashes = [(path.name, sha256_file(path)[:HASH_DIGITS]) for path in hashed]
     return {

@@ -1,0 +1,1 @@
+"""What tokenizing a pool once costs, and what a run's start-up then costs."""
