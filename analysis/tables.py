@@ -54,6 +54,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
     "verdicts": {
         **_CURVE_KEY,
         "verdict": "at floor, at ceiling, flat, non-monotone, plateaued, improving or undetermined",
+        "tail": "where the tail slope lies: above, within or below the margin; not below or not "
+        "above it; or not shown",
         "ladder": "what the whole ladder shows: improved, declined or not shown",
         "tail_slope": "slope per doubling over the scales from a quarter of the largest on",
         "tail_low": "lower end of its interval",

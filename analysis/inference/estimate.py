@@ -66,6 +66,10 @@ class Estimate:
         """One-sided p value of the null that the truth is at or above the threshold."""
         return self.mirrored().p_above(-threshold)
 
+    def widened(self, by: float) -> Estimate:
+        """The same with both bounds farther away."""
+        return Estimate(self.value, self.se, self.df, self.below + by, self.above + by)
+
     def mirrored(self) -> Estimate:
         """Of the same contrast with the opposite sign."""
         return Estimate(-self.value, self.se, self.df, self.above, self.below)

@@ -13,6 +13,7 @@ import numpy as np
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
+from analysis.inference.estimate import Estimate
 from analysis.inference.missing import tipping_point
 from analysis.inference.multiplicity import CLAIMS, correct
 from analysis.inference.one_seed import smooth_estimate
@@ -89,10 +90,24 @@ def decide(evidence: Evidence, p_values: dict[str, float], options: CurveOptions
         return NON_MONOTONE
     if p_values["plateau"] < options.level:
         return PLATEAUED
-    steep = evidence.tail.value > options.tail_margin
-    if p_values["tail"] < options.level and steep and evidence.last_step > 0:
-        return IMPROVING
-    return UNDETERMINED
+    return IMPROVING if p_values["tail"] < options.level else UNDETERMINED
+
+
+def tail_region(tail: Estimate, margin: float, level: float) -> str:
+    """Where the tail slope lies: below the margin, within it or above it, or what is ruled out.
+
+    Three-sided testing (Goeman, Solari and Stijnen, Statistics in Medicine 29, 2010): the three
+    regions are tested at once, each at the level, without a correction, since only one of them
+    can hold the truth. That the slope is within is rejected on either side at half the level.
+    """
+    if tail.p_above(margin) < level / 2:
+        return "above margin"
+    if tail.p_below(-margin) < level / 2:
+        return "below margin"
+    not_below, not_above = tail.p_above(-margin) < level, tail.p_below(margin) < level
+    if not_below and not_above:
+        return "within margin"
+    return "not below margin" if not_below else "not above margin" if not_above else "not shown"
 
 
 def ladder_direction(p_values: dict[str, float], options: CurveOptions) -> str:
@@ -180,6 +195,7 @@ def _decision(
     measured = Precision(np.array(evidence.tail.se), np.array(evidence.tail.df))
     columns = {
         "verdict": verdict,
+        "tail": tail_region(evidence.tail, options.tail_margin, options.level),
         "ladder": ladder_direction(p_values, options),
         "p_value": evidence.p_value(claim),
         "p_holm": p_values[claim],
