@@ -80,7 +80,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "ladder_high": "upper end of its interval",
         "p_value": "p value of the verdict's claim; of a rising tail when undetermined",
         "p_holm": "the same after Holm's correction over the claims that `corrected` names",
-        "detectable": "smallest tail slope that this design finds with the wanted power",
+        "detectable": "smallest tail slope that is called improving with the wanted power, after "
+        "the correction, whatever the other categories show",
         "items_needed": "items per category that would show a level tail to lie within the margin",
         "seeds_needed": "seeds that go with items_needed",
         "noise": "which noise the intervals hold",
@@ -213,9 +214,11 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "slope_se": "standard error of the tail slope",
         "df": "its degrees of freedom",
         "power": "the wanted power (option power)",
-        "detectable": "smallest tail slope found with the wanted power",
+        "detectable": "smallest tail slope called improving with the wanted power, after the "
+        "correction",
         "power_flat": "power to show a tail slope of 0 to be within the margin",
-        "power_margin": "power to find a tail slope of twice the margin to be above 0",
+        "power_at_margin": "power to call a tail slope of the margin improving",
+        "power_margin": "power to call a tail slope of twice the margin improving",
         "runs": "tuning runs: seeds times scales",
         "judgements": "judgements: runs times items times categories (each repeat counts)",
         "noise": "where the variance components come from",

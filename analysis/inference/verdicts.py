@@ -15,10 +15,12 @@ from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
 from analysis.inference.estimate import Estimate
 from analysis.inference.missing import tipping_point
-from analysis.inference.multiplicity import CLAIMS, correct
+from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
 from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
-from analysis.power.design import Precision, components_of, detectable, required_sample_size
+from analysis.power.design import components_of, required_sample_size
+from analysis.power.simulate import simulate_power
+from analysis.tables import OVERALL
 
 FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
 IMPROVING, UNDETERMINED = "improving", "undetermined"
@@ -54,7 +56,8 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         if name in evidence:
             row |= _estimates(evidence[name], arm.scales, options.interval)
             if name in claims:
-                row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
+                family = 1 if name == OVERALL else len(set(claims) - {OVERALL})
+                row |= _decision(curve, evidence[name], p_values[name], arm.scales, family, options)
             else:
                 row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
         edge = edge_verdict(arm, name, options)
@@ -187,19 +190,23 @@ def _decision(
     evidence: Evidence,
     p_values: dict[str, float],
     scales: np.ndarray,
+    family: int,
     options: CurveOptions,
 ) -> dict[str, Any]:
-    """The verdict, its p value, what the design can detect and what it would need."""
+    """The verdict, its p value, what the design can detect and what it would need.
+
+    Args:
+        family: number of categories whose claims are corrected together.
+    """
     verdict = decide(evidence, p_values, options)
     claim = {FLAT: "flat", NON_MONOTONE: "drop", PLATEAUED: "plateau"}.get(verdict, "tail")
-    measured = Precision(np.array(evidence.tail.se), np.array(evidence.tail.df))
     columns = {
         "verdict": verdict,
         "tail": tail_region(evidence.tail, options.tail_margin, options.level),
         "ladder": ladder_direction(p_values, options),
         "p_value": evidence.p_value(claim),
         "p_holm": p_values[claim],
-        "detectable": float(detectable(measured, options.level, options.power)),
+        "detectable": _detectable(curve.covariance, scales, family, options),
         "noise": curve.covariance.noise,
     }
     remarks = _remarks(verdict, evidence, p_values, options)
@@ -216,6 +223,22 @@ def _decision(
     if evidence.rise is None:
         remarks.append("ladder too short for a rise before the tail: no plateau can show")
     return columns | {"note": join(curve.note, *remarks)}
+
+
+def _detectable(
+    covariance: Covariance, scales: np.ndarray, family: int, options: CurveOptions
+) -> float:
+    """Smallest tail slope that this design calls improving with the wanted power."""
+    found = simulate_power(
+        components_of(covariance, scales),
+        np.array(covariance.sample.n_items / covariance.n_strata),
+        np.array(covariance.n_runs.min()),
+        options.tail_margin,
+        options.level,
+        number_of_claims(family, options.corrected),
+        options.power,
+    )
+    return float(found.detectable)
 
 
 def _remarks(

@@ -26,6 +26,7 @@ class Components:
         run_known: True when run noise is stated rather than estimated (no loss of df).
         shared: degrees of freedom of the run variance per further seed: how many independent
             categories the study's are worth, since their mean squares are shrunk together.
+        cluster: items per degree of freedom of the item variance; 1 unless items are clustered.
     """
 
     item: float
@@ -34,6 +35,13 @@ class Components:
     run_measured: bool = True
     run_known: bool = False
     shared: float = 1.0
+    cluster: float = 1.0
+
+
+def _items_per_df(covariance: Covariance) -> float:
+    """Items per degree of freedom (and one more) of a category's item variance."""
+    sample = covariance.sample
+    return sample.n_items / max(1.0, float((sample.strata_df + 1).sum()))
 
 
 def shared_degrees(categories: int) -> float:
@@ -65,6 +73,7 @@ def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
         run_measured=covariance.run_measured or run > 0,
         run_known=not covariance.run_measured,
         shared=covariance.run_df(weights) / max(1.0, seeds - 1),
+        cluster=_items_per_df(covariance),
     )
 
 
@@ -75,7 +84,7 @@ def precision(components: Components, items: np.ndarray, seeds: np.ndarray) -> P
     of_runs = (components.run + components.item_run / items) / seeds
     variance = of_items + of_runs
     run_df = np.maximum(1.0, (seeds - 1) * components.shared)
-    divisor = of_items**2 / np.maximum(1.0, items - 1)
+    divisor = of_items**2 / np.maximum(1.0, items / components.cluster - 1)
     if not components.run_known:
         # With one seed the run part cannot be estimated, and none is counted in the df.
         divisor = divisor + np.where(seeds > 1, of_runs**2 / run_df, 0.0)
@@ -84,22 +93,11 @@ def precision(components: Components, items: np.ndarray, seeds: np.ndarray) -> P
     return Precision(np.sqrt(variance), np.maximum(1.0, df))
 
 
-def detectable(measured: Precision, level: float, power: float) -> np.ndarray:
-    """Smallest slope that a one-sided test at `level` finds with the given power."""
-    return (stdtrit(measured.df, 1 - level) + stdtrit(measured.df, power)) * measured.se
-
-
 def power_within(measured: Precision, margin: float, level: float) -> np.ndarray:
     """Power to show that a slope of 0 lies within the margin (two one-sided tests)."""
     with np.errstate(divide="ignore"):  # scores without noise: any slope shows itself
         room = margin / measured.se - stdtrit(measured.df, 1 - level)
     return np.maximum(0.0, 2 * stdtr(measured.df, room) - 1)
-
-
-def power_above(measured: Precision, slope: float, level: float) -> np.ndarray:
-    """Power to show that a slope of this size is above 0."""
-    with np.errstate(divide="ignore"):
-        return stdtr(measured.df, slope / measured.se - stdtrit(measured.df, 1 - level))
 
 
 def required_sample_size(

@@ -19,18 +19,18 @@ import pandas as pd
 from analysis.errors import InputError
 from analysis.inference.contrasts import tail_weights
 from analysis.inference.curves import ArmCurves, build_arm_curves
+from analysis.inference.multiplicity import number_of_claims
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.power.design import (
     ITEM_GRID,
     Components,
     components_of,
-    detectable,
-    power_above,
     power_within,
     precision,
     shared_degrees,
 )
+from analysis.power.simulate import simulate_power
 from analysis.scores import read_scores
 from analysis.tables import OVERALL
 
@@ -52,20 +52,31 @@ def plan_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             components_of(curve.covariance, arm.scales),
             len(arm.scales),
             curve.covariance.n_strata if name == OVERALL else 1,
+            1 if name == OVERALL else len(arm.curves) - 1,
             options,
         )
     ]
 
 
 def _design_rows(
-    components: Components, n_scales: int, n_categories: int, options: CurveOptions
+    components: Components, n_scales: int, n_categories: int, family: int, options: CurveOptions
 ) -> list[dict[str, Any]]:
-    """What each pair of the options' items and seeds can show about the tail slope."""
+    """What each pair of the options' items and seeds can show about the tail slope.
+
+    Args:
+        family: number of categories whose claims are corrected together.
+    """
     items, seeds = np.meshgrid(options.plan_items, options.plan_seeds, indexing="ij")
     expected = precision(components, items, seeds)
-    smallest = detectable(expected, options.level, options.power)
-    flat = power_within(expected, options.tail_margin, options.level)
-    above = power_above(expected, 2 * options.tail_margin, options.level)
+    found = simulate_power(
+        components,
+        items,
+        seeds,
+        options.tail_margin,
+        options.level,
+        number_of_claims(family, options.corrected),
+        options.power,
+    )
     return [
         {
             "items": int(items[at]),
@@ -74,9 +85,10 @@ def _design_rows(
             "slope_se": float(expected.se[at]),
             "df": float(expected.df[at]),
             "power": options.power,
-            "detectable": float(smallest[at]),
-            "power_flat": float(flat[at]),
-            "power_margin": float(above[at]),
+            "detectable": float(found.detectable[at]),
+            "power_flat": float(found.level[at]),
+            "power_at_margin": float(found.at_margin[at]),
+            "power_margin": float(found.at_twice[at]),
             "runs": int(seeds[at]) * n_scales,
             "judgements": int(seeds[at]) * n_scales * int(items[at]) * n_categories,
         }
@@ -86,19 +98,30 @@ def _design_rows(
 
 @dataclass(frozen=True)
 class Costs:
-    """What a study costs: arms, categories and repeats multiply; money is per run and call."""
+    """What a study costs: arms, categories and repeats multiply; money is per run and call.
+
+    Attributes:
+        per_run: money of a run, whatever its size.
+        per_million: money of a million records seen in tuning: a large run is not a small one.
+        largest: records of the largest scale.
+    """
 
     arms: int = 1
     categories: int = 12
     repeats: int = 1
     per_run: float = 0.0
     per_judgement: float = 0.0
+    per_million: float = 0.0
+    largest: float = 0.0
 
-    def money(self, runs: float, judgements: float) -> float:
-        """What that many runs and judgements cost; NaN without any price."""
-        if not (self.per_run or self.per_judgement):
+    def money(self, ladder: np.ndarray, seeds: int, judgements: float) -> float:
+        """What the runs of a ladder (multiples of its first scale) and judgements cost; NaN
+        without any price."""
+        if not (self.per_run or self.per_judgement or self.per_million):
             return np.nan
-        return runs * self.per_run + judgements * self.per_judgement
+        records = float((ladder / ladder[-1]).sum()) * self.largest
+        per_seed = len(ladder) * self.per_run + records / 1e6 * self.per_million
+        return self.arms * seeds * per_seed + judgements * self.per_judgement
 
 
 def plan_table(
@@ -136,7 +159,7 @@ def plan_table(
             feasible = sum(map(np.isfinite, needs.values()))
             items, runs = needs[hardest], n_seeds * n_scales * costs.arms
             judgements = runs * items * costs.categories * costs.repeats
-            money = costs.money(runs, judgements)
+            money = costs.money(ladder, n_seeds, judgements)
             rows.append(
                 {"scales": n_scales, "seeds": n_seeds, "items": items, "hardest": hardest}
                 | {"feasible": feasible, "runs": runs, "judgements": judgements, "cost": money}

@@ -14,8 +14,6 @@ from analysis.power.design import (
     Components,
     Precision,
     components_of,
-    detectable,
-    power_above,
     power_within,
     precision,
     required_sample_size,
@@ -39,15 +37,19 @@ def test_known_run_noise_costs_no_degrees_of_freedom():
     assert found.df == pytest.approx((items + runs) ** 2 / (items**2 / 99))
 
 
-def test_power_is_that_of_t_tests():
+def test_power_of_equivalence_is_that_of_two_t_tests():
     measured = Precision(np.array(0.01), np.array(12.0))
     t = stats.t(12)
-    assert detectable(measured, 0.05, 0.8) == pytest.approx((t.ppf(0.95) + t.ppf(0.8)) * 0.01)
-    assert power_above(measured, 0.03, 0.05) == pytest.approx(t.cdf(3 - t.ppf(0.95)))
     assert power_within(measured, 0.03, 0.05) == pytest.approx(2 * t.cdf(3 - t.ppf(0.95)) - 1)
     assert power_within(measured, 0.015, 0.05) == 0
-    certain = Precision(np.array(0.0), np.array(np.inf))
-    assert (power_within(certain, 0.02, 0.05), power_above(certain, 0.02, 0.05)) == (1, 1)
+    assert power_within(Precision(np.array(0.0), np.array(np.inf)), 0.02, 0.05) == 1
+
+
+def test_clustered_items_bring_degrees_of_freedom_as_clusters():
+    single = Components(0.02, 0.0, 0.0, run_known=True)
+    clustered = Components(0.02, 0.0, 0.0, run_known=True, cluster=5)
+    assert precision(single, np.array(100), np.array(2)).df == pytest.approx(99)
+    assert precision(clustered, np.array(100), np.array(2)).df == pytest.approx(19)
 
 
 def test_components_of_a_pilot_by_hand():
