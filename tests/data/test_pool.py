@@ -6,6 +6,7 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from instruct_scaling.common.errors import InputError
@@ -455,3 +456,21 @@ def test_a_sample_is_drawn_by_hash_whatever_the_order_of_the_file(tmp_path):
     source = {"type": "file", "path": str(tmp_path / "a.jsonl"), "sample": 20, "on_error": "skip"}
     build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "fewer")
     assert {one.id for one in iter_records(tmp_path / "fewer")} < set(kept["a"])
+
+
+def test_pandas_and_datasets_read_a_pool(tmp_path):
+    from datasets import load_dataset
+
+    record = Record.make("Say 1.", "1", tags={"level": "easy", "topic": "numbers"})
+    store.write_records(tmp_path / "records", [record, Record.make("Say 2.", "2")])
+    assert next(iter(iter_records(tmp_path / "records"))) == record
+    table = load_dataset(
+        str(tmp_path / "records"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert table[0]["messages"] == [
+        {"role": "user", "content": "Say 1."},
+        {"role": "assistant", "content": "1"},
+    ]
+    assert table[0]["tags"][0] == {"name": "level", "value": "easy"}
+    frame = pd.read_parquet(tmp_path / "records")
+    assert list(frame["id"]) == [row["id"] for row in table]

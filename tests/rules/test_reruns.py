@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import time
 
 import pytest
 
@@ -187,7 +189,24 @@ def test_the_version_of_annotations_builds_the_pool_again_that_is_made_of_them(t
     pretend_finished(tmp_path, config)
     planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(config, raised="annotation")})[""])
     own = {"annotation": 1, "pool": 1, "validation_set": 1, "subset": 2, "tokens": 1}
+    own |= {"subset_overlap": 1}
     assert planned == tuned(2) | own
+
+
+def test_a_subset_that_changed_is_trained_although_the_tokens_are_to_be_made_first(tmp_path):
+    pretend_finished(tmp_path, TINY)
+    results = tmp_path / "results" / "tiny"
+    now = time.time()
+    stamp = results / "pools" / "own" / "records" / ".snakemake_timestamp"
+    os.utime(stamp, (now + 10, now + 10))
+    later = [*results.glob("subsets/**/*.*"), results / "pools" / "own" / "validation_set.parquet"]
+    changed = results / "subsets" / "own" / "uniform" / "n16" / "s1.sha256"
+    changed.write_text("another", "utf-8")
+    for path in later:
+        os.utime(path, (now + 20, now + 20))
+    planned = planned_jobs(dry_runs(tmp_path, {"": DryRun(TINY)})[""])
+    assert planned["tokens"] == 1
+    assert planned["finetune"] >= 2, "both arms at scale 16"
 
 
 def test_an_edited_local_file_reruns_the_stage_that_reads_it(tmp_path):

@@ -136,7 +136,9 @@ def write_pool(folder: Path, records) -> Path:
 
 
 def write_subset(path: Path, ids) -> Path:
-    pq.write_table(pa.table({"id": list(ids)}), path)
+    ids = list(ids)
+    columns = {"id": ids, "repeats": [1] * len(ids), "phase": [0] * len(ids)}
+    pq.write_table(pa.table(columns), path)
     return path
 
 

@@ -56,6 +56,10 @@ def test_repeats_and_phases_are_read(store, tmp_path):
     examples = subset_examples(store, tmp_path / "s.parquet")
     assert (examples.repeats.tolist(), examples.phases.tolist()) == ([1, 4, 2], [1, 0, 0])
     for name in ("repeats", "phase"):
+        fewer = {key: value for key, value in columns.items() if key != name}
+        pq.write_table(pa.table(fewer), tmp_path / "old.parquet")
+        with pytest.raises(InputError, match=f"the subset has no column {name}"):
+            subset_examples(store, tmp_path / "old.parquet")
         pq.write_table(pa.table({**columns, name: [1, -1, 1]}), tmp_path / "bad.parquet")
         with pytest.raises(InputError, match="repeat is below 1, or a phase below 0"):
             subset_examples(store, tmp_path / "bad.parquet")

@@ -158,6 +158,7 @@ rule tokens:
         base=lambda w: f"{RESULTS}/bases/{STUDY.arms[TOKENS[w.tokens]].base}",
     output:
         store=directory(f"{RESULTS}/tokens/{{pool}}/{{tokens}}"),
+        identity=f"{RESULTS}/tokens/{{pool}}/{{tokens}}.sha256",
     log:
         f"{RESULTS}/logs/tokens/{{pool}}-{{tokens}}.log",
     benchmark:

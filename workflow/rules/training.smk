@@ -4,12 +4,14 @@
 rule finetune:
     input:
         base=base_of,
-        # Its rows decide, not the metadata, which state the size of the pool.
+        # A rebuilt pool that gives the same records and tokens trains nothing again: of the subset
+        # its rows decide, and of the store what decides the tokens of a record. Both have a hash
+        # beside them, which is no `ancient` input: Snakemake (9.27) does not compare the inputs of
+        # a job below another one to run, and stops at edges that are `ancient` as a whole.
         subset=ancient(subset_of),
         rows=lambda w: str(Path(subset_of(w)).with_suffix(".sha256")),
-        # The subset names its records by the hash of their text: a rebuilt pool that gives the
-        # same subset trains nothing again.
         tokens=ancient(tokens_of),
+        encoding=lambda w: f"{tokens_of(w)}.sha256",
         validation=lambda w: validation_of(STUDY.arms[w.arm].pool),
     output:
         model=directory(f"{RUN}/model"),

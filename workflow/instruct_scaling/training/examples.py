@@ -149,14 +149,17 @@ def subset_examples(store: TokenStore, path: Path) -> Examples:
     """The examples of a subset.parquet: `find_examples` with the columns `repeats` and `phase`.
 
     Raises:
-        InputError: see `find_examples`; or a repeat is below 1, a phase below 0.
+        InputError: see `find_examples`; or a column is missing, a repeat below 1, a phase below 0.
     """
     examples = find_examples(store, path)
-    names = [name for name in ("repeats", "phase") if name in pq.read_schema(path).names]
+    names = ["repeats", "phase"]
+    missing = set(names) - set(pq.read_schema(path).names)
+    if missing:
+        raise InputError(
+            f"the subset has no column {min(missing)}", where=path, fix="make the subset again"
+        )
     table = pq.read_table(path, columns=names)
-    found = {name: table[name].to_numpy().astype(np.int64) for name in names}
-    repeats = found.get("repeats", examples.repeats)
-    phases = found.get("phase", examples.phases)
+    repeats, phases = (table[name].to_numpy().astype(np.int64) for name in names)
     if repeats.min() < 1 or phases.min() < 0:
         raise InputError(
             "a repeat is below 1, or a phase below 0", where=path, fix="make the subset again"

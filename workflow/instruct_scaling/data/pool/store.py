@@ -23,6 +23,13 @@ MESSAGE = pa.struct(
     ]
 )
 MESSAGES = pa.list_(pa.field("item", MESSAGE, nullable=False))
+# Not a map of Arrow, which `datasets` does not read.
+TAG = pa.struct(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+    ]
+)
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -30,7 +37,7 @@ SCHEMA = pa.schema(
         pa.field("category", pa.string()),
         pa.field("language", pa.string()),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("tags", pa.map_(pa.string(), pa.string()), nullable=False),
+        pa.field("tags", pa.list_(pa.field("item", TAG, nullable=False)), nullable=False),
     ]
 )
 
@@ -54,7 +61,10 @@ def _columns(batch: Sequence[Record]) -> list[pa.Array]:
         [pa.array(column, pa.string()) for column in texts], fields=list(MESSAGE)
     )
     messages = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat, type=MESSAGES)
-    tags = [sorted(record.tags.items()) for record in batch]
+    tags = [
+        [{"name": name, "value": value} for name, value in sorted(record.tags.items())]
+        for record in batch
+    ]
     return [
         pa.array([record.id for record in batch], pa.string()),
         messages,
@@ -137,7 +147,9 @@ def batch_records(batch: pa.RecordBatch) -> Iterator[Record]:
         batch.column("tags").to_pylist(),
         strict=True,
     ):
-        yield Record(record_id, tuple(turns[start:end]), *row, dict(tags))
+        yield Record(
+            record_id, tuple(turns[start:end]), *row, {tag["name"]: tag["value"] for tag in tags}
+        )
         start = end
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -65,11 +66,21 @@ def _read_part(part: Path, label: str | None) -> pa.Table:
         return pq.read_table(part, columns=["id"])
     if label.startswith(TAG):
         table = pq.read_table(part, columns=["id", "tags"])
-        values = pc.map_lookup(table["tags"], label.removeprefix(TAG), "first")
+        values = _tag(_one_array(table["tags"]), label.removeprefix(TAG))
     else:
         table = pq.read_table(part, columns=["id", label])
         values = table[label]
     return pa.table({"id": table["id"], "label": values})
+
+
+def _tag(tags: pa.ListArray, name: str) -> pa.Array:
+    """The value of one tag in each row, null where the row has none."""
+    flat, rows = tags.flatten(), pc.list_parent_indices(tags)
+    own = pc.equal(flat.field("name"), name)
+    positions = pc.index_in(
+        pa.array(np.arange(len(tags))), value_set=rows.filter(own).cast("int64")
+    )
+    return flat.field("value").filter(own).take(positions)
 
 
 def _annotation(ids: pa.Array, name: str, annotations: Mapping[str, Path]) -> pa.Array:

@@ -24,6 +24,8 @@ import pyarrow as pa
 import typer
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.files import atomic_path
+from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.recipe import Supervise
 from instruct_scaling.data.encoding import encode_records
@@ -63,6 +65,9 @@ def tokens(
         map(encoder(settings), batches) if workers == 1 else in_order(settings, batches, workers)
     )
     counts = write_store(out, chunks, token_type, identity)
+    # A file of its own: the same for equal tokens of a record, however large the pool is.
+    with atomic_path(out.with_name(f"{out.name}.sha256")) as temporary:
+        temporary.write_text(f"{identity_hash(identity)}\n", "utf-8")
     log.info("%s: %d records, %d tokens", out, counts["records"], counts["tokens"])
 
 
