@@ -77,16 +77,14 @@ class RunNoise:
         """How many independent categories these are worth, since they share runs.
 
         C / (1 + (C - 1) r^2), r^2 the mean squared correlation between run means of two
-        categories, less what chance makes of it.
+        categories: the mean of C mean squares varies as that of so many independent ones. With few
+        runs chance makes r^2 larger and the number smaller, which is on the safe side.
         """
         moving = [d.reshape(-1) for d in self._deviations if d.any()]
-        freedom = float(np.maximum(self._counts.min(0) - 1, 0).sum())
-        c = len(moving)
-        if c < 2 or freedom < 2:
+        if len(moving) < 2:
             return 1.0
-        squared = (np.square(_correlation(np.stack(moving))).sum() - c) / (c * (c - 1))
-        beyond_chance = (squared - 1 / freedom) / (1 - 1 / freedom)
-        return c / (1 + (c - 1) * float(np.clip(beyond_chance, 0.0, 1.0)))
+        c = len(moving)
+        return max(1.0, c**2 / float(np.square(_correlation(np.stack(moving))).sum()))
 
     @cached_property
     def _matrices(self) -> list[np.ndarray]:
