@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import polygamma
@@ -74,6 +76,24 @@ def test_one_run_at_a_scale_takes_the_variance_of_a_run_at_the_others():
     variances = sample.means[:2].var(axis=1, ddof=1)
     assert squares[0] == pytest.approx(variances[0] / 4 + variances.mean())
     assert df[0] == 3
+
+
+@pytest.mark.parametrize("runs", [[3, 3, 3, 3, 1], [5, 5, 3, 3, 2]])
+def test_tail_slopes_are_covered_where_scales_have_different_numbers_of_runs(runs):
+    rng = np.random.default_rng(4)
+    covered = []
+    for _ in range(80):
+        samples = study("equal", max(runs), rng)
+        samples.pop(OVERALL)
+        for name, sample in samples.items():
+            means, influence = sample.means.copy(), sample.influence.copy()
+            for k, number in enumerate(runs):
+                means[k, number:], influence[k, number:] = np.nan, 0.0
+            samples[name] = replace(sample, means=means, influence=influence)
+        for covariance in covariances(samples).values():
+            low, high = covariance.contrast(WEIGHTS).interval(0.9)
+            covered.append(low <= 0 <= high)
+    assert np.mean(covered) >= 0.87 - 2 * np.sqrt(0.13 * 0.87 / (80 * 4))
 
 
 def test_equal_mean_squares_have_one_value_and_the_capped_degrees_of_freedom():
