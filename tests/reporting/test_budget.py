@@ -156,6 +156,7 @@ def test_jobs_of_the_tiny_study(tiny):
         "validation_set": 1,
         "subset": 2,
         "base": 1,
+        "tokens": 1,
         "finetune": 4,
         "generate": 5,  # the two arms share the answers of the base
         "judge": 10,
