@@ -18,7 +18,7 @@ from analysis.inference.missing import tipping_point
 from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
 from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
-from analysis.power.design import components_of, required_sample_size
+from analysis.power.design import components_of, required_sample_size, seeds_of
 from analysis.power.simulate import simulate_power
 from analysis.tables import OVERALL
 
@@ -232,7 +232,7 @@ def _detectable(
     found = simulate_power(
         components_of(covariance, scales),
         np.array(covariance.sample.n_items / covariance.n_strata),
-        np.array(covariance.n_runs.min()),
+        np.array(seeds_of(covariance)),
         options.tail_margin,
         options.level,
         number_of_claims(family, options.corrected),

@@ -38,6 +38,11 @@ class Components:
     cluster: float = 1.0
 
 
+def seeds_of(covariance: Covariance) -> float:
+    """Seeds of a study; where scales have different numbers of runs, their harmonic mean."""
+    return round(covariance.n_scales / float((1 / covariance.n_runs).sum()), 9)
+
+
 def _items_per_df(covariance: Covariance) -> float:
     """Items per degree of freedom (and one more) of a category's item variance."""
     sample = covariance.sample
@@ -62,7 +67,7 @@ def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
     """Components of the tail slope, measured on a pilot; items are counted per category."""
     weights = tail_weights(scales)
     items = covariance.sample.n_items / covariance.n_strata
-    seeds = float(covariance.n_runs.min())
+    seeds = seeds_of(covariance)
     total = float(weights @ covariance.items @ weights) * items
     rest = covariance.rest(weights) * seeds
     run = max(0.0, covariance.seeds(weights) * seeds - rest)
@@ -72,7 +77,7 @@ def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
         item_run=rest * items,
         run_measured=covariance.run_measured or run > 0,
         run_known=not covariance.run_measured,
-        shared=covariance.run_df(weights) / max(1.0, seeds - 1),
+        shared=covariance.run_df(weights) / (seeds - 1 if seeds > 1 else 1.0),
         cluster=_items_per_df(covariance),
     )
 
