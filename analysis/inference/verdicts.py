@@ -238,7 +238,7 @@ def _detectable(
         number_of_claims(family, options.corrected),
         options.power,
     )
-    return float(found.detectable)
+    return float(found.detectable) or np.nan  # equal scores bring no noise: nothing is known
 
 
 def _remarks(
