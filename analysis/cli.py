@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from analysis import pipeline
@@ -109,6 +110,14 @@ def plan(
     repeats: Annotated[int, typer.Option(min=1, help="Judgements of each response.")] = 1,
     cost_per_run: Annotated[float, typer.Option(min=0, help="Money per tuning run.")] = 0.0,
     cost_per_judgement: Annotated[float, typer.Option(min=0, help="Money per call.")] = 0.0,
+    cost_per_million_records: Annotated[
+        float, typer.Option(min=0, help="Money per million records seen in tuning.")
+    ] = 0.0,
+    largest: Annotated[float, typer.Option(min=0, help="Records of the largest scale.")] = 0.0,
+    answers: Annotated[int, typer.Option(min=1, help="Answers to each item in a run.")] = 1,
+    judge_sd: Annotated[
+        float, typer.Option(min=0, max=1, help="Stated SD of repeats of one judgement.")
+    ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
 ) -> None:
     """Print items, seeds and scales for a wanted margin and power."""
@@ -121,6 +130,16 @@ def plan(
         if not holds:
             raise InputError(f"{name} is out of range", where="plan")
     options = CurveOptions(tail_margin=margin, power=power, interval=interval)
+    if cost_per_million_records and not largest:
+        raise InputError(
+            "records have a price, and the largest scale is not stated",
+            where="plan",
+            fix="add --largest",
+        )
+    if pilot and (answers > 1 or judge_sd):
+        raise InputError(
+            "--answers and --judge-sd go with stated variances, not with a pilot", where="plan"
+        )
     if pilot:
         unit, source = pilot_components(pilot, arm, judge), f"variances measured on {pilot}"
     elif item_sd is None or run_sd is None or noise_sd is None:
@@ -130,9 +149,19 @@ def plan(
             fix="give a score table, or --item-sd, --run-sd and --noise-sd",
         )
     else:
-        unit = stated_components(item_sd, run_sd, noise_sd, run_sd_known)
+        # Noise of an answer is averaged over answers, that of a judgement over both.
+        noise = float(np.sqrt((noise_sd**2 + judge_sd**2 / repeats) / answers))
+        unit = stated_components(item_sd, run_sd, noise, run_sd_known, categories)
         source = "variances as stated"
-    costs = Costs(arms, categories, repeats, cost_per_run, cost_per_judgement)
+    costs = Costs(
+        arms,
+        categories,
+        repeats * answers,
+        cost_per_run,
+        cost_per_judgement,
+        cost_per_million_records,
+        largest,
+    )
     table = plan_table(unit, scales, seeds, factor, options, costs)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.errors import InputError, unknown_option
 
-Family = Literal["saturating power law", "logit-linear", "broken logit-linear"]
+Family = Literal["saturating power law", "logit-linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -42,10 +42,8 @@ class CurveOptions(Options):
 
     interval: float = Field(0.9, gt=0, lt=1)
     """Coverage of every interval. A one-sided claim is made at level (1 - interval) / 2."""
-    bootstrap_replicates: int = Field(2000, ge=100)
-    """Replicates of the bootstrap over items and seeds."""
-    bootstrap_seed: int = 0
-    """Seed of the bootstrap and of the draws behind fits and extrapolations."""
+    draw_seed: int = 0
+    """Seed of the draws behind fits, extrapolations and ratios of data."""
     tail_margin: float = Field(0.02, gt=0, lt=1)
     """A tail slope per doubling within plus or minus this counts as no change."""
     range_margin: float = Field(0.04, gt=0, lt=1)
@@ -61,8 +59,7 @@ class CurveOptions(Options):
     right_from: float = Field(0.5, gt=0, le=1)
     """A score of at least this counts as right, for negative flips."""
     families: list[Family] = ["saturating power law", "logit-linear"]
-    """Families of curves to fit. Each needs two scales more than it has parameters; a broken
-    one needs ten scales."""
+    """Families of curves to fit. Each needs two scales more than it has parameters."""
     misfit_level: float = Field(0.05, gt=0, lt=1)
     """A family whose misfit test has a p value below this is dropped."""
     fit_draws: int = Field(400, ge=50)

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts
-from analysis.inference.covariance import Covariance, Sample, average
+from analysis.inference.covariance import Covariance
 from analysis.inference.multiplicity import correct
+from analysis.inference.sample import Sample, average
 from analysis.inference.verdicts import UNDETERMINED, decide, ladder_direction
 from analysis.options import CurveOptions
-from analysis.power.design import components_of, required_sample_size
+from analysis.power.design import components_of, required_sample_size, shared_degrees
 from analysis.tables import OVERALL
 
 FIGURE = Path(__file__).with_name("paper_figure1.csv")
@@ -131,10 +132,9 @@ def _row(
     }
     if verdict == UNDETERMINED and options.run_sd is not None:
         # A new study would measure its run noise, not borrow it.
-        parts = replace(components_of(noise, scales), run_known=False)
-        needed = required_sample_size(
-            parts, len(scales), options.tail_margin, options.level, options.power
-        )
+        shared = shared_degrees(len(ITEMS))
+        parts = replace(components_of(noise, scales), run_known=False, shared=shared)
+        needed = required_sample_size(parts, options.tail_margin, options.level, options.power)
         row["items_needed"], row["seeds_needed"] = needed or (np.nan, np.nan)
     return row
 

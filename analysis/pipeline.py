@@ -10,7 +10,6 @@ from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
 from analysis.inference.curves_by_tag import tag_curve_rows
-from analysis.inference.intervals import bootstrap_means
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.score_array import build_score_arrays
 from analysis.inference.seed_variance import seed_variance_rows
@@ -37,10 +36,9 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     repeats = repeat_variances(scores)
     for score_array in score_arrays:
         arm = build_arm_curves(score_array, options)
-        replicates = bootstrap_means(score_array, options)
-        verdicts = verdict_rows(arm, replicates, options)
-        fits = fit_arm_curves(arm, verdicts, replicates, options)
-        rows["curves"] += curve_rows(arm, replicates, options)
+        verdicts = verdict_rows(arm, options)
+        fits = fit_arm_curves(arm, verdicts, options)
+        rows["curves"] += curve_rows(arm, options)
         rows["verdicts"] += verdicts
         rows["changes"] += change_rows(arm, options)
         rows["variance"] += variance_rows(arm, repeats)

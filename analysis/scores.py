@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.errors import InputError
 from analysis.tables import OVERALL
 
+UNPARSABLE = "unparsable"  # status of an answer that could not be read: wrong, not missing
 TAG = "tag_"  # columns that hold labels of the items, by name
 REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
 _DEFAULTS = {"study": "", "cluster": "", "response": "", "judge_version": "", "repeat": 0}
@@ -26,8 +27,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
     Returns:
         One row per judgement: the columns of the score table, text as text, `scale` and `seed`
-        as integers, `score` as float with NaN for a missing score, `cluster` equal to the item
-        where it was empty, columns `tag_NAME` as text, "" where an item has none.
+        as integers, `score` as float with NaN for a failed judgement and 0 for an answer that
+        could not be read (status `unparsable`), `cluster` equal to the item where it was empty,
+        columns `tag_NAME` as text, "" where an item has none.
 
     Raises:
         InputError: the file cannot be read, or the table breaks a rule (see `check_scores`).
@@ -155,6 +157,8 @@ def _check_reasons(table: pd.DataFrame, where: str) -> None:
             where=where,
             fix="say in the column status why the judgement failed, or judge it again",
         )
+    unreadable = table["status"].str.strip().str.lower() == UNPARSABLE
+    table.loc[missing & unreadable, "score"] = 0.0
 
 
 def _check_duplicates(table: pd.DataFrame, where: str) -> None:

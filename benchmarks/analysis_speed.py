@@ -3,7 +3,7 @@
 `python -m benchmarks.analysis_speed [--quick]` makes a score table of 12 categories x 8 scales x
 5 seeds x 200 items x 3 repeats, and compares two programs that compute intervals from it:
 
-analysis   every table of `instruct-scaling curves`, 2,000 joint bootstrap replicates
+analysis   every table of `instruct-scaling curves`
 loop       per category: scipy.stats.bootstrap over items of the mean at each scale and of the
            tail slope, 2,000 resamples each; no seeds, no verdicts, no other table
 
@@ -65,7 +65,7 @@ def make_table(path: Path, design: Design) -> int:
 
 def whole_analysis(path: Path) -> Callable[[], None]:
     """Every table of the analysis, written to disk."""
-    options = CurveOptions(bootstrap_replicates=REPLICATES)
+    options = CurveOptions()
     return lambda: write_tables(analyze(read_scores(path), options), path.parent / "tables")
 
 

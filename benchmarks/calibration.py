@@ -17,8 +17,9 @@ import pandas as pd
 from scipy import stats
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_scales, tail_weights
-from analysis.inference.covariance import Covariance, Sample
+from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.multiplicity import correct
+from analysis.inference.sample import Sample
 from analysis.inference.verdicts import decide
 from analysis.options import CurveOptions
 from analysis.scaling_laws.extrapolation import envelope, why_no_extrapolation
@@ -96,15 +97,16 @@ def wrong(verdict: str, means: np.ndarray, ladder: np.ndarray, options: CurveOpt
 
 
 def _evidence(
-    means: np.ndarray,
-    design: Design,
-    rng: np.random.Generator,
-    options: CurveOptions,
-    run: np.ndarray | None = None,
+    means: np.ndarray, design: Design, rng: np.random.Generator, options: CurveOptions
 ) -> Evidence:
-    scores = simulate(means, design, rng, run)
-    sample = Sample.from_scores(scores, np.arange(design.items))
-    return estimate_contrasts(Covariance(sample, options.run_sd), design.ladder, options)
+    covariance = Covariance(_sample(means, design, rng), options.run_sd)
+    return estimate_contrasts(covariance, design.ladder, options)
+
+
+def _sample(
+    means: np.ndarray, design: Design, rng: np.random.Generator, run: np.ndarray | None = None
+) -> Sample:
+    return Sample.from_scores(simulate(means, design, rng, run), np.arange(design.items))
 
 
 def one_cell(name: str, design: Design, studies: int, seed: int) -> dict[str, Any]:
@@ -136,10 +138,14 @@ def one_family(family: str, design: Design, studies: int, seed: int) -> list[dic
     counts = {"directional": Counter(), "all": Counter()}
     for _ in range(studies):
         shared = rng.standard_normal((design.scales, design.seeds))
-        evidence = {}
+        samples = {}
         for name in means:
             run = (shared + rng.standard_normal(shared.shape)) / np.sqrt(2)
-            evidence[name] = _evidence(means[name], design, rng, options, run)
+            samples[name] = _sample(means[name], design, rng, run)
+        evidence = {
+            name: estimate_contrasts(noise, design.ladder, options)
+            for name, noise in covariances(samples).items()
+        }
         for corrected, count in counts.items():
             p_values = correct(evidence, corrected)
             verdicts = {name: decide(evidence[name], p_values[name], options) for name in evidence}

@@ -22,7 +22,7 @@ VERDICTS = (*KEY, "verdict", "margin", "range_margin")
 FAN = (*KEY, "scale", "factor", "mean", "low", "high", "families", "status", "reason")
 HORIZON = 10  # the widest factor that is ever drawn, refused or not
 AXES = ("instruction records (log scale)", "mean score")
-FITS_NOTE = "fits account for the noise that scales share, so they may run beside the points"
+FITS_NOTE = "fits: least squares, every scale with the same weight"
 
 FIT_LOOK: dict[str, Any] = {"linestyle": style.DOTTED, "linewidth": 1.0, "zorder": 4}
 BOUND_WIDTH = 0.6

@@ -41,6 +41,8 @@ VERDICT_LOOK = {
     "plateaued": ("●", "#029E73"),
     "flat": ("■", "#6B6B6B"),
     "non-monotone": ("◆", "#D55E00"),
+    "at floor": ("▁", "#7F5A2A"),
+    "at ceiling": ("▔", "#3F6684"),
     "undetermined": ("?", "#8A5A8F"),
 }
 _SPECIAL_NAMES = {"cot": "CoT", "open_qa": "Open QA", "closed_qa": "Closed QA"}

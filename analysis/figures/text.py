@@ -158,7 +158,7 @@ def margins_note(verdicts: pd.DataFrame) -> str:
     """The equivalence margins of a table with columns margin and range_margin, in words."""
     tail = " or ".join(f"{m:g}" for m in sorted(verdicts["margin"].dropna().unique()))
     whole = " or ".join(f"{m:g}" for m in sorted(verdicts["range_margin"].dropna().unique()))
-    return (
-        f"verdicts: corrected over the categories, margins {tail} per doubling for the tail, "
-        f"{whole} for the range"
-    )
+    corrected = "claims with a direction corrected over the categories"
+    if "corrected" in verdicts and set(verdicts["corrected"].dropna()) == {"all"}:
+        corrected = "all claims corrected over the categories"
+    return f"verdicts: {corrected}, margins {tail} per doubling for the tail, {whole} for the range"

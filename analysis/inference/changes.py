@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.covariance import Covariance, Sample, average
+from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.curves import ArmCurves
 from analysis.inference.intervals import share_interval
+from analysis.inference.sample import Sample, average
 from analysis.inference.score_array import CategoryScores
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -32,8 +33,10 @@ def change_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         for name, scores in arm.scores.categories.items()
     }
     known = [samples for samples in shares.values() if samples["wins"].known]
+    known = [samples for samples in known if samples["wins"].usable] or known
     if known:
         shares[OVERALL] = {kind: average([samples[kind] for samples in known]) for kind in KINDS}
+    noise = _noise(shares)
     return [
         arm.key(name)
         | {
@@ -44,7 +47,9 @@ def change_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         }
         | columns
         for name, samples in shares.items()
-        for (i, j), columns in zip(steps, _intervals(samples, options.interval), strict=True)
+        for (i, j), columns in zip(
+            steps, _intervals(samples, noise[name], options.interval), strict=True
+        )
     ]
 
 
@@ -82,13 +87,24 @@ def _shares(
     }
 
 
-def _intervals(samples: dict[str, Sample], coverage: float) -> list[dict[str, Any]]:
+def _noise(shares: dict[str, dict[str, Sample]]) -> dict[str, dict[str, Covariance]]:
+    """By category and kind of change, the noise of its shares, where it is known."""
+    noise: dict[str, dict[str, Covariance]] = {name: {} for name in shares}
+    for kind in KINDS:
+        for name, covariance in covariances({n: s[kind] for n, s in shares.items()}).items():
+            noise[name][kind] = covariance
+    return noise
+
+
+def _intervals(
+    samples: dict[str, Sample], noise: dict[str, Covariance], coverage: float
+) -> list[dict[str, Any]]:
     """Columns of the shares and their intervals, one entry per step."""
     steps: list[dict[str, Any]] = [{} for _ in samples["wins"].means]
     for kind, sample in samples.items():
-        covariance = Covariance(sample) if sample.usable else None
+        covariance = noise.get(kind)
         for index, columns in enumerate(steps):
-            columns[kind] = float(sample.means[index].mean())
+            columns[kind] = float(sample.scale_means[index])
             if covariance is None:
                 columns["note"] = "no interval: one item, or a run without scores"
                 continue

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.inference.covariance import Covariance, Sample, average, difference
+from analysis.inference.covariance import covariances
 from analysis.inference.curves import join
+from analysis.inference.estimate import Estimate
+from analysis.inference.intervals import paired_interval, paired_p_value
 from analysis.inference.multiplicity import holm
+from analysis.inference.sample import Sample, average, difference, missing_share
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
@@ -45,6 +48,9 @@ def arm_pairs(arms: Sequence[ScoreArray]) -> list[ArmPair]:
 def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
     scales, at_a, at_b = np.intersect1d(a.scales, b.scales, return_indices=True)
     seeds, of_a, of_b = np.intersect1d(a.seeds, b.seeds, return_indices=True)
+    runs = a.runs[np.ix_(at_a, of_a)] & b.runs[np.ix_(at_b, of_b)]
+    paired = runs.any(1) | (not len(seeds))  # scales that some seed has in both arms
+    scales, at_a, at_b, runs = scales[paired], at_a[paired], at_b[paired], runs[paired]
     samples: dict[str, tuple[Sample, Sample]] = {}
     missing = np.zeros(len(scales))
     if len(scales) and len(seeds):
@@ -52,12 +58,13 @@ def _pair(a: ScoreArray, b: ScoreArray) -> ArmPair:
             first = scores.values[np.ix_(at_a, of_a)]
             second = b.categories[name].values[np.ix_(at_b, of_b)]
             gone = np.isnan(first) | np.isnan(second)
-            missing = np.maximum(missing, gone.mean((1, 2)))
+            missing = np.maximum(missing, missing_share(np.where(gone, np.nan, 0.0), runs))
             samples[name] = (
-                Sample.from_scores(np.where(gone, np.nan, first), scores.clusters),
-                Sample.from_scores(np.where(gone, np.nan, second), scores.clusters),
+                Sample.from_scores(np.where(gone, np.nan, first), scores.clusters, runs),
+                Sample.from_scores(np.where(gone, np.nan, second), scores.clusters, runs),
             )
         known = [pair for pair in samples.values() if pair[0].known]  # then both are
+        known = [pair for pair in known if pair[0].usable] or known
         if known:
             samples[OVERALL] = (average([p[0] for p in known]), average([p[1] for p in known]))
     return ArmPair(a, b, scales, seeds, samples, missing)
@@ -73,41 +80,52 @@ def comparison_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
     # Of two independent runs.
     run_sd = None if options.run_sd is None else float(np.sqrt(2) * options.run_sd)
     rows: list[dict[str, Any]] = []
-    for name, (first, second) in pair.samples.items():
-        sample = difference(first, second)
-        covariance = Covariance(sample, run_sd) if sample.usable else None
+    differences = {name: difference(*each) for name, each in pair.samples.items()}
+    noise = covariances(differences, run_sd)
+    of_arms = [
+        covariances({name: each[side] for name, each in pair.samples.items()}, options.run_sd)
+        for side in (0, 1)
+    ]
+    for name, sample in differences.items():
         for k, scale in enumerate(pair.scales):
             row = key | {
                 "category": name,
                 "scale": int(scale),
-                "difference": float(sample.means[k].mean()),
+                "difference": float(sample.scale_means[k]),
                 "n_items": sample.n_items,
-                "n_seeds": len(pair.seeds),
+                "n_seeds": int(sample.runs[k].sum()),
             }
-            if covariance is None:
+            if name not in noise:
                 row["note"] = "noise unknown: too few items, or no scores in a run"
             else:
-                row |= _test(covariance, k, float(pair.missing[k]), options)
+                estimates = [each[name].scale_mean(k) for each in (*of_arms, noise)]
+                clusters = len(sample.strata)
+                row |= _test(estimates, clusters, float(pair.missing[k]), options)
+                row["noise"] = noise[name].noise
             rows.append(row)
     _correct([row for row in rows if row["category"] != OVERALL])
     _correct([row for row in rows if row["category"] == OVERALL])
     return rows
 
 
-def _test(covariance: Covariance, k: int, missing: float, options: CurveOptions) -> dict[str, Any]:
-    """Interval and p value of the difference at the k-th scale."""
-    estimate = covariance.scale_mean(k)
-    low, high = estimate.interval(options.interval)
+def _test(
+    estimates: list[Estimate], clusters: int, missing: float, options: CurveOptions
+) -> dict[str, Any]:
+    """Interval and p value at one scale, from the estimates of both arms and their difference."""
+    low, high = paired_interval(*estimates, clusters, options.interval)
     lacking = f"up to {missing:.0%} of the pairs lack a score"
-    return {
+    columns: dict[str, Any] = {
+        "note": join(
+            "all scores of an arm are equal: no noise to measure" if np.isnan(low) else "",
+            lacking if missing > options.missing_limit else "",
+        )
+    }
+    if np.isnan(low):
+        return columns
+    return columns | {
         "low": low,
         "high": high,
-        "p_value": estimate.p_different(),
-        "noise": covariance.noise,
-        "note": join(
-            "" if estimate.se > 0 else "all differences are equal: no noise to measure",
-            lacking if missing > options.missing_limit else "",
-        ),
+        "p_value": paired_p_value(*estimates, clusters),
     }
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 from scipy.stats import qmc
 
-from analysis.inference.covariance import Covariance, Estimate
+from analysis.inference.covariance import Covariance
+from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import sum_bound
 from analysis.options import CurveOptions
 
@@ -89,7 +90,6 @@ class Evidence:
         rise: None when the first scale belongs to the tail.
         p_level: p value of a tail slope outside the margin.
         p_flat: p value of a tail slope or a range of the means outside its margin.
-        last_step: mean at the last scale minus the one before.
         constant_bound: how far the true mean of some scale may lie from scores that are all equal
             there; 0 where none are.
     """
@@ -100,7 +100,6 @@ class Evidence:
     drop: Drop
     p_level: float
     p_flat: float
-    last_step: float
     constant_bound: float = 0.0
 
     def p_value(self, claim: str) -> float:
@@ -114,7 +113,7 @@ class Evidence:
             "plateau": max(self.p_level, rise),
             "tail": self.tail.p_above(0.0),
             "improved": self.ladder.p_above(0.0),
-            "declined": 1.0 - self.ladder.p_above(0.0),
+            "declined": self.ladder.p_below(0.0),
         }[claim]
 
 
@@ -124,23 +123,26 @@ def estimate_contrasts(
     """All contrasts of a curve with at least two scales."""
     n = len(scales)
     rise = rise_weights(scales)
-    differences = [covariance.contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
-    tail = covariance.contrast(tail_weights(scales))
-    # Equal scores bring no noise, which is no proof that nothing changes: their exact bound must
-    # lie inside the margins too.
+    # Equal scores bring no noise, which is no proof that nothing changes: how far the true mean
+    # may lie from them widens every contrast, and must lie inside the margins too.
     bounds = constant_score_bounds(covariance, options.interval)
+
+    def contrast(weights: np.ndarray) -> Estimate:
+        return covariance.contrast(weights).widened(float(np.abs(weights) @ bounds))
+
+    differences = [contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
+    tail = contrast(tail_weights(scales))
     level = np.abs(tail_weights(scales)) @ bounds < options.tail_margin
     p_level = tail.p_within(options.tail_margin) if level else 1.0
     flat = level and bounds.max() < options.range_margin
     p_range = range_p_value(covariance, differences, options.range_margin) if flat else 1.0
     return Evidence(
         tail=tail,
-        rise=None if rise is None else covariance.contrast(rise),
-        ladder=covariance.contrast(slope_weights(scales, np.ones(n, bool))),
+        rise=None if rise is None else contrast(rise),
+        ladder=contrast(slope_weights(scales, np.ones(n, bool))),
         drop=_clearest_drop(differences, n, options.level),
         p_level=p_level,
         p_flat=max(p_level, p_range),
-        last_step=float(covariance.means[-1] - covariance.means[-2]),
         constant_bound=float(bounds.max()),
     )
 
@@ -153,7 +155,7 @@ def _clearest_drop(differences: list[Estimate], n: int, level: float) -> Drop:
     quantile = float(stdtrit(chosen.df, 1 - level / len(differences)))
     earlier, later = pairs(n)[best]
     p_value = min(1.0, p_values[best] * len(differences))
-    return Drop(earlier, later, chosen, chosen.value - quantile * chosen.se, p_value)
+    return Drop(earlier, later, chosen, chosen.value - chosen.below - quantile * chosen.se, p_value)
 
 
 def constant_score_bounds(covariance: Covariance, coverage: float) -> np.ndarray:
@@ -208,8 +210,10 @@ def _pair_p_value(
     total: np.ndarray, weights: np.ndarray, difference: Estimate, observed: float, margin: float
 ) -> float:
     """Bound for one pair: its difference is t distributed around the margin."""
+    # With missing scores the scored means may differ by less than the true ones.
+    margin -= max(difference.below, difference.above)
     if difference.se == 0:
-        return 0.0
+        return float(observed >= margin)
     # The others lie between the two if their distance from the middle is at most
     # range - |difference| / 2, so each draw of the others caps the difference.
     cap = np.minimum(observed, 2 * (observed - _furthest(total, weights)))
@@ -225,7 +229,9 @@ def _furthest(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
     contrasts = np.eye(len(weights))[others] - np.abs(weights) / 2
     shared = contrasts @ total @ weights
     variance = float(weights @ total @ weights)
-    given = contrasts @ total @ contrasts.T - np.outer(shared, shared) / variance
+    given = contrasts @ total @ contrasts.T
+    if variance > 0:  # a pair whose difference has no variance tells nothing of the others
+        given -= np.outer(shared, shared) / variance
     values, vectors = np.linalg.eigh(given)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     return np.abs(_normals(len(others)) @ root.T).max(1)

@@ -59,7 +59,7 @@ def _rows(
     for array in build_score_arrays(part):
         own = scores[(scores["judge"] == array.judge) & (scores["arm"] == array.arm)]
         note = _categories_note(len(array.categories), own["category"].nunique())
-        for row in curve_rows(build_arm_curves(array, options), {}, options):
+        for row in curve_rows(build_arm_curves(array, options), options):
             found = {key: row[key] for key in SCHEMAS["curves_by_tag"] if key in row}
             found |= {"tag": tag, "value": value}
             if row["category"] == OVERALL:

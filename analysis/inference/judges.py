@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import share_interval
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL

@@ -61,6 +61,11 @@ def correct(evidence: dict[str, Evidence], which: str) -> dict[str, dict[str, fl
     return corrected
 
 
+def number_of_claims(categories: int, which: str) -> int:
+    """How many claims are corrected together where this many categories have one verdict each."""
+    return categories * (len(DIRECTIONAL) if which == "directional" else MOST_FALSE)
+
+
 def _claims(family: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
     if which == "all":
         return _holm_by_claim(family, CLAIMS, MOST_FALSE)

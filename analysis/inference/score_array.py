@@ -15,7 +15,8 @@ class CategoryScores:
     """Scores of one category, judge repeats averaged.
 
     Attributes:
-        values: (scales, seeds, items); NaN where no repeat gave a score.
+        values: (scales, seeds, items); NaN where no repeat gave a score, or where there is no
+            such run.
         base: (items,) scores of the untuned base model, averaged over its runs, or None.
         items: (items,) names, sorted.
         clusters: (items,) cluster of each item as 0..G-1.
@@ -26,11 +27,6 @@ class CategoryScores:
     items: np.ndarray
     clusters: np.ndarray
 
-    @property
-    def in_every_run(self) -> bool:
-        """Every run has at least one score."""
-        return bool(np.isfinite(self.values).any(-1).all())
-
 
 @dataclass(frozen=True)
 class ScoreArray:
@@ -38,24 +34,24 @@ class ScoreArray:
 
     Attributes:
         scales: (K,) tuned scales, rising; the base model is not among them.
-        seeds: (S,) seeds that every scale has.
+        seeds: (S,) seeds of any scale.
+        runs: (K, S) which runs there are: a scale may have fewer seeds than another.
         categories: scores by category, sorted by name.
-        left_out: seeds that lack a scale and are not used.
     """
 
     judge: str
     arm: str
     scales: np.ndarray
     seeds: np.ndarray
+    runs: np.ndarray
     categories: dict[str, CategoryScores]
-    left_out: tuple[int, ...]
 
 
 def build_score_arrays(table: pd.DataFrame) -> list[ScoreArray]:
     """Arrays of a checked score table (`scores.check_scores`), sorted by judge and arm.
 
     Raises:
-        InputError: an arm has no tuned scale, or no seed has all its scales.
+        InputError: an arm has no tuned scale.
     """
     mean = (
         table.groupby(
@@ -80,24 +76,18 @@ def _build(judge: str, arm: str, rows: pd.DataFrame) -> ScoreArray:
             fix="add at least one tuned scale",
         )
     scales = np.sort(tuned["scale"].unique())
-    per_seed = tuned[["scale", "seed"]].drop_duplicates().groupby("seed").size()
-    complete = np.sort(per_seed[per_seed == len(scales)].index.to_numpy())
-    if not len(complete):
-        raise InputError(
-            f"no seed has a run at every one of the scales {', '.join(map(str, scales))}",
-            where=f"arm {arm}, judge {judge}",
-            fix="finish the missing runs, or leave out the scales that no seed has finished",
-        )
-    left_out = tuple(int(s) for s in np.sort(per_seed.index.to_numpy()) if s not in complete)
+    seeds = np.sort(tuned["seed"].unique())
+    runs = np.zeros((len(scales), len(seeds)), bool)
+    runs[np.searchsorted(scales, tuned["scale"]), np.searchsorted(seeds, tuned["seed"])] = True
     return ScoreArray(
         judge=judge,
         arm=arm,
         scales=scales,
-        seeds=complete,
+        seeds=seeds,
+        runs=runs,
         categories={
-            str(name): _category(part, scales, complete) for name, part in rows.groupby("category")
+            str(name): _category(part, scales, seeds) for name, part in rows.groupby("category")
         },
-        left_out=left_out,
     )
 
 
@@ -105,7 +95,7 @@ def _category(rows: pd.DataFrame, scales: np.ndarray, seeds: np.ndarray) -> Cate
     names = rows[["item", "cluster"]].drop_duplicates("item").sort_values("item")
     items = names["item"].to_numpy(dtype=object)
     clusters = np.unique(names["cluster"].to_numpy(dtype=object), return_inverse=True)[1]
-    tuned = rows[(rows["scale"] > 0) & rows["seed"].isin(seeds)]
+    tuned = rows[rows["scale"] > 0]
     values = np.full((len(scales), len(seeds), len(items)), np.nan)
     values[
         np.searchsorted(scales, tuned["scale"].to_numpy()),

@@ -75,18 +75,19 @@ def variance_rows(
 
 def _components(covariance: Covariance, repeats: Repeats) -> tuple[dict[str, float], str]:
     """Components of the variance of one score (one repeat) inside a scale."""
-    k, s = covariance.n_scales, covariance.n_seeds
-    items = covariance.sample.n_items
+    items, s = covariance.sample.n_items, float(covariance.n_runs.max())
     of_item = float(np.diag(covariance.items).mean()) * items
     judge = repeats.variance
-    if s == 1:
+    if not covariance.run_measured:
         note = "one seed: the item part holds item-by-run noise too; run noise is unmeasured"
         parts = {"item": of_item, "run": np.nan, "item_x_run": np.nan, "judge": judge}
         if np.isfinite(judge):
             parts["item"] = max(0.0, of_item - judge / repeats.number)
         return parts, note
-    item_run = (covariance.within.noise * (k - 1) + covariance.between.noise) / k * items
-    run = (covariance.within.variance * (k - 1) + covariance.between.variance) / k
+    scales = [k for k in np.eye(covariance.n_scales) if covariance.n_runs[k > 0].item() > 1]
+    rest = float(np.mean([covariance.rest(k) * covariance.n_runs[k > 0].item() for k in scales]))
+    runs = float(np.mean([covariance.seeds(k) * covariance.n_runs[k > 0].item() for k in scales]))
+    item_run, run = rest * items, max(0.0, runs - rest)
     note = ""
     of_judge = 0.0
     if np.isfinite(judge):

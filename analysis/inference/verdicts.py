@@ -1,7 +1,7 @@
 """verdicts.csv: what each curve shows, by stated margins, corrected over categories.
 
-The order of the rules is part of the method: flat, non-monotone, plateaued, improving, and
-undetermined when none holds.
+The order of the rules is part of the method: at floor and at ceiling, flat, non-monotone,
+plateaued, improving, and undetermined when none holds.
 """
 
 from __future__ import annotations
@@ -11,32 +11,36 @@ from typing import Any
 import numpy as np
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
-from analysis.inference.covariance import Covariance
-from analysis.inference.curves import ArmCurves, Curve, join
-from analysis.inference.intervals import percentile_interval
-from analysis.inference.multiplicity import correct
+from analysis.inference.covariance import UNMEASURED, Covariance
+from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
+from analysis.inference.estimate import Estimate
+from analysis.inference.missing import tipping_point
+from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
+from analysis.inference.one_seed import smooth_estimate
 from analysis.options import CurveOptions
-from analysis.power.design import Precision, components_of, detectable, required_sample_size
+from analysis.power.design import components_of, required_sample_size, seeds_of
+from analysis.power.simulate import simulate_power
+from analysis.tables import OVERALL
 
 FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
 IMPROVING, UNDETERMINED = "improving", "undetermined"
+AT_FLOOR, AT_CEILING = "at floor", "at ceiling"
+_LEAST_DF = 3  # between items or clusters; with fewer, coverage depends on their distribution
 
 
-def verdict_rows(
-    arm: ArmCurves, replicates: dict[str, np.ndarray], options: CurveOptions
-) -> list[dict[str, Any]]:
-    """One row per category, overall last.
-
-    Args:
-        replicates: what `intervals.bootstrap_means` gives.
-    """
+def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
+    """One row per category, overall last."""
     refusals = {name: _refusal(curve, arm.scales, options) for name, curve in arm.curves.items()}
     evidence = {
         name: estimate_contrasts(curve.covariance, arm.scales, options)
         for name, curve in arm.curves.items()
         if not refusals[name]
     }
-    p_values = correct(evidence, options.corrected)
+    withheld = {
+        name: reason for name in evidence if (reason := _no_claim(arm.curves[name], arm.scales))
+    }
+    claims = {name: each for name, each in evidence.items() if name not in withheld}
+    p_values = correct(claims, options.corrected)
     rows = []
     for name, curve in arm.curves.items():
         row: dict[str, Any] = arm.key(name) | {
@@ -51,13 +55,34 @@ def verdict_rows(
         }
         if name in evidence:
             row |= _estimates(evidence[name], arm.scales, options.interval)
-            row |= _decision(curve, evidence[name], p_values[name], arm.scales, options)
-            if name in replicates:
-                slopes = replicates[name][:, -len(arm.scales) :] @ tail_weights(arm.scales)
-                ends = percentile_interval(slopes, options.interval)
-                row["boot_tail_low"], row["boot_tail_high"] = ends
+            if name in claims:
+                family = 1 if name == OVERALL else len(set(claims) - {OVERALL})
+                row |= _decision(curve, evidence[name], p_values[name], arm.scales, family, options)
+            else:
+                row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
+        edge = edge_verdict(arm, name, options)
+        if edge and name not in withheld and not _too_many_missing(curve, options):
+            row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
+            row |= {"items_needed": np.nan, "seeds_needed": np.nan}
+            row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
         rows.append(row)
     return rows
+
+
+def edge_verdict(arm: ArmCurves, name: str, options: CurveOptions) -> str:
+    """`at floor` or `at ceiling` where every mean's interval lies within the range margin of 0 or
+    1, so that the scores can show no change of more than the margin; else empty.
+
+    The claim needs every interval, so no correction over the scales is due (intersection-union).
+    """
+    if arm.curves[name].covariance is None:
+        return ""
+    ends = [
+        mean_interval(arm.curves, name, k, options.interval)[:2] for k in range(len(arm.scales))
+    ]
+    if all(high < options.range_margin for _, high in ends):
+        return AT_FLOOR
+    return AT_CEILING if all(low > 1 - options.range_margin for low, _ in ends) else ""
 
 
 def decide(evidence: Evidence, p_values: dict[str, float], options: CurveOptions) -> str:
@@ -68,10 +93,24 @@ def decide(evidence: Evidence, p_values: dict[str, float], options: CurveOptions
         return NON_MONOTONE
     if p_values["plateau"] < options.level:
         return PLATEAUED
-    steep = evidence.tail.value > options.tail_margin
-    if p_values["tail"] < options.level and steep and evidence.last_step > 0:
-        return IMPROVING
-    return UNDETERMINED
+    return IMPROVING if p_values["tail"] < options.level else UNDETERMINED
+
+
+def tail_region(tail: Estimate, margin: float, level: float) -> str:
+    """Where the tail slope lies: below the margin, within it or above it, or what is ruled out.
+
+    Three-sided testing (Goeman, Solari and Stijnen, Statistics in Medicine 29, 2010): the three
+    regions are tested at once, each at the level, without a correction, since only one of them
+    can hold the truth. That the slope is within is rejected on either side at half the level.
+    """
+    if tail.p_above(margin) < level / 2:
+        return "above margin"
+    if tail.p_below(-margin) < level / 2:
+        return "below margin"
+    not_below, not_above = tail.p_above(-margin) < level, tail.p_below(margin) < level
+    if not_below and not_above:
+        return "within margin"
+    return "not below margin" if not_below else "not above margin" if not_above else "not shown"
 
 
 def ladder_direction(p_values: dict[str, float], options: CurveOptions) -> str:
@@ -88,12 +127,44 @@ def _refusal(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
         return "no verdict: one scale only"
     if not curve.noisy:
         return "no verdict: all scores are equal, so there is no noise to measure"
-    if curve.missing.max() > options.missing_limit:
+    if _too_many_missing(curve, options):
         return (
             f"no verdict: up to {curve.missing.max():.0%} of the scores are missing at a scale "
             f"(limit {options.missing_limit:.0%})"
         )
     return ""
+
+
+def _too_many_missing(curve: Curve, options: CurveOptions) -> bool:
+    return bool(curve.missing.max() > options.missing_limit)
+
+
+def _no_claim(curve: Curve, scales: np.ndarray) -> str:
+    """Why the noise, though measured in part, bears no claim; empty if it does."""
+    if curve.covariance.noise == UNMEASURED:
+        return (
+            "no verdict: training noise is unmeasured (one seed), so the numbers speak of these "
+            "models alone"
+        )
+    df = curve.covariance.item_df(tail_weights(scales))
+    if 0 < df < _LEAST_DF - 1e-9:
+        return (
+            f"no verdict: the items, or clusters of unequal size, are worth {df:.2g} degrees of "
+            f"freedom; {_LEAST_DF} are needed"
+        )
+    return ""
+
+
+def _without_claim(
+    curve: Curve, reason: str, scales: np.ndarray, coverage: float
+) -> dict[str, Any]:
+    """The reason; with one seed also the slope's interval from second differences."""
+    columns = {"noise": curve.covariance.noise, "note": join(curve.note, reason)}
+    if curve.covariance.noise != UNMEASURED:
+        return columns
+    smooth = smooth_estimate(curve.covariance.means, scales, tail_weights(scales))
+    ends = (np.nan, np.nan) if smooth is None else smooth.interval(coverage)
+    return columns | {"smooth_low": ends[0], "smooth_high": ends[1]}
 
 
 def _estimates(evidence: Evidence, scales: np.ndarray, coverage: float) -> dict[str, Any]:
@@ -119,21 +190,32 @@ def _decision(
     evidence: Evidence,
     p_values: dict[str, float],
     scales: np.ndarray,
+    family: int,
     options: CurveOptions,
 ) -> dict[str, Any]:
-    """The verdict, its p value, what the design can detect and what it would need."""
+    """The verdict, its p value, what the design can detect and what it would need.
+
+    Args:
+        family: number of categories whose claims are corrected together.
+    """
     verdict = decide(evidence, p_values, options)
     claim = {FLAT: "flat", NON_MONOTONE: "drop", PLATEAUED: "plateau"}.get(verdict, "tail")
-    measured = Precision(np.array(evidence.tail.se), np.array(evidence.tail.df))
     columns = {
         "verdict": verdict,
+        "tail": tail_region(evidence.tail, options.tail_margin, options.level),
         "ladder": ladder_direction(p_values, options),
         "p_value": evidence.p_value(claim),
         "p_holm": p_values[claim],
-        "detectable": float(detectable(measured, options.level, options.power)),
+        "detectable": _detectable(curve.covariance, scales, family, options),
         "noise": curve.covariance.noise,
     }
     remarks = _remarks(verdict, evidence, p_values, options)
+
+    def by_itself(noise: Covariance) -> str:
+        found = estimate_contrasts(noise, scales, options)
+        return decide(found, {name: found.p_value(name) for name in CLAIMS}, options)
+
+    remarks.append(tipping_point(curve.covariance, by_itself, UNDETERMINED))
     if verdict == UNDETERMINED:
         needed, remark = _sample_size(curve.covariance, scales, options)
         columns |= needed
@@ -141,6 +223,22 @@ def _decision(
     if evidence.rise is None:
         remarks.append("ladder too short for a rise before the tail: no plateau can show")
     return columns | {"note": join(curve.note, *remarks)}
+
+
+def _detectable(
+    covariance: Covariance, scales: np.ndarray, family: int, options: CurveOptions
+) -> float:
+    """Smallest tail slope that this design calls improving with the wanted power."""
+    found = simulate_power(
+        components_of(covariance, scales),
+        np.array(covariance.sample.n_items / covariance.n_strata),
+        np.array(seeds_of(covariance)),
+        options.tail_margin,
+        options.level,
+        number_of_claims(family, options.corrected),
+        options.power,
+    )
+    return float(found.detectable) or np.nan  # equal scores bring no noise: nothing is known
 
 
 def _remarks(
@@ -182,9 +280,7 @@ def _sample_size(
     components = components_of(covariance, scales)
     if not components.run_measured:
         return {}, "required items and seeds are unknown: run at least two seeds, or state run_sd"
-    enough = required_sample_size(
-        components, len(scales), options.tail_margin, options.level, options.power
-    )
+    enough = required_sample_size(components, options.tail_margin, options.level, options.power)
     if enough is None:
         return {}, "no design of up to 40 seeds and 100,000 items is large enough"
     return {"items_needed": enough[0], "seeds_needed": enough[1]}, ""

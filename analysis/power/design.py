@@ -24,6 +24,9 @@ class Components:
         item_run: variance that item-by-run noise (sampling, judge) brings per item and seed.
         run_measured: False when run noise was neither measured nor stated.
         run_known: True when run noise is stated rather than estimated (no loss of df).
+        shared: degrees of freedom of the run variance per further seed: how many independent
+            categories the study's are worth, since their mean squares are shrunk together.
+        cluster: items per degree of freedom of the item variance; 1 unless items are clustered.
     """
 
     item: float
@@ -31,6 +34,25 @@ class Components:
     item_run: float
     run_measured: bool = True
     run_known: bool = False
+    shared: float = 1.0
+    cluster: float = 1.0
+
+
+def seeds_of(covariance: Covariance) -> float:
+    """Seeds of a study; where scales have different numbers of runs, their harmonic mean."""
+    return round(covariance.n_scales / float((1 / covariance.n_runs).sum()), 9)
+
+
+def _items_per_df(covariance: Covariance) -> float:
+    """Items per degree of freedom (and one more) of a category's item variance."""
+    sample = covariance.sample
+    return sample.n_items / max(1.0, float((sample.strata_df + 1).sum()))
+
+
+def shared_degrees(categories: int) -> float:
+    """`Components.shared` of a study that is not yet run: the run noise of any two categories is
+    taken to be correlated by .5."""
+    return categories / (1 + 0.25 * (categories - 1))
 
 
 @dataclass(frozen=True)
@@ -44,40 +66,36 @@ class Precision:
 def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
     """Components of the tail slope, measured on a pilot; items are counted per category."""
     weights = tail_weights(scales)
-    across = float(weights @ weights)
     items = covariance.sample.n_items / covariance.n_strata
+    seeds = seeds_of(covariance)
     total = float(weights @ covariance.items @ weights) * items
-    item_run = across * covariance.within.noise * items
+    rest = covariance.rest(weights) * seeds
+    run = max(0.0, covariance.seeds(weights) * seeds - rest)
     return Components(
-        item=max(0.0, total - item_run / covariance.n_seeds),
-        run=across * covariance.within.variance,
-        item_run=item_run,
-        run_measured=covariance.n_seeds > 1 or covariance.within.runs > 0,
-        run_known=covariance.n_seeds == 1,
+        item=max(0.0, total - rest * items / seeds),
+        run=run,
+        item_run=rest * items,
+        run_measured=covariance.run_measured or run > 0,
+        run_known=not covariance.run_measured,
+        shared=covariance.run_df(weights) / (seeds - 1 if seeds > 1 else 1.0),
+        cluster=_items_per_df(covariance),
     )
 
 
-def precision(
-    components: Components, n_scales: int, items: np.ndarray, seeds: np.ndarray
-) -> Precision:
+def precision(components: Components, items: np.ndarray, seeds: np.ndarray) -> Precision:
     """Precision at the given numbers of items and seeds (arrays that broadcast)."""
     items, seeds = np.asarray(items, float), np.asarray(seeds, float)
     of_items = components.item / items
     of_runs = (components.run + components.item_run / items) / seeds
     variance = of_items + of_runs
-    run_df = np.maximum(1.0, (seeds - 1) * (n_scales - 1))
-    divisor = of_items**2 / np.maximum(1.0, items - 1)
+    run_df = np.maximum(1.0, (seeds - 1) * components.shared)
+    divisor = of_items**2 / np.maximum(1.0, items / components.cluster - 1)
     if not components.run_known:
         # With one seed the run part cannot be estimated, and none is counted in the df.
         divisor = divisor + np.where(seeds > 1, of_runs**2 / run_df, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(divisor > 0, variance**2 / divisor, np.inf)
     return Precision(np.sqrt(variance), np.maximum(1.0, df))
-
-
-def detectable(measured: Precision, level: float, power: float) -> np.ndarray:
-    """Smallest slope that a one-sided test at `level` finds with the given power."""
-    return (stdtrit(measured.df, 1 - level) + stdtrit(measured.df, power)) * measured.se
 
 
 def power_within(measured: Precision, margin: float, level: float) -> np.ndarray:
@@ -87,14 +105,8 @@ def power_within(measured: Precision, margin: float, level: float) -> np.ndarray
     return np.maximum(0.0, 2 * stdtr(measured.df, room) - 1)
 
 
-def power_above(measured: Precision, slope: float, level: float) -> np.ndarray:
-    """Power to show that a slope of this size is above 0."""
-    with np.errstate(divide="ignore"):
-        return stdtr(measured.df, slope / measured.se - stdtrit(measured.df, 1 - level))
-
-
 def required_sample_size(
-    components: Components, n_scales: int, margin: float, level: float, power: float
+    components: Components, margin: float, level: float, power: float
 ) -> tuple[int, int] | None:
     """Items per category and seeds that would show a slope of 0 to lie within the margin.
 
@@ -106,7 +118,7 @@ def required_sample_size(
     if not components.run_measured:
         return None
     seeds = _SEEDS if components.run_known else _SEEDS[1:]
-    grid = precision(components, n_scales, ITEM_GRID[:, None], seeds[None, :])
+    grid = precision(components, ITEM_GRID[:, None], seeds[None, :])
     enough = power_within(grid, margin, level) >= power
     items = np.where(enough.any(0), ITEM_GRID[np.argmax(enough, axis=0)], np.inf)
     if not np.isfinite(items).any():

@@ -19,17 +19,18 @@ import pandas as pd
 from analysis.errors import InputError
 from analysis.inference.contrasts import tail_weights
 from analysis.inference.curves import ArmCurves, build_arm_curves
+from analysis.inference.multiplicity import number_of_claims
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.power.design import (
     ITEM_GRID,
     Components,
     components_of,
-    detectable,
-    power_above,
     power_within,
     precision,
+    shared_degrees,
 )
+from analysis.power.simulate import simulate_power
 from analysis.scores import read_scores
 from analysis.tables import OVERALL
 
@@ -51,20 +52,31 @@ def plan_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             components_of(curve.covariance, arm.scales),
             len(arm.scales),
             curve.covariance.n_strata if name == OVERALL else 1,
+            1 if name == OVERALL else len(arm.curves) - 1,
             options,
         )
     ]
 
 
 def _design_rows(
-    components: Components, n_scales: int, n_categories: int, options: CurveOptions
+    components: Components, n_scales: int, n_categories: int, family: int, options: CurveOptions
 ) -> list[dict[str, Any]]:
-    """What each pair of the options' items and seeds can show about the tail slope."""
+    """What each pair of the options' items and seeds can show about the tail slope.
+
+    Args:
+        family: number of categories whose claims are corrected together.
+    """
     items, seeds = np.meshgrid(options.plan_items, options.plan_seeds, indexing="ij")
-    expected = precision(components, n_scales, items, seeds)
-    smallest = detectable(expected, options.level, options.power)
-    flat = power_within(expected, options.tail_margin, options.level)
-    above = power_above(expected, 2 * options.tail_margin, options.level)
+    expected = precision(components, items, seeds)
+    found = simulate_power(
+        components,
+        items,
+        seeds,
+        options.tail_margin,
+        options.level,
+        number_of_claims(family, options.corrected),
+        options.power,
+    )
     return [
         {
             "items": int(items[at]),
@@ -73,9 +85,10 @@ def _design_rows(
             "slope_se": float(expected.se[at]),
             "df": float(expected.df[at]),
             "power": options.power,
-            "detectable": float(smallest[at]),
-            "power_flat": float(flat[at]),
-            "power_margin": float(above[at]),
+            "detectable": float(found.detectable[at]),
+            "power_flat": float(found.level[at]),
+            "power_at_margin": float(found.at_margin[at]),
+            "power_margin": float(found.at_twice[at]),
             "runs": int(seeds[at]) * n_scales,
             "judgements": int(seeds[at]) * n_scales * int(items[at]) * n_categories,
         }
@@ -85,19 +98,30 @@ def _design_rows(
 
 @dataclass(frozen=True)
 class Costs:
-    """What a study costs: arms, categories and repeats multiply; money is per run and call."""
+    """What a study costs: arms, categories and repeats multiply; money is per run and call.
+
+    Attributes:
+        per_run: money of a run, whatever its size.
+        per_million: money of a million records seen in tuning: a large run is not a small one.
+        largest: records of the largest scale.
+    """
 
     arms: int = 1
     categories: int = 12
     repeats: int = 1
     per_run: float = 0.0
     per_judgement: float = 0.0
+    per_million: float = 0.0
+    largest: float = 0.0
 
-    def money(self, runs: float, judgements: float) -> float:
-        """What that many runs and judgements cost; NaN without any price."""
-        if not (self.per_run or self.per_judgement):
+    def money(self, ladder: np.ndarray, seeds: int, judgements: float) -> float:
+        """What the runs of a ladder (multiples of its first scale) and judgements cost; NaN
+        without any price."""
+        if not (self.per_run or self.per_judgement or self.per_million):
             return np.nan
-        return runs * self.per_run + judgements * self.per_judgement
+        records = float((ladder / ladder[-1]).sum()) * self.largest
+        per_seed = len(ladder) * self.per_run + records / 1e6 * self.per_million
+        return self.arms * seeds * per_seed + judgements * self.per_judgement
 
 
 def plan_table(
@@ -127,7 +151,7 @@ def plan_table(
         across = float(np.square(tail_weights(ladder)).sum())
         for n_seeds in seeds:
             needs = {
-                name: _items_needed(_scaled(c, across), n_scales, n_seeds, options)
+                name: _items_needed(_scaled(c, across), n_seeds, options)
                 for name, c in unit.items()
             }
             # Of several for which no number is enough, the one with the most run noise.
@@ -135,7 +159,7 @@ def plan_table(
             feasible = sum(map(np.isfinite, needs.values()))
             items, runs = needs[hardest], n_seeds * n_scales * costs.arms
             judgements = runs * items * costs.categories * costs.repeats
-            money = costs.money(runs, judgements)
+            money = costs.money(ladder, n_seeds, judgements)
             rows.append(
                 {"scales": n_scales, "seeds": n_seeds, "items": items, "hardest": hardest}
                 | {"feasible": feasible, "runs": runs, "judgements": judgements, "cost": money}
@@ -149,13 +173,11 @@ def _scaled(unit: Components, across: float) -> Components:
     )
 
 
-def _items_needed(
-    components: Components, n_scales: int, n_seeds: int, options: CurveOptions
-) -> float:
+def _items_needed(components: Components, n_seeds: int, options: CurveOptions) -> float:
     """Fewest items per category; inf when no number up to 100,000 is enough."""
     if n_seeds == 1 and not components.run_known:
         return np.inf  # one seed cannot measure the run noise that its intervals must hold
-    grid = precision(components, n_scales, ITEM_GRID, np.array(n_seeds))
+    grid = precision(components, ITEM_GRID, np.array(n_seeds))
     enough = power_within(grid, options.tail_margin, options.level) >= options.power
     return float(ITEM_GRID[np.argmax(enough)]) if enough.any() else np.inf
 
@@ -199,7 +221,7 @@ def pilot_components(table: Path, arm: str | None, judge: str | None) -> dict[st
 
 
 def stated_components(
-    item_sd: float, run_sd: float, noise_sd: float, known: bool
+    item_sd: float, run_sd: float, noise_sd: float, known: bool, categories: int = 1
 ) -> dict[str, Components]:
     """Unit components from standard deviations of one score at one scale.
 
@@ -208,8 +230,11 @@ def stated_components(
         run_sd: of a run's mean.
         noise_sd: of an item within a run (sampling and judge).
         known: take the run noise as known instead of estimated from the seeds.
+        categories: of the study; see `shared_degrees`.
     """
-    components = Components(item_sd**2, run_sd**2, noise_sd**2, run_known=known)
+    components = Components(
+        item_sd**2, run_sd**2, noise_sd**2, run_known=known, shared=shared_degrees(categories)
+    )
     return {"stated": components}
 
 

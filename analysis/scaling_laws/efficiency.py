@@ -9,11 +9,12 @@ from scipy.optimize import isotonic_regression
 
 from analysis.inference.comparisons import ArmPair
 from analysis.inference.contrasts import tail_weights
-from analysis.inference.covariance import Covariance, stack
+from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.curves import join
 from analysis.inference.intervals import central_levels
+from analysis.inference.sample import stack
 from analysis.options import CurveOptions
-from analysis.scaling_laws.fits import draw_means, shrunk
+from analysis.scaling_laws.fits import draw_means
 
 _LEVELS = (0.25, 0.5, 0.75)
 
@@ -27,21 +28,23 @@ def efficiency_rows(pair: ArmPair, options: CurveOptions) -> list[dict[str, Any]
     """
     if len(pair.scales) < 2 or not len(pair.seeds):
         return []
+    both = {name: stack(each) for name, each in pair.samples.items()}
+    noise = covariances(both, options.run_sd)
     return [
         {"judge": pair.first.judge, "category": name}
         | {"arm_a": pair.first.arm, "arm_b": pair.second.arm}
         | row
         for name in pair.samples
-        for row in _ratios(pair, name, options)
+        for row in _ratios(pair, name, noise.get(name), options)
     ]
 
 
-def _ratios(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, Any]]:
-    both = stack(pair.samples[name])
-    if not both.usable:
+def _ratios(
+    pair: ArmPair, name: str, covariance: Covariance | None, options: CurveOptions
+) -> list[dict[str, Any]]:
+    if covariance is None:
         return [{"note": "no ratio: noise unknown (too few items, or no scores in a run)"}]
     k = len(pair.scales)
-    covariance = Covariance(both, options.run_sd)
     x = np.log2(pair.scales.astype(float))
     a, b = rising(covariance.means[:k]), rising(covariance.means[k:])
     low, high = max(a[0], b[0]), min(a[-1], b[-1])
@@ -50,7 +53,7 @@ def _ratios(pair: ArmPair, name: str, options: CurveOptions) -> list[dict[str, A
     slope = tail_weights(pair.scales)
     df = covariance.contrast(np.concatenate([slope, -slope])).df
     text = f"{pair.first.judge}/{pair.first.arm}/{pair.second.arm}/{name}"
-    means = draw_means(covariance.means, shrunk(covariance), df, options, text)
+    means = draw_means(covariance.means, covariance.total, df, options, text)
     draws = [(rising(row[:k]), rising(row[k:])) for row in means]
     rows = []
     for level in _LEVELS:

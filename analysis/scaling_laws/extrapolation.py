@@ -9,7 +9,6 @@ import numpy as np
 from analysis.inference.curves import ArmCurves, join
 from analysis.inference.intervals import central_levels
 from analysis.options import CurveOptions
-from analysis.scaling_laws.families import Family
 from analysis.scaling_laws.fits import CurveFit
 
 HORIZON = 10.0  # multiple of the largest scale beyond which nothing is said
@@ -62,7 +61,7 @@ def why_no_extrapolation(fit: CurveFit) -> str:
 def assumption(arm: ArmCurves, name: str) -> str:
     """What an extrapolated curve, whose noise is known, rests on."""
     covariance = arm.curves[name].covariance
-    return join(_ASSUMPTION, "" if covariance.within.runs > 0 else covariance.noise)
+    return join(_ASSUMPTION, "" if covariance.run_measured else covariance.noise)
 
 
 def envelope(
@@ -70,18 +69,12 @@ def envelope(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle, low and high (M,) over the kept families at multiples x of the largest scale."""
     middle = [each.family.predict(each.parameters[None], x)[0] for each in fit.kept]
-    low, high = _spread([(each.family, each.draws) for each in fit.kept], x, coverage)
-    return np.mean(middle, axis=0), low, high
-
-
-def _spread(
-    refits: list[tuple[Family, np.ndarray]], x: np.ndarray, coverage: float
-) -> tuple[np.ndarray, np.ndarray]:
     quantiles = [
-        np.quantile(family.predict(parameters, x), central_levels(coverage), axis=0)
-        for family, parameters in refits
+        np.quantile(each.family.predict(each.draws, x), central_levels(coverage), axis=0)
+        for each in fit.kept
     ]
-    return np.min([q[0] for q in quantiles], axis=0), np.max([q[1] for q in quantiles], axis=0)
+    low, high = np.min([q[0] for q in quantiles], axis=0), np.max([q[1] for q in quantiles], axis=0)
+    return np.mean(middle, axis=0), low, high
 
 
 def _beyond(factor: float) -> np.ndarray:
@@ -90,16 +83,11 @@ def _beyond(factor: float) -> np.ndarray:
 
 
 def _envelope_rows(fit: CurveFit, x: np.ndarray, coverage: float) -> list[dict[str, Any]]:
-    """The envelope at multiples x of the largest scale, with that of bootstrap refits."""
+    """The envelope at multiples x of the largest scale."""
     if not len(x):
         return []
-    resampled = [(each.family, each.resampled) for each in fit.kept if each.resampled is not None]
-    check = np.full((2, len(x)), np.nan)
-    if len(resampled) == len(fit.kept):
-        check = np.stack(_spread(resampled, x, coverage))
-    columns = ("factor", "mean", "low", "high", "boot_low", "boot_high")
     families = {"families": "; ".join(each.family.name for each in fit.kept)}
     return [
-        dict(zip(columns, map(float, point), strict=True)) | families
-        for point in zip(x, *envelope(fit, x, coverage), *check, strict=True)
+        dict(zip(("factor", "mean", "low", "high"), map(float, point), strict=True)) | families
+        for point in zip(x, *envelope(fit, x, coverage), strict=True)
     ]

@@ -1,20 +1,26 @@
-"""fits.csv: curves through the means by generalized least squares, dropped when they misfit."""
+"""fits.csv: curves through the means by least squares, dropped when they misfit.
+
+Every scale has the same weight. Estimated weights win nothing with few scales (Altonji and Segal,
+J. Business & Economic Statistics 14, 1996), and with noise that scales share they can draw a fit
+below all of its points (Peelle's puzzle). The covariance of the means is kept for draws: of the
+interval, and of the misfit that noise alone would make.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from analysis.inference.contrasts import tail_weights
 from analysis.inference.covariance import Covariance
 from analysis.inference.curves import ArmCurves
 from analysis.inference.verdicts import NON_MONOTONE
 from analysis.options import CurveOptions
-from analysis.scaling_laws.families import FAMILIES, Family
+from analysis.scaling_laws.families import FAMILIES, Family, Fitted
 
 KEPT, DROPPED, REFUSED = "kept", "dropped", "refused"
 
@@ -26,7 +32,6 @@ class FamilyFit:
     Attributes:
         parameters: (p,) at the measured means; None when refused.
         draws: (B, p) at draws of the means; None when refused.
-        resampled: (R, p) at bootstrap replicates of the means, as a check; None when absent.
     """
 
     family: Family
@@ -34,8 +39,7 @@ class FamilyFit:
     reason: str
     parameters: np.ndarray | None = None
     draws: np.ndarray | None = None
-    resampled: np.ndarray | None = None
-    chi2: float = np.nan
+    rms: float = np.nan
     p_misfit: float = np.nan
 
 
@@ -58,12 +62,9 @@ class CurveFit:
 
 
 def fit_arm_curves(
-    arm: ArmCurves,
-    verdicts: list[dict[str, Any]],
-    replicates: dict[str, np.ndarray],
-    options: CurveOptions,
+    arm: ArmCurves, verdicts: list[dict[str, Any]], options: CurveOptions
 ) -> dict[str, CurveFit]:
-    """Fits of every curve of an arm, given its verdict's row and its bootstrap replicates.
+    """Fits of every curve of an arm, given its verdict's row.
 
     A curve that lacks too many scores is treated as one whose noise is unknown.
     """
@@ -72,16 +73,12 @@ def fit_arm_curves(
         name = row["category"]
         curve = arm.curves[name]
         known = curve.missing.max() <= options.missing_limit
-        drawn = None
-        if name in replicates:
-            drawn = replicates[name][: options.fit_draws, -len(arm.scales) :]
         fits[name] = fit_curve(
             curve.covariance if known else None,
             arm.scales,
             row["verdict"],
             options,
             f"{arm.scores.judge}/{arm.scores.arm}/{name}",
-            drawn,
         )
     return fits
 
@@ -95,7 +92,7 @@ def fit_rows(arm: ArmCurves, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
             "parameters": describe(fit.family.names, fit.parameters),
             "n_scales": len(arm.scales),
             "n_parameters": len(fit.family.names),
-            "chi2": fit.chi2,
+            "rms": fit.rms,
             "p_misfit": fit.p_misfit,
             "status": fit.status,
             "reason": fit.reason,
@@ -111,30 +108,22 @@ def fit_curve(
     verdict: str,
     options: CurveOptions,
     seed_text: str,
-    replicates: np.ndarray | None = None,
 ) -> CurveFit:
     """Fit the families that the options name.
 
     Args:
         verdict: the curve's verdict; a non-monotone curve is not fitted.
         seed_text: names the curve, so that its draws do not depend on what else is in the table.
-        replicates: (R, K) bootstrap replicates of the means, refitted as a check.
     """
     refusal = _refusal(covariance, scales, verdict)
     if refusal:
         refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
         return CurveFit(refused, refusal)
     df = covariance.contrast(tail_weights(scales)).df
-    matrix = shrunk(covariance)
-    whiten = np.linalg.inv(np.linalg.cholesky(matrix))
-    draws = draw_means(covariance.means, matrix, df, options, seed_text)
+    draws = draw_means(covariance.means, covariance.total, df, options, seed_text)
     x = scales / scales[-1]
-    if replicates is None:
-        replicates = np.empty((0, len(scales)))
-    stacked = np.vstack([covariance.means, draws, replicates])
-    fits = [
-        _fit_family(FAMILIES[name], x, stacked, whiten, df, options) for name in options.families
-    ]
+    stacked = np.vstack([covariance.means, draws])
+    fits = [_fit_family(FAMILIES[name], x, stacked, options) for name in options.families]
     if all(fit.status != KEPT for fit in fits):
         tried = any(fit.status == DROPPED for fit in fits)
         refusal = "no family fits" if tried else "too few scales for any family"
@@ -151,58 +140,55 @@ def _refusal(covariance: Covariance | None, scales: np.ndarray, verdict: str) ->
     return ""
 
 
-def shrunk(covariance: Covariance) -> np.ndarray:
-    """(K, K) covariance fit for inversion: that of items drawn towards equal correlation.
-
-    With G clusters the weight of the drawn-to matrix is K / (G + K); it vanishes with many items
-    and keeps the matrix regular with few.
-    """
-    items, k = covariance.items, covariance.n_scales
-    weight = k / (len(covariance.sample.strata) + k)
-    spread = np.sqrt(np.diag(items))
-    if k > 1 and spread.all():
-        correlation = items / np.outer(spread, spread)
-        shared = (correlation.sum() - k) / (k * (k - 1))
-        shared = float(np.clip(shared, -0.5 / (k - 1), 0.95))
-        even = np.outer(spread, spread) * (shared + (1 - shared) * np.eye(k))
-    else:
-        even = np.diag(np.maximum(np.diag(items), np.diag(items).max()))
-    matrix = (1 - weight) * items + weight * even + covariance.runs
-    # A hair of the mean variance keeps the Cholesky factor real for means without any noise.
-    return matrix + np.eye(k) * np.trace(matrix) / k * 1e-9
-
-
 def draw_means(
     means: np.ndarray, matrix: np.ndarray, df: float, options: CurveOptions, seed_text: str
 ) -> np.ndarray:
-    """(B, K) draws around the means, multivariate t with the covariance's degrees of freedom."""
-    digest = hashlib.blake2b(
-        f"{options.bootstrap_seed}/{seed_text}".encode(), digest_size=8
-    ).digest()
+    """(B, K) draws around the means, multivariate t with the covariance's degrees of freedom.
+
+    Args:
+        matrix: (K, K) covariance, of any rank.
+    """
+    digest = hashlib.blake2b(f"{options.draw_seed}/{seed_text}".encode(), digest_size=8).digest()
     rng = np.random.default_rng(int.from_bytes(digest, "big"))
     normal = rng.standard_normal((options.fit_draws, len(means)))
     if np.isfinite(df):
         normal /= np.sqrt(rng.chisquare(df, size=(options.fit_draws, 1)) / df)
-    return means + normal @ np.linalg.cholesky(matrix).T
+    values, vectors = np.linalg.eigh(matrix)
+    return means + normal @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+
+
+def misfit_p_value(
+    fit: Callable[[np.ndarray], Fitted], on_curve: np.ndarray, squares: float, noise: np.ndarray
+) -> float:
+    """p value of a misfit: how often noise around the fitted curve, refitted, leaves as much.
+
+    Args:
+        on_curve: (K,) the fitted curve at the scales.
+        squares: sum of squared distances of the means from it.
+        noise: (B, K) draws of the means less the means.
+    """
+    worse = fit(on_curve + noise).squares >= squares * (1 - 1e-9)
+    return float((1 + worse.sum()) / (1 + len(noise)))
 
 
 def _fit_family(
     family: Family,
     x: np.ndarray,
     stacked: np.ndarray,
-    whiten: np.ndarray,
-    df: float,
     options: CurveOptions,
 ) -> FamilyFit:
-    """One family at the means (row 0), at their draws and at bootstrap replicates."""
+    """One family at the means (row 0) and at their draws."""
     if len(x) < family.least_scales:
         reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
         return FamilyFit(family, REFUSED, reason)
-    fitted = family.fit(x, stacked, whiten)
-    last = 1 + options.fit_draws
-    free = len(x) - len(family.names)
-    chi2 = float(fitted.chi2[0])
-    p_misfit = float(stats.f.sf(chi2 / free, free, df))
+    fitted = family.fit(x, stacked)
+    squares = float(fitted.squares[0])
+    p_misfit = misfit_p_value(
+        lambda means: family.fit(x, means),
+        family.predict(fitted.parameters[:1], x)[0],
+        squares,
+        stacked[1:] - stacked[0],
+    )
     reason = ""
     if p_misfit < options.misfit_level:
         reason = f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}"
@@ -213,9 +199,8 @@ def _fit_family(
         DROPPED if reason else KEPT,
         reason,
         fitted.parameters[0],
-        fitted.parameters[1:last],
-        fitted.parameters[last:] if len(stacked) > last else None,
-        chi2,
+        fitted.parameters[1:],
+        float(np.sqrt(squares / len(x))),
         p_misfit,
     )
 
@@ -227,7 +212,8 @@ def jumps(family: Family, parameters: np.ndarray, x: np.ndarray) -> bool:
     a curve from being rejected, but its path and what follows are made up.
     """
     low, high = (float(family.inverse(parameters[None], score)[0]) for score in (0.1, 0.9))
-    return bool(np.isfinite(high) and high / low < (x[1:] / x[:-1]).min())
+    # A steep law may reach .1 at a scale too small for a float: that is no jump.
+    return bool(np.isfinite(high) and high < low * (x[1:] / x[:-1]).min())
 
 
 def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:

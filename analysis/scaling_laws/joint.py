@@ -8,15 +8,24 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.optimize import least_squares
+from scipy.special import expit
 
 from analysis.errors import InputError
 from analysis.inference.contrasts import tail_weights
-from analysis.inference.covariance import Covariance, Sample, average, stack
+from analysis.inference.covariance import Covariance
+from analysis.inference.sample import Sample, average, stack
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
 from analysis.scaling_laws.families import Fitted, fit_logit
-from analysis.scaling_laws.fits import DROPPED, KEPT, REFUSED, describe, shrunk
+from analysis.scaling_laws.fits import (
+    DROPPED,
+    KEPT,
+    REFUSED,
+    describe,
+    draw_means,
+    misfit_p_value,
+)
 from analysis.tables import OVERALL
 
 _EXPONENTS = np.geomspace(0.02, 2.0, 24)
@@ -64,7 +73,7 @@ def _judge_rows(arms: list[ScoreArray], options: CurveOptions) -> list[dict[str,
     for name, sample in _samples(arms, seeds).items():
         for family in (LOGIT, POWER):
             row = {"category": name, "family": family, "n_parameters": len(_NAMES[family])}
-            rows.append(points | row | _fit(family, sample, data, sizes, slope, options))
+            rows.append(points | row | _fit(family, sample, data, sizes, slope, name, options))
     return rows
 
 
@@ -95,6 +104,7 @@ def _fit(
     data: np.ndarray,
     sizes: np.ndarray,
     slope: np.ndarray,
+    key: str,
     options: CurveOptions,
 ) -> dict[str, Any]:
     refusal = _refusal(family, sample, data, sizes)
@@ -103,20 +113,24 @@ def _fit(
     covariance = Covariance(sample, options.run_sd)
     if not covariance.total.any():
         return {"status": REFUSED, "reason": "all scores are equal"}
-    whiten = np.linalg.inv(np.linalg.cholesky(shrunk(covariance)))
-    means = covariance.means[None]
-    if family == LOGIT:
-        design = np.stack([np.ones_like(data), np.log2(data), np.log2(sizes)], axis=1)
-        fitted = fit_logit(design, means, whiten)
-    else:
-        fitted = fit_power(data, sizes, means, whiten)
-    free = len(data) - len(_NAMES[family])
+    design = np.stack([np.ones_like(data), np.log2(data), np.log2(sizes)], axis=1)
+
+    def fit(means: np.ndarray) -> Fitted:
+        return fit_logit(design, means) if family == LOGIT else fit_power(data, sizes, means)
+
+    means = covariance.means
+    parameters = fit(means[None]).parameters[0]
+    if family == POWER:
+        parameters = _off_the_grid(parameters, means, design)
+    on_curve = predict(family, parameters, design)
+    squares = float(np.square(means - on_curve).sum())
     df = covariance.contrast(slope).df if slope.any() else np.inf
-    p_misfit = float(stats.f.sf(fitted.chi2[0] / free, free, df))
+    noise = draw_means(means, covariance.total, df, options, f"joint/{family}/{key}") - means
+    p_misfit = misfit_p_value(fit, on_curve, squares, noise)
     kept = p_misfit >= options.misfit_level
     return {
-        "parameters": describe(_NAMES[family], fitted.parameters[0]),
-        "chi2": float(fitted.chi2[0]),
+        "parameters": describe(_NAMES[family], parameters),
+        "rms": float(np.sqrt(squares / len(data))),
         "p_misfit": p_misfit,
         "status": KEPT if kept else DROPPED,
         "reason": "" if kept else f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}",
@@ -135,20 +149,45 @@ def _refusal(family: str, sample: Sample, data: np.ndarray, sizes: np.ndarray) -
     return ""
 
 
-def fit_power(data: np.ndarray, sizes: np.ndarray, means: np.ndarray, whiten: np.ndarray) -> Fitted:
+def fit_power(data: np.ndarray, sizes: np.ndarray, means: np.ndarray) -> Fitted:
     """mu = a - b n^-c - d m^-e with 0 <= a <= 1, linear in (a, b, d) on a grid of (c, e).
 
     The form is that of Hoffmann et al. (2022) for loss, turned upside down for a score.
+
+    Args:
+        data, sizes: (P,) multiples of the largest.
+        means: (B, P).
     """
-    y = whiten @ means[0]
-    one = whiten @ np.ones_like(data)
-    best, parameters = np.inf, np.zeros(5)
+    best, parameters = np.full(len(means), np.inf), np.zeros((len(means), 5))
     for c, e in itertools.product(_EXPONENTS, _EXPONENTS):
-        falling = -(whiten @ np.stack([data**-c, sizes**-e], axis=1))
-        free = np.linalg.lstsq(np.column_stack([one, falling]), y, rcond=None)[0]
-        ceiling = float(np.clip(free[0], 0.0, 1.0))
-        gaps = np.linalg.lstsq(falling, y - ceiling * one, rcond=None)[0]
-        chi2 = float(((y - ceiling * one - falling @ gaps) ** 2).sum())
-        if chi2 < best:
-            best, parameters = chi2, np.array([ceiling, *gaps, c, e])
-    return Fitted(parameters[None], np.array([best]))
+        falling = -np.stack([data**-c, sizes**-e], axis=1)
+        solve = np.linalg.pinv(np.column_stack([np.ones_like(data), falling]))
+        ceiling = np.clip(means @ solve[0], 0.0, 1.0)
+        rest = means - ceiling[:, None]
+        gaps = rest @ np.linalg.pinv(falling).T
+        squares = np.square(rest - gaps @ falling.T).sum(1)
+        better = squares < best
+        best = np.where(better, squares, best)
+        found = np.column_stack([ceiling, gaps, np.full(len(means), c), np.full(len(means), e)])
+        parameters[better] = found[better]
+    return Fitted(parameters, best)
+
+
+def _off_the_grid(start: np.ndarray, means: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """The power laws' parameters near the best grid point; with little noise the grid is coarse.
+
+    The draws of the misfit stay on the grid, which can only keep a law that fits.
+    """
+    free = [np.inf] * 2
+    limits = ([0, -np.inf, -np.inf, 0.01, 0.01], [1, *free, 3, 3])
+    return least_squares(
+        lambda p: means - predict(POWER, p, design), np.clip(start, *limits), bounds=limits
+    ).x
+
+
+def predict(family: str, parameters: np.ndarray, design: np.ndarray) -> np.ndarray:
+    """(P,) surface at the rows (1, log2 data, log2 size) of the design."""
+    if family == LOGIT:
+        return expit(design @ parameters)
+    ceiling, data_gap, size_gap, c, e = parameters
+    return ceiling - data_gap * np.exp2(-c * design[:, 1]) - size_gap * np.exp2(-e * design[:, 2])

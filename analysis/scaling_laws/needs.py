@@ -22,7 +22,7 @@ def need_rows(
     largest = float(arm.scales[-1])
     rows = []
     for name, fit in fits.items():
-        last = float(arm.curves[name].sample.means[-1].mean())
+        last = float(arm.curves[name].sample.scale_means[-1])
         for target in options.targets or [round(last + gain, 4) for gain in _GAINS]:
             if not np.isfinite(target) or target > 1:
                 continue

@@ -15,7 +15,7 @@ from tests.analysis.score_tables import table
 
 STATED = ["plan", "--item-sd", "0.1", "--run-sd", "0.01", "--noise-sd", "0.1"]
 CURVE = {"math": [0.4, 0.45, 0.5, 0.5, 0.5]}
-QUICK = json.dumps({"bootstrap_replicates": 100, "fit_draws": 50})
+QUICK = json.dumps({"fit_draws": 50})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_figures_are_drawn_with_the_study_and_the_interval_of_the_options(
 ):
     calls = []
     monkeypatch.setattr("analysis.figures.drawing.draw_all", lambda *a, **k: calls.append((a, k)))
-    options = json.dumps({"interval": 0.8, "bootstrap_replicates": 100, "fit_draws": 50})
+    options = json.dumps({"interval": 0.8, "fit_draws": 50})
     assert main([str(scores), "--out", str(tmp_path), "--options", options]) == 0
     tables, figures = tmp_path / "tables", tmp_path / "figures"
     assert calls == [((tables, figures), {"title": "made", "interval": 0.8})]
@@ -123,12 +123,12 @@ def test_lists_of_scales_and_seeds_may_follow_one_option(tmp_path):
 
 def test_every_number_of_the_planner_reaches_the_table(tmp_path):
     out = tmp_path / "plan.csv"
-    argv = [*STATED, "--scales", "5", "--seeds", "3", "--out", str(out)]
+    argv = [*STATED, "--scales", "5", "--seeds", "3", "--out", str(out), "--categories", "6"]
     main(argv)
     plain = pd.read_csv(out).iloc[0]
     main(
         [
-            *(*argv, "--arms", "2", "--categories", "6", "--repeats", "4"),
+            *(*argv, "--arms", "2", "--repeats", "4"),
             *("--cost-per-run", "10", "--cost-per-judgement", "0.01"),
         ]
     )

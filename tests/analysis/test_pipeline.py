@@ -15,7 +15,7 @@ from analysis.scores import check_scores
 from analysis.tables import SCHEMAS, frame, write_tables
 from tests.analysis.score_tables import checked, table
 
-OPTIONS = CurveOptions(bootstrap_replicates=200, fit_draws=50)
+OPTIONS = CurveOptions(fit_draws=50)
 MEANS = {"math": [0.3, 0.35, 0.4, 0.43, 0.45], "code": [0.5, 0.5, 0.52, 0.5, 0.51]}
 
 
@@ -30,9 +30,7 @@ def tables(scores) -> dict[str, pd.DataFrame]:
 
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers that rest on no draw of seeds: the bootstrap is left out."""
-    table = table.select_dtypes("number")
-    return table[[column for column in table if not column.startswith("boot_")]]
+    return table.select_dtypes("number")
 
 
 def test_every_table_is_written_with_its_columns(tables):
@@ -51,20 +49,6 @@ def test_the_same_table_and_options_give_the_same_bytes(scores, tables, tmp_path
         assert first == second
     again = pd.read_csv(tmp_path / "first" / "curves.csv")
     assert again["mean"].to_numpy() == pytest.approx(tables["curves"]["mean"].to_numpy(), rel=1e-9)
-
-
-def test_the_bootstrap_of_one_seed_agrees_with_the_intervals():
-    """Only items are drawn then, and with many of them percentiles are those of the t interval."""
-    many = OPTIONS.model_copy(update={"bootstrap_replicates": 4000})
-    found = analyze(checked(MEANS, items=150, seeds=1, base=True), many)
-    curves = found["curves"]
-    width = curves["high"] - curves["low"]
-    assert (curves["boot_low"] - curves["low"]).abs().max() < 0.08 * width.min()
-    assert (curves["boot_high"] - curves["high"]).abs().max() < 0.08 * width.min()
-    beyond = found["extrapolation"].query("status == 'extrapolated'")
-    assert len(beyond)
-    ratio = (beyond["boot_high"] - beyond["boot_low"]) / (beyond["high"] - beyond["low"])
-    assert ratio.between(0.75, 1.25).all()
 
 
 def test_the_base_model_is_no_scale_of_the_ladder(scores, tables):
@@ -121,7 +105,7 @@ def test_one_item_gives_a_mean_without_an_interval():
         checked({"math": [0.4, 0.5], "code": [0.3, 0.4]}, scales=(1, 2), items=1), OPTIONS
     )
     assert found["curves"]["mean"].notna().all()
-    assert found["curves"][["low", "high", "boot_low"]].isna().all().all()
+    assert found["curves"][["low", "high"]].isna().all().all()
     assert found["curves"]["note"].str.contains("one item").all()
     assert (found["verdicts"]["verdict"] == "undetermined").all()
 
@@ -143,15 +127,6 @@ def test_all_missing_is_stated():
     assert (found["curves"]["bound_low"] == 0).all()
     assert (found["curves"]["bound_high"] == 1).all()
     assert (found["verdicts"]["verdict"] == "undetermined").all()
-
-
-def test_no_complete_seed_is_refused():
-    scores = table(MEANS, items=5, seeds=2)
-    gaps = ((scores["seed"] == 0) & (scores["scale"] == 250)) | (
-        (scores["seed"] == 1) & (scores["scale"] == 500)
-    )
-    with pytest.raises(InputError, match="no seed has a run at every one"):
-        analyze(check_scores(scores[~gaps]), OPTIONS)
 
 
 def test_the_base_model_alone_is_refused():

@@ -77,6 +77,14 @@ def test_an_empty_score_without_a_reason_is_refused(scores):
     assert check_scores(scores)["score"].isna().sum() == 1
 
 
+def test_an_answer_that_cannot_be_read_is_wrong_and_a_failed_judgement_is_missing(scores):
+    scores.loc[[2, 3], "score"] = np.nan
+    scores.loc[[2, 3], "status"] = ["unparsable", "unparsed"]
+    checked = check_scores(scores)["score"]
+    assert checked[2] == 0
+    assert np.isnan(checked[3])
+
+
 @pytest.mark.parametrize("column", ["arm", "scale", "seed", "category", "item", "judge", "score"])
 def test_a_missing_column_is_named(scores, column):
     assert column in refused(scores.drop(columns=column))

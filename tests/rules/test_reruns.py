@@ -95,7 +95,7 @@ EDITS = {
     "the answers' length": ("generate.max_new_tokens", 9, {"generate": 5, "judge": 10} | SCORES),
     "one judge's limit": ("judges.metric.code_timeout_seconds", 4, {"judge": 5} | SCORES),
     "a judge is removed": ("judges", {"metric": {"type": "metric"}}, SCORES),
-    "an analysis option": ("analysis.bootstrap_replicates", 500, CURVES),
+    "an analysis option": ("analysis.fit_draws", 500, CURVES),
     "a figure option": ("figures.formats", ["png"], {"figures": 1, "report": 1}),
     "an experiment tracker": ("tracking", {"tool": "wandb"}, {}),
     "how training is carried out": ("execution.save_minutes", 3, {}),

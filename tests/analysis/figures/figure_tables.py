@@ -48,8 +48,6 @@ def curves(
                             "n_missing": 0,
                             "bound_low": np.nan,
                             "bound_high": np.nan,
-                            "boot_low": np.nan,
-                            "boot_high": np.nan,
                             "noise": "items and runs",
                             "note": "",
                         }

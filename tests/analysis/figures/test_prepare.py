@@ -74,8 +74,9 @@ def test_a_curve_caption_states_items_seeds_level_margins_and_missing_scores(tmp
     assert curves.caption_curves(frame) == (
         "Judge metric; arm full; 40 to 41 items per category; "
         "1 seed (items only; training noise unmeasured); bands: 90% intervals; "
-        "verdicts: corrected over the categories, margins 0.02 per doubling for the tail, "
-        "0.04 for the range; 12 scores missing."  # three at each of the four tuned scales
+        "verdicts: claims with a direction corrected over the categories, "
+        "margins 0.02 per doubling for the tail, 0.04 for the range; "
+        "12 scores missing."  # three at each of the four tuned scales
     )
 
 

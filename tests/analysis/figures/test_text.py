@@ -139,7 +139,7 @@ def test_arms_beyond_the_palette_still_look_different():
 
 def test_verdicts_have_a_sign_a_color_and_a_word():
     looks = [style.verdict_look(verdict) for verdict in style.VERDICT_LOOK]
-    assert len({sign for sign, _ in looks}) == len({color for _, color in looks}) == 5
+    assert len({sign for sign, _ in looks}) == len({color for _, color in looks}) == 7
     assert style.verdict_look(float("nan")) == ("–", style.GREY)
     assert style.verdict_name(float("nan")) == "no verdict"
     handles = style.verdict_handles(["flat", "improving", "flat"])

@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.inference.contrasts import tail_weights
-from analysis.inference.covariance import (
-    UNMEASURED,
-    Covariance,
-    Estimate,
-    Sample,
-    average,
-    difference,
-)
+from analysis.inference.covariance import UNMEASURED, Covariance
+from analysis.inference.estimate import Estimate
+from analysis.inference.sample import Sample, average, cluster_df, difference
 
 SCALES = np.array([250, 500, 1000, 2000])
 
@@ -93,35 +88,20 @@ def test_one_scale_is_the_two_way_analysis_of_variance():
 
 
 @pytest.mark.parametrize("weights", [[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.2, -1.0, 0.3]])
-def test_any_contrast_is_split_into_items_seeds_and_runs_by_hand(weights):
-    """Parts of the weights along the mean over scales and across it meet their own mean squares."""
-    k, s, n = 3, 4, 9
-    y, w = noisy(k, s, n), np.array(weights)
-    along = w.sum() ** 2 / k
-    across = w @ w - along
-    own = np.array([[(w @ y[:, :, i]).mean() for i in range(n)]])
-    items = own.var(ddof=1) / n
-    runs = y.mean(2) - y.mean((1, 2))[:, None]  # (K, S) less the scale means
-    ms_between = k * runs.mean(0).var(ddof=1)
-    ms_within = ((runs - runs.mean(0)) ** 2).sum() / ((k - 1) * (s - 1))
-    rest = y - y.mean(2, keepdims=True) - y.mean(1, keepdims=True) + y.mean((1, 2), keepdims=True)
-    per_mean = n * (n - 1)  # from squared residuals to the variance of a mean over items
-    noise_between = k * (rest.mean(0) ** 2).sum() / (s - 1) / per_mean
-    noise_within = ((rest - rest.mean(0)) ** 2).sum() / ((k - 1) * (s - 1)) / per_mean
-    variance = (
-        items + (across * (ms_within - noise_within) + along * (ms_between - noise_between)) / s
-    )
-    divisor = (
-        items**2 / (n - 1)
-        + (across / s) ** 2 * ms_within**2 / ((k - 1) * (s - 1))
-        + (across / s) ** 2 * noise_within**2 / ((k - 1) * (s - 1) * (n - 1))
-        + (along / s) ** 2 * ms_between**2 / (s - 1)
-        + (along / s) ** 2 * noise_between**2 / ((s - 1) * (n - 1))
-    )
-    estimate = Covariance(sample_of(y)).contrast(w)
-    assert estimate.value == pytest.approx(w @ y.mean((1, 2)))
+def test_any_contrast_is_the_two_way_analysis_of_variance_of_its_own_values(weights):
+    """D = sum of w_k y_k in every seed and item; then as for one scale."""
+    s, n = 4, 9
+    y = np.tensordot(np.array(weights), noisy(3, s, n), 1)
+    rows, columns = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
+    ms_seed = n * ((rows - y.mean()) ** 2).sum() / (s - 1)
+    ms_item = s * ((columns - y.mean()) ** 2).sum() / (n - 1)
+    ms_rest = ((y - rows - columns + y.mean()) ** 2).sum() / ((s - 1) * (n - 1))
+    estimate = Covariance(sample_of(noisy(3, s, n))).contrast(weights)
+    variance = (ms_seed + ms_item - ms_rest) / (n * s)
+    divisor = ms_seed**2 / (s - 1) + ms_item**2 / (n - 1) + ms_rest**2 / ((s - 1) * (n - 1))
+    assert estimate.value == pytest.approx(y.mean())
     assert estimate.se**2 == pytest.approx(variance)
-    assert estimate.df == pytest.approx(variance**2 / divisor)
+    assert estimate.df == pytest.approx((variance * n * s) ** 2 / divisor)
 
 
 def test_run_means_that_agree_by_chance_leave_half_of_the_item_part():
@@ -130,7 +110,7 @@ def test_run_means_that_agree_by_chance_leave_half_of_the_item_part():
     covariance = Covariance(sample_of(y))
     w = np.array([-1.0, 1.0])
     assert covariance.contrast(w).se ** 2 == pytest.approx(w @ covariance.items @ w / 2)
-    assert covariance.within.variance == covariance.between.variance == 0
+    assert np.diag(covariance.runs) == pytest.approx(0)
 
 
 def test_an_effect_that_a_seed_has_at_every_scale_leaves_the_slope_alone():
@@ -152,12 +132,46 @@ def test_clusters_of_copies_count_once():
 
 
 def test_unequal_clusters_by_hand():
-    """Mean .5 of four items; clusters of three and one deviate by .3 and -.3 in sum."""
+    """Clusters of three and one in four items, whose sums deviate by .3 and -.3 from the mean:
+    CR2 divides their squares by 1 - 3/4 and 1 - 1/4."""
     y = np.array([[[0.6, 0.6, 0.6, 0.2]]])
     estimate = Covariance(Sample.from_scores(y, np.array([0, 0, 0, 1]))).scale_mean(0)
     assert estimate.value == pytest.approx(0.5)
-    assert estimate.se**2 == pytest.approx(2 / 1 * 2 * (0.3 / 4) ** 2)
+    assert estimate.se**2 == pytest.approx((0.3 / 4) ** 2 * (4 + 4 / 3))
     assert estimate.df == 1
+
+
+@pytest.mark.parametrize("sizes", [[5, 5, 5, 5], [20, 8, 5, 3, 2, 2], [30, 4, 2, 2, 1, 1]])
+def test_degrees_of_freedom_of_unequal_clusters(sizes):
+    """Bell and McCaffrey's Satterthwaite approximation from the CR2 matrices themselves."""
+    n, labels = sum(sizes), np.repeat(np.arange(len(sizes)), sizes)
+    project = np.eye(n) - 1 / n  # residuals of a mean
+    columns = []
+    for cluster in range(len(sizes)):
+        inside = labels == cluster
+        block = project[np.ix_(inside, inside)]
+        values, vectors = np.linalg.eigh(block)
+        adjust = (vectors / np.sqrt(values)) @ vectors.T
+        columns.append(project[:, inside] @ adjust @ np.full(inside.sum(), 1 / n))
+    gram = np.array(columns) @ np.array(columns).T
+    assert cluster_df(np.array(sizes)) == pytest.approx(np.trace(gram) ** 2 / (gram**2).sum())
+
+
+def cluster_scores(sizes: list[int], rng: np.random.Generator) -> Sample:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    y = 0.5 + rng.normal(0, 0.1, len(sizes))[labels] + rng.normal(0, 0.1, len(labels))
+    return Sample.from_scores(y[None, None], labels)
+
+
+@pytest.mark.parametrize("sizes", [[20, 8, 5, 3, 2, 2], [30, 4, 2, 2, 1, 1]])
+def test_few_unequal_clusters_are_covered(sizes):
+    """Half of the variance lies between clusters; the nominal coverage is .90."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        low, high = Covariance(cluster_scores(sizes, rng)).scale_mean(0).interval(0.9)
+        covered.append(low <= 0.5 <= high)
+    assert np.mean(covered) >= 0.87 - 2 * np.sqrt(0.13 * 0.87 / 1000)
 
 
 def test_overall_shares_run_noise_between_categories():
@@ -197,10 +211,20 @@ def test_a_stated_run_sd_widens_the_interval_of_one_seed():
 
 
 def test_missing_scores_leave_the_mean_of_the_others():
-    """Deviations -.2, 0 and .2 over three scores; four clusters, of which one has no part."""
-    sample = sample_of(np.array([[[0.2, 0.4, np.nan, 0.6]]]))
-    assert sample.means[0, 0] == pytest.approx(0.4)
-    assert Covariance(sample).scale_mean(0).se ** 2 == pytest.approx(4 / 3 * 2 * (0.2 / 3) ** 2)
+    """Deviations -.2, 0 and .2 over three scores: the standard error of three."""
+    covariance = Covariance(sample_of(np.array([[[0.2, 0.4, np.nan, 0.6]]])))
+    estimate = covariance.with_missing(0.0).scale_mean(0)
+    assert estimate.value == pytest.approx(0.4)
+    assert estimate.se == pytest.approx(stats.sem([0.2, 0.4, 0.6]))
+    assert estimate.df == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("score", "items"), [(0.1, 3), (0.7, 10), (1 / 3, 7)])
+def test_equal_scores_have_exactly_their_mean_and_no_noise(score, items):
+    sample = sample_of(np.full((2, 3, items), score))
+    assert (sample.means == score).all()
+    assert not Covariance(sample).total.any()
+    assert Covariance(sample).scale_mean(0).se == 0
 
 
 @given(st.permutations(range(4)), st.permutations(range(9)))
@@ -232,13 +256,11 @@ def test_the_interval_of_a_slope_covers_the_truth_as_often_as_it_says(seeds):
 def test_p_values_are_those_of_the_t_distribution():
     estimate = Estimate(0.03, 0.02, 7)
     assert estimate.p_above(0.01) == pytest.approx(stats.t.sf(1, 7))
-    assert estimate.p_different() == pytest.approx(2 * stats.t.sf(1.5, 7))
-    assert Estimate(-0.03, 0.02, 7).p_different() == pytest.approx(estimate.p_different())
+    assert estimate.p_below(0.05) == pytest.approx(stats.t.cdf(-1, 7))
     assert estimate.p_within(0.05) == pytest.approx(stats.t.sf(1, 7))
     assert Estimate(-0.03, 0.02, 7).p_within(0.05) == pytest.approx(stats.t.sf(1, 7))
     certain = Estimate(0.03, 0.0, np.inf)
-    assert (certain.p_above(0.0), certain.p_above(0.03), certain.p_different()) == (0, 1, 0)
-    assert Estimate(0.0, 0.0, np.inf).p_different() == 1
+    assert (certain.p_above(0.0), certain.p_above(0.03), certain.p_below(0.03)) == (0, 1, 1)
 
 
 @given(st.floats(-0.2, 0.2), st.floats(0.001, 0.1), st.floats(1, 50))

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.inference.curves import ArmCurves, build_arm_curves, curve_rows, missing_share
+from analysis.inference.curves import ArmCurves, build_arm_curves, curve_rows
+from analysis.inference.sample import missing_share
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.scores import check_scores
+from tests.analysis.oracles import score_interval
 from tests.analysis.score_tables import checked, table
 
 OPTIONS = CurveOptions()
@@ -23,8 +25,8 @@ def arm_of(scores: pd.DataFrame) -> ArmCurves:
 
 
 def curves(scores: pd.DataFrame, options: CurveOptions = OPTIONS) -> pd.DataFrame:
-    """Without a bootstrap, by category and scale."""
-    return pd.DataFrame(curve_rows(arm_of(scores), {}, options)).set_index(["category", "scale"])
+    """By category and scale."""
+    return pd.DataFrame(curve_rows(arm_of(scores), options)).set_index(["category", "scale"])
 
 
 def test_means_are_means_of_items_and_overall_the_plain_mean_of_categories():
@@ -38,12 +40,12 @@ def test_means_are_means_of_items_and_overall_the_plain_mean_of_categories():
         )
 
 
-def test_the_interval_of_one_seed_is_that_of_scipy():
+def test_the_interval_of_one_seed_is_that_of_the_mean_of_its_items():
     scores = checked(MEANS, items=20, seeds=1)
     y = scores.query("category == 'math' and scale == 1000")["score"]
     row = curves(scores).loc[("math", 1000)]
     assert (row["low"], row["high"]) == pytest.approx(
-        stats.t.interval(0.9, 19, y.mean(), stats.sem(y))
+        score_interval(y.mean(), stats.sem(y), stats.t.ppf(0.95, 19))
     )
     assert (row["n_items"], row["n_seeds"], row["n_missing"]) == (20, 1, 0)
 
@@ -68,17 +70,8 @@ def test_clusters_of_the_table_are_the_unit_of_its_intervals():
     per_cluster = scores.groupby("cluster")["score"].mean()
     row = curves(check_scores(scores)).loc[("math", 1)]
     assert (row["low"], row["high"]) == pytest.approx(
-        stats.t.interval(0.9, 3, per_cluster.mean(), stats.sem(per_cluster))
+        score_interval(per_cluster.mean(), stats.sem(per_cluster), stats.t.ppf(0.95, 3))
     )
-
-
-def test_bootstrap_columns_are_percentiles_cut_to_scores():
-    arm = arm_of(checked({"math": [0.3, 0.4]}, scales=(1, 2)))
-    drawn = np.stack([np.linspace(-0.5, 0.5, 101), np.linspace(0.6, 1.6, 101)], axis=1)
-    rows = pd.DataFrame(curve_rows(arm, {"math": drawn}, OPTIONS)).set_index(["category", "scale"])
-    assert rows.loc["math", "boot_low"].tolist() == pytest.approx([0.0, 0.65])
-    assert rows.loc["math", "boot_high"].tolist() == pytest.approx([0.45, 1.0])
-    assert rows.loc["overall", "boot_low"].isna().all()
 
 
 def test_too_many_missing_scores_are_bounded_by_the_worst_cases():
@@ -103,7 +96,9 @@ def test_too_many_missing_scores_are_bounded_by_the_worst_cases():
 
 def test_the_share_of_missing_scores_is_counted_at_each_scale():
     values = np.array([[[0.1, np.nan], [np.nan, np.nan]], [[0.1, 0.2], [0.3, np.nan]]])
-    assert missing_share(values).tolist() == [0.75, 0.25]
+    assert missing_share(values, np.ones((2, 2), bool)).tolist() == [0.75, 0.25]
+    one_run_less = np.array([[True, False], [True, True]])
+    assert missing_share(values, one_run_less).tolist() == [0.5, 0.25]
 
 
 def test_all_wrong_in_clusters_says_what_the_bound_counts():
@@ -148,14 +143,21 @@ def test_overall_names_the_categories_that_bring_it_no_noise():
     assert curves(scores).loc["overall", "note"].str.contains("all scores equal: code").all()
 
 
-def test_a_seed_that_lacks_a_scale_is_left_out_and_named():
-    scores = table(MEANS, items=10, seeds=3)
-    part = check_scores(scores[~((scores["seed"] == 2) & (scores["scale"] == 4000))])
-    found = curves(part)
-    assert (found["n_seeds"] == 2).all()
-    assert found["note"].str.contains("seeds left out, not at every scale: 2").all()
-    two = curves(check_scores(scores[scores["seed"] < 2]))
-    assert found["mean"].tolist() == two["mean"].tolist()
+def test_runs_that_only_some_scales_have_are_all_used_and_named():
+    """Five seeds, and one at the largest scale: its run noise is the mean of the other scales'."""
+    scores = table(MEANS, items=10, seeds=5, run_sd=0.03)
+    part = check_scores(scores[(scores["seed"] == 0) | (scores["scale"] < 4000)])
+    found, whole = curves(part), curves(check_scores(scores))
+    assert found["n_seeds"].unstack()[4000].tolist() == [1, 1, 1]
+    assert (found["n_seeds"].unstack()[250] == 5).all()
+    assert found["note"].str.contains("runs at a scale: 5, but 1 at 4000").all()
+    math, before = found.loc["math"], whole.loc["math"]
+    assert math["mean"].iloc[:4].tolist() == before["mean"].iloc[:4].tolist()
+    one = scores.query("category == 'math' and scale == 4000 and seed == 0")["score"].mean()
+    assert math.loc[4000, "mean"] == pytest.approx(one)
+    assert math.loc[4000, "noise"].endswith("scales of one run have the run noise of the others")
+    width = math["high"] - math["low"]
+    assert width[4000] > 1.4 * width.iloc[:4].max()
 
 
 def test_arrays_hold_runs_crossed_with_items():

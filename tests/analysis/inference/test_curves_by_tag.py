@@ -38,7 +38,7 @@ def test_a_value_has_the_curves_of_a_table_with_its_items_alone():
         alone = [
             row
             for array in build_score_arrays(part)
-            for row in curve_rows(build_arm_curves(array, BY_LANGUAGE), {}, BY_LANGUAGE)
+            for row in curve_rows(build_arm_curves(array, BY_LANGUAGE), BY_LANGUAGE)
         ]
         found = [row for row in rows if row["value"] == value]
         assert len(found) == len(alone)
@@ -64,7 +64,7 @@ def test_tags_come_in_the_order_of_the_option_and_none_by_default():
     tags = [row["tag"] for row in tag_curve_rows(scores, options)]
     assert list(dict.fromkeys(tags)) == ["level", "language"]
     assert {row["value"] for row in tag_curve_rows(scores, options)} == {"0", "1", "2", "en", "zh"}
-    assert analyze(scores, CurveOptions(bootstrap_replicates=100))["curves_by_tag"].empty
+    assert analyze(scores, CurveOptions())["curves_by_tag"].empty
 
 
 @pytest.mark.parametrize(

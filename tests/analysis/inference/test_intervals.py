@@ -1,4 +1,4 @@
-"""Intervals of shares, and the hierarchical bootstrap against what it should converge to."""
+"""Intervals of shares."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from analysis.inference.covariance import Estimate
+from analysis.inference.covariance import Covariance
+from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import (
-    bootstrap_means,
     overall_interval,
-    percentile_interval,
-    resample,
-    seed_weights,
+    paired_interval,
+    paired_p_value,
     share_interval,
     sum_bound,
+    wilson,
 )
-from analysis.inference.score_array import build_score_arrays
-from analysis.options import CurveOptions
-from tests.analysis.score_tables import checked
+from analysis.inference.sample import Sample
+from tests.analysis.oracles import score_interval
 
 NONE = Estimate(0.0, 0.0, np.inf)
-B = 4000
 
 
 @pytest.mark.parametrize("edge", [0.0, 1.0])
@@ -53,7 +52,7 @@ def test_no_means_that_could_give_only_zeros_pass_the_joint_bound(sizes, seed):
 
 def test_overall_is_widened_on_the_side_of_the_constant_categories_only():
     estimate = Estimate(0.5, 0.01, 20)
-    plain_low, plain_high = estimate.interval(0.9)
+    plain_low, plain_high = wilson(estimate, estimate.critical(0.9))
     low, high, note = overall_interval(estimate, [10], [], 2, 0.9)
     assert low == pytest.approx(plain_low)
     assert high == pytest.approx(plain_high + (1 - 0.05 ** (1 / 10)) / 2)
@@ -79,74 +78,77 @@ def test_overall_of_constant_categories_alone():
     assert "no noise to measure" in note
 
 
-def test_an_interval_near_an_edge_is_cut_there():
-    assert share_interval(Estimate(0.02, 0.02, 30), 31, 0.9)[0] == 0
-    assert share_interval(Estimate(0.98, 0.02, 30), 31, 0.9)[1] == 1
-    low, high, note = share_interval(Estimate(0.3, 0.02, 30), 31, 0.9)
-    assert (low, high, note) == (*Estimate(0.3, 0.02, 30).interval(0.9), "")
+@pytest.mark.parametrize(("wrong", "n"), [(1, 40), (20, 40), (36, 40)])
+def test_the_interval_of_a_share_is_wilsons(wrong, n):
+    p = wrong / n
+    low, high, note = share_interval(Estimate(p, np.sqrt(p * (1 - p) / n), np.inf), n, 0.9)
+    expected = stats.binomtest(wrong, n).proportion_ci(0.9, method="wilson")
+    assert (low, high, note) == (pytest.approx(expected.low), pytest.approx(expected.high), "")
 
 
-def test_percentiles_are_those_of_a_known_sample():
-    sample = np.random.default_rng(0).permutation(np.linspace(0, 1, 101))
-    assert percentile_interval(sample, 0.9) == pytest.approx((0.05, 0.95))
-    assert percentile_interval(sample, 0.5) == pytest.approx((0.25, 0.75))
-    assert all(np.isnan(percentile_interval(np.array([0.1, np.nan]), 0.9)))
+def test_one_right_answer_is_not_less_uncertain_than_none():
+    """At 0 of 40 the upper end is .072; at 1 of 40 the t interval ended at .067."""
+    none = share_interval(Estimate(0.0, 0.0, np.inf), 40, 0.9)[1]
+    one = share_interval(Estimate(1 / 40, np.std([1] + [0] * 39, ddof=1) / 40**0.5, 39), 40, 0.9)
+    assert none == pytest.approx(1 - 0.05 ** (1 / 40))
+    assert one[1] > none + 0.02
 
 
-def replicates(values: np.ndarray, clusters: np.ndarray | None = None) -> np.ndarray:
-    clusters = np.arange(values.shape[-1]) if clusters is None else clusters
+@pytest.mark.parametrize(("mean", "se", "df"), [(0.02, 0.02, 30), (0.98, 0.02, 30), (0.3, 0.02, 9)])
+def test_the_interval_of_a_graded_mean_has_the_standard_error_of_its_own_ends(mean, se, df):
+    low, high, _ = share_interval(Estimate(mean, se, df), 31, 0.9)
+    assert (low, high) == pytest.approx(score_interval(mean, se, stats.t.ppf(0.95, df)))
+    assert 0 < low < mean < high < 1
+
+
+@pytest.mark.parametrize("p", [0.01, 0.03, 0.05, 0.5, 0.97])
+def test_shares_near_an_edge_are_covered(p):
+    """40 items in 3 runs that agree by .8; the t interval covered .80 at .03. Nominal .90."""
     rng = np.random.default_rng(0)
-    return resample(values, clusters, seed_weights(values.shape[1], B, rng), rng)
+    covered = []
+    for _ in range(400):
+        easy = rng.random(40) < p
+        same = rng.random((3, 40)) < 0.8
+        y = np.where(same, easy, rng.random((3, 40)) < p).astype(float)[None]
+        estimate = Covariance(Sample.from_scores(y, np.arange(40))).scale_mean(0)
+        low, high, _ = share_interval(estimate, 40, 0.9)
+        covered.append(low <= p <= high)
+    assert np.mean(covered) >= 0.87 - 2 * np.sqrt(0.13 * 0.87 / 400)
 
 
-def test_one_seed_draws_items_only():
-    y = np.random.default_rng(1).uniform(0, 1, (1, 1, 50))
-    found = replicates(y)
-    assert found.mean() == pytest.approx(y.mean(), abs=0.005)
-    assert found.std() == pytest.approx(y.std() / np.sqrt(50), rel=0.05)
+def pair_of(counts: tuple[int, int, int, int]) -> tuple[list[Estimate], int]:
+    """First, second and difference of paired answers: both right, first only, second only, none."""
+    n = sum(counts)
+    first, second = np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
+    return [
+        Estimate(y.mean(), y.std() / n**0.5, np.inf) for y in (first, second, first - second)
+    ], n
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 6])
-def test_the_variance_between_runs_is_not_understated(seeds):
-    runs = np.random.default_rng(2).normal(0.5, 0.05, (1, seeds))
-    found = replicates(np.repeat(runs[..., None], 3, axis=2))
-    assert found.mean() == pytest.approx(runs.mean(), abs=0.003)
-    assert found.std() == pytest.approx(runs.std(ddof=1) / np.sqrt(seeds), rel=0.05)
+def test_paired_shares_have_the_published_interval():
+    """Newcombe (1998), table II: 36, 12, 2 and 0 pairs, method 10."""
+    estimates, n = pair_of((36, 12, 2, 0))
+    assert paired_interval(*estimates, n, 0.95) == pytest.approx((0.0569, 0.3404), abs=5e-5)
 
 
-def test_scales_are_drawn_jointly():
-    easiness = np.random.default_rng(3).uniform(0, 1, 40)
-    found = replicates(np.stack([easiness, easiness - 0.1])[:, None])
-    assert (found[:, 0] - found[:, 1]).std() < 1e-12
-    assert found[:, 0].std() > 0.03
+@pytest.mark.parametrize("counts", [(36, 12, 2, 0), (10, 3, 9, 4), (1, 8, 0, 5)])
+def test_the_p_value_is_the_level_at_which_the_interval_ends_at_0(counts):
+    estimates, n = pair_of(counts)
+    p = paired_p_value(*estimates, n)
+    low, high = paired_interval(*estimates, n, 1 - p)
+    assert min(abs(low), abs(high)) < 1e-4
+    assert paired_p_value(estimates[1], estimates[0], estimates[2].mirrored(), n) == pytest.approx(
+        p
+    )
 
 
-def test_clusters_are_drawn_whole():
-    y = np.random.default_rng(4).uniform(0, 1, (1, 1, 30))
-    single = replicates(y).std()
-    copies = replicates(np.repeat(y, 3, axis=2), np.repeat(np.arange(30), 3)).std()
-    assert copies == pytest.approx(single, rel=0.05)
-
-
-def test_missing_scores_are_left_out():
-    y = np.array([[[0.2, 0.4, np.nan, 0.6, 0.5, 0.3]]])
-    found = replicates(y)
-    assert np.nanmean(found) == pytest.approx(np.nanmean(y), abs=0.01)
-
-
-def test_replicates_of_an_arm_share_their_seeds_and_start_with_the_base_model():
-    means = {"math": [0.3, 0.4], "code": [0.6, 0.7]}
-    scores = checked(means, scales=(1, 2), items=10, seeds=4, noise=0, run_sd=0.05, base=True)
-    (arm,) = build_score_arrays(scores)
-    found = bootstrap_means(arm, CurveOptions(bootstrap_replicates=B))
-    assert set(found) == {"math", "code", "overall"}
-    for name, each in arm.categories.items():
-        assert found[name].shape == (B, 3)
-        expected = [each.base.mean(), *each.values.mean((1, 2))]
-        assert found[name].mean(0) == pytest.approx(expected, abs=0.005)
-    assert found["overall"] == pytest.approx((found["math"] + found["code"]) / 2)
-    drawn = [each - each[:, :1] for each in (found["math"], found["code"])]
-    # Items have no noise of their own, so what is left is the seeds', the same in both.
-    runs = [arm.categories[name].values.mean(2) for name in ("math", "code")]
-    expected = np.corrcoef(runs[0][0], runs[1][0])[0, 1]
-    assert np.corrcoef(drawn[0][:, 1], drawn[1][:, 1])[0, 1] == pytest.approx(expected, abs=0.02)
+def test_missing_scores_widen_a_mean_by_what_they_could_be():
+    """3 of 13 missing and a mean of .6: between .6 x 10/13 and that plus 3/13."""
+    estimate = Estimate(0.6, 0.03, 40, 0.6 * 3 / 13, 0.4 * 3 / 13)
+    low, high, _ = share_interval(estimate, 10, 0.9)
+    assert low < 0.6 * 10 / 13
+    assert high > 0.6 * 10 / 13 + 3 / 13
+    c = estimate.critical(0.9)
+    inside = stats.t.cdf(c + (3 / 13) / 0.03, 40) - stats.t.cdf(-c, 40)
+    assert inside == pytest.approx(0.9)
+    assert stats.t.ppf(0.9, 40) <= c < stats.t.ppf(0.95, 40)

@@ -10,6 +10,7 @@ from scipy import stats
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.options import CurveOptions
 from analysis.scores import check_scores
+from tests.analysis.oracles import score_interval
 from tests.analysis.score_tables import table
 
 OPTIONS = CurveOptions()
@@ -57,7 +58,8 @@ def test_agreement_of_two_judges_by_hand():
     assert pair["spearman"] == pytest.approx(1 / np.sqrt(3))
     found = bins(scores).query("judge == 'a' and bin_low == 0.9").iloc[0]
     assert (found["n"], found["mean_other"]) == (2, 0.5)
-    assert (found["low"], found["high"]) == (0, 1)  # two items, a t interval of +-3: cut
+    expected = score_interval(0.5, 0.5, stats.t.ppf(0.95, 1))  # of two items
+    assert (found["low"], found["high"]) == pytest.approx(expected)
 
 
 def test_a_score_at_the_threshold_counts_as_right():
@@ -98,9 +100,10 @@ def test_a_calibration_bin_has_an_interval_over_its_items():
     row = bins(scores).query("judge == 'a'").iloc[0]
     other = scores[scores["judge"] == "b"]
     per_item = other.groupby("item")["score"].mean()
-    half = stats.t.ppf(0.95, 29) * per_item.std() / np.sqrt(30)
-    assert row["mean_other"] == pytest.approx(other["score"].mean())
-    assert row["high"] - row["low"] == pytest.approx(2 * half)
+    mean, se = other["score"].mean(), per_item.std() / np.sqrt(30)
+    assert row["mean_other"] == pytest.approx(mean)
+    expected = score_interval(mean, se, stats.t.ppf(0.95, 29))
+    assert (row["low"], row["high"]) == pytest.approx(expected)
 
 
 def test_a_calibration_bin_with_one_item_has_no_interval_and_equal_values_an_exact_one():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.inference.contrasts import Drop, Evidence
-from analysis.inference.covariance import Estimate
+from analysis.inference.estimate import Estimate
 from analysis.inference.multiplicity import correct, holm
 
 
@@ -55,7 +55,7 @@ def evidence(
 ) -> Evidence:
     """Of the given p values."""
     fall = Drop(0, 1, at(drop), 0.0, drop)
-    return Evidence(at(tail), at(rise), at(ladder), fall, level, flat, last_step=1.0)
+    return Evidence(at(tail), at(rise), at(ladder), fall, level, flat)
 
 
 MATH = evidence(tail=0.004, drop=0.9, rise=0.03, level=0.6, flat=0.7, ladder=0.02)

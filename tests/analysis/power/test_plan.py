@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from analysis.errors import InputError
 from analysis.inference.curves import ArmCurves, build_arm_curves
@@ -20,6 +19,7 @@ from analysis.power.plan import (
     plan_text,
     stated_components,
 )
+from analysis.power.simulate import simulate_power
 from tests.analysis.score_tables import LADDER, checked, table
 
 OPTIONS = CurveOptions()
@@ -46,12 +46,13 @@ def test_more_items_and_seeds_detect_less(plan):
 def test_a_row_holds_the_precision_and_the_power_of_its_design(plan, arm):
     row = plan.loc[("math", 200, 3)]
     parts = components_of(arm.curves["math"].covariance, arm.scales)
-    expected = precision(parts, 5, np.array(200), np.array(3))
+    expected = precision(parts, np.array(200), np.array(3))
     assert (row["slope_se"], row["df"]) == pytest.approx((expected.se, expected.df))
-    t = stats.t(row["df"])
-    assert row["detectable"] == pytest.approx((t.ppf(0.95) + t.ppf(0.8)) * row["slope_se"])
-    assert row["power_margin"] == pytest.approx(t.cdf(2 * 0.02 / row["slope_se"] - t.ppf(0.95)))
-    assert row["power_flat"] == pytest.approx(power_within(expected, 0.02, 0.05))
+    found = simulate_power(parts, np.array([200]), np.array([3]), 0.02, 0.05, 2 * 3, 0.8)
+    assert row["detectable"] == pytest.approx(found.detectable[0], rel=0.1)
+    assert row["power_flat"] == pytest.approx(found.level[0], abs=0.06)
+    assert row["power_at_margin"] == pytest.approx(found.at_margin[0], abs=0.06)
+    assert row["power_margin"] == pytest.approx(found.at_twice[0], abs=0.06)
     assert (row["power"], row["scales"]) == (0.8, 5)
     assert row["noise"] == "measured: items and seeds"
 
@@ -92,6 +93,14 @@ def test_runs_judgements_and_money_by_hand():
     assert row["cost"] == pytest.approx(300 + 0.01 * row["judgements"])
 
 
+def test_a_large_run_costs_more_than_a_small_one():
+    """Scales 1/16 to 1 of 2 M records: 31/16 of 2 M in each seed, at 8 per million."""
+    costs = Costs(arms=2, categories=1, per_run=1.0, per_million=8.0, largest=2e6)
+    unit = stated_components(0.1, 0.01, 0.1, False)
+    row = plan_table(unit, [5], [3], 2.0, OPTIONS, costs).iloc[0]
+    assert row["cost"] == pytest.approx(2 * 3 * (5 * 1.0 + 31 / 16 * 2 * 8.0))
+
+
 def test_without_prices_the_design_of_the_fewest_judgements_is_named_and_not_of_the_fewest_runs():
     unit = stated_components(0.1, 0.01, 0.1, False)
     found = plan_table(unit, [5], [2, 3, 5], 2.0, OPTIONS, Costs())
@@ -106,7 +115,7 @@ def test_the_items_are_the_fewest_that_show_a_level_tail():
     found = plan_table(stated_components(0.1, 0.01, 0.1, False), [5], [3], 2.0, OPTIONS, Costs())
     items = int(found.loc[0, "items"])
     parts = Components(0.5 * 0.1**2, 0.5 * 0.01**2, 0.5 * 0.1**2)
-    power = power_within(precision(parts, 5, np.array([items, items * 0.95]), 3), 0.02, 0.05)
+    power = power_within(precision(parts, np.array([items, items * 0.95]), 3), 0.02, 0.05)
     assert power[0] >= 0.8 > power[1]
 
 

@@ -16,7 +16,7 @@ from analysis.scaling_laws.fits import KEPT, CurveFit, FamilyFit
 from analysis.scaling_laws.needs import need_rows
 from tests.analysis.score_tables import LADDER, checked
 
-OPTIONS = CurveOptions(bootstrap_replicates=100, fit_draws=100, targets=[0.52, 0.9])
+OPTIONS = CurveOptions(fit_draws=100, targets=[0.52, 0.9])
 X = np.array(LADDER) / LADDER[-1]
 
 

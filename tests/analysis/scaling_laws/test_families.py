@@ -22,22 +22,12 @@ EXACT = {
 def test_a_family_recovers_its_own_curve(name):
     family = FAMILIES[name]
     means = family.predict(EXACT[name], X)
-    fitted = family.fit(X, means, np.eye(5) / 0.01)
+    fitted = family.fit(X, means)
     ahead = np.array([2.0, 4.0])
-    assert fitted.chi2[0] < 0.01
+    assert fitted.squares[0] < 1e-6
     assert family.predict(fitted.parameters, ahead) == pytest.approx(
         family.predict(EXACT[name], ahead), abs=0.003
     )
-
-
-def test_a_broken_line_recovers_its_break():
-    family = FAMILIES["broken logit-linear"]
-    x = 2.0 ** np.arange(-11, 1)
-    truth = np.array([[0.5, 0.05, 0.3, x[6]]])
-    fitted = family.fit(x, family.predict(truth, x), np.eye(12) / 0.01)
-    assert fitted.parameters[0] == pytest.approx(truth[0], abs=0.01)
-    reached = family.inverse(truth, 0.8)
-    assert family.predict(truth, reached)[0, 0] == pytest.approx(0.8)
 
 
 @given(
@@ -46,7 +36,7 @@ def test_a_broken_line_recovers_its_break():
 )
 def test_curves_stay_inside_zero_and_one_whatever_the_means(name, means):
     family = FAMILIES[name]
-    fitted = family.fit(X, np.array([means]), np.eye(5) / 0.02)
+    fitted = family.fit(X, np.array([means]))
     curve = family.predict(fitted.parameters, np.geomspace(0.01, 10, 30))
     assert np.isfinite(curve).all()
     assert ((curve >= 0) & (curve <= 1)).all()
@@ -66,22 +56,10 @@ def test_inverse_inverts_predict(name):
         ("saturating power law", [0.7, 0.1, 0.5]),  # a ceiling of .7
         ("saturating power law", [0.9, -0.1, 0.5]),  # falling
         ("logit-linear", [0.2, -0.15]),
-        ("broken logit-linear", [0.2, 0.15, -0.2, 0.25]),  # falling after the break
     ],
 )
 def test_what_is_never_reached_is_infinitely_far(name, parameters):
     assert FAMILIES[name].inverse(np.array([parameters]), 0.8)[0] == np.inf
-
-
-def test_least_squares_uses_the_covariance():
-    """A mean that is ten times noisier moves the fit far less."""
-    family = FAMILIES["logit-linear"]
-    means = family.predict(EXACT["logit-linear"], X)
-    means[0, 2] += 0.1
-    even = family.fit(X, means, np.eye(5) / 0.01)
-    loose = family.fit(X, means, np.diag([100, 100, 1, 100, 100]).astype(float))
-    truth = EXACT["logit-linear"][0]
-    assert abs(loose.parameters[0] - truth).max() < 0.1 * abs(even.parameters[0] - truth).max()
 
 
 @pytest.mark.parametrize(("edge", "near"), [(0.0, 1e-4), (1.0, 1 - 1e-4)])
@@ -95,13 +73,11 @@ def test_a_line_in_logits_reaches_an_edge_where_it_comes_near(edge, near):
 def test_the_fit_is_the_least_squares_that_scipy_finds(name):
     family = FAMILIES[name]
     rng = np.random.default_rng(1)
-    noise = rng.normal(0, 0.01, (5, 5))
-    whiten = np.linalg.inv(np.linalg.cholesky(noise @ noise.T + 1e-4 * np.eye(5)))
     means = family.predict(EXACT[name], X)[0] + rng.normal(0, 0.01, 5)
-    fitted = family.fit(X, means[None], whiten)
+    fitted = family.fit(X, means[None])
     best = least_squares(
-        lambda p: whiten @ (means - family.predict(p[None], X)[0]), EXACT[name][0], xtol=1e-12
+        lambda p: means - family.predict(p[None], X)[0], EXACT[name][0], xtol=1e-12
     )
     # The exponent of the power law comes from a grid, so that its misfit is a little larger.
-    assert 2 * best.cost <= fitted.chi2[0] * (1 + 1e-9)
-    assert fitted.chi2[0] == pytest.approx(2 * best.cost, rel=0.02 if "power" in name else 1e-6)
+    assert 2 * best.cost <= fitted.squares[0] * (1 + 1e-9)
+    assert fitted.squares[0] == pytest.approx(2 * best.cost, rel=0.02 if "power" in name else 1e-6)

@@ -52,17 +52,15 @@ def test_two_power_laws_recover_their_surface():
     sizes = np.repeat([0.1, 0.3, 1.0], 4)
     truth = np.array([0.9, 0.15, 0.2, *exponents])
     means = 0.9 - 0.15 * data ** -exponents[0] - 0.2 * sizes ** -exponents[1]
-    rng = np.random.default_rng(0)
-    whiten = np.diag(rng.uniform(50, 100, 12))
-    fitted = fit_power(data, sizes, means[None], whiten)
+    fitted = fit_power(data, sizes, means[None])
     assert fitted.parameters[0] == pytest.approx(truth)
-    assert fitted.chi2[0] < 1e-12
+    assert fitted.squares[0] < 1e-12
 
 
 def test_a_ceiling_above_1_is_cut_to_1():
     data, sizes = np.tile(2.0 ** -np.arange(4), 3), np.repeat([0.1, 0.3, 1.0], 4)
     means = 1.2 - 0.2 * data**-0.2 - 0.2 * sizes**-0.3
-    assert fit_power(data, sizes, means[None], np.eye(12)).parameters[0, 0] == 1
+    assert fit_power(data, sizes, means[None]).parameters[0, 0] == 1
 
 
 def test_three_sizes_are_fitted_by_both_laws():
@@ -74,8 +72,9 @@ def test_three_sizes_are_fitted_by_both_laws():
             noise=0.02,
             run_sd=0.001,
             items=100,
+            seed=number,
         )
-        for arm, size in sizes.items()
+        for number, (arm, size) in enumerate(sizes.items())
     ]
     rows = joint(pd.concat(parts), CurveOptions(sizes=sizes)).query("category == 'math'")
     assert rows["status"].tolist()[1] == "kept"

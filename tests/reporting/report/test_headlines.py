@@ -56,6 +56,21 @@ def test_overall_names_both_ends_with_intervals(headlines):
     ]
 
 
+def test_one_seed_is_the_first_thing_said_and_nothing_is_claimed(headlines):
+    noise = {"noise": "items only; training noise unmeasured", "margin": 0.02}
+    row = noise | {"verdict": "undetermined", "rise": 0.2, "rise_low": 0.1, "rise_high": 0.3}
+    overall = row | {"tail_slope": 0.05, "tail_low": 0.03, "tail_high": 0.07}
+    sentences = headlines(
+        curves({"math": (0.2, 0.6), "overall": (0.2, 0.6)}),
+        verdicts({"math": row, "overall": overall}),
+    )
+    assert sentences[0].startswith("One seed: training noise is unmeasured")
+    text = " ".join(sentences[1:])
+    assert "+0.050 [+0.030, +0.070] per doubling" in text
+    for claim in ("erdict", "ladder,", "lies above 0"):
+        assert claim not in text
+
+
 def test_without_verdicts_only_intervals_apart_count(headlines):
     means = {"math": (0.2, 0.41), "code": (0.2, 0.39), "open_qa": (0.9, 0.1)}
     (sentences,) = headlines(curves(means))

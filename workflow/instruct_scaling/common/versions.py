@@ -21,7 +21,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 3,
-    "curves": 5,
-    "figures": 5,
-    "report": 4,
+    "curves": 6,
+    "figures": 6,
+    "report": 5,
 }
