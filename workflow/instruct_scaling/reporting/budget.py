@@ -129,7 +129,6 @@ def jobs(study: Study) -> dict[str, int]:
         "base": len(_used_bases(study)),
         "tokens": len({(arm.pool, token_store(study, name)) for name, arm in study.arms.items()}),
         "annotation": len(used_annotations(study)),
-        "tokens": len({(arm.pool, token_store(study, name)) for name, arm in study.arms.items()}),
         "finetune": tuned,
         "generate": answering,
         "judge": answering * judges,
