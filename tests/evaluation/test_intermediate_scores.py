@@ -73,22 +73,28 @@ def test_a_row_for_every_checkpoint_and_category(table):
     assert {r["noise"] for r in table.values()} == {NOISE}
 
 
-def test_the_interval_is_students_over_items(table):
+def wilson(values):
+    """Wilson's 80% interval over independent values, with a quantile of t."""
+    p, n = np.mean(values), len(values)
+    worth = p * (1 - p) / (np.var(values, ddof=1) / n)  # values of 0 and 1 of the same error
+    t = stats.t.ppf(0.9, n - 1)
+    half = t * np.sqrt(p * (1 - p) / worth + (t / worth) ** 2 / 4)
+    center = p + t**2 / (2 * worth)
+    return (center - half) / (1 + t**2 / worth), (center + half) / (1 + t**2 / worth)
+
+
+def test_the_interval_is_wilsons_over_items(table):
     row = table[0.25, "math"]
-    half = stats.t.ppf(0.9, 7) * np.std(MATH, ddof=1) / np.sqrt(8)
     assert row["mean"] == pytest.approx(np.mean(MATH))
-    assert row["low"] == pytest.approx(np.mean(MATH) - half)
-    assert row["high"] == pytest.approx(np.mean(MATH) + half)
+    assert (row["low"], row["high"]) == pytest.approx(wilson(MATH))
     assert row["n_items"] == 8
 
 
 def test_items_of_a_cluster_count_as_one(table):
     families = np.mean(np.reshape(CODE, (3, 2)), axis=1)
-    half = stats.t.ppf(0.9, 2) * np.std(families, ddof=1) / np.sqrt(3)
     row = table[0.25, "code"]
     assert row["mean"] == pytest.approx(np.mean(CODE))
-    assert row["low"] == pytest.approx(max(0, np.mean(CODE) - half))
-    assert row["high"] == pytest.approx(min(1, np.mean(CODE) + half))
+    assert (row["low"], row["high"]) == pytest.approx(wilson(families))
 
 
 def test_overall_is_the_plain_mean_of_the_categories(table):

@@ -20,7 +20,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "scores": 3,
     "costs": 2,
     "validation_loss": 1,
-    "intermediate_scores": 3,
+    "intermediate_scores": 4,
     "curves": 6,
     "figures": 6,
     "report": 5,

@@ -73,7 +73,7 @@ def run_rows(
             "run_examples": run_examples,
             "noise": NOISE,
         }
-        for row in curve_rows(build_arm_curves(scores, options), {}, options)
+        for row in curve_rows(build_arm_curves(scores, options), options)
     ]
 
 
