@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.config.load import load_study, read_yaml, validate_study
 from instruct_scaling.config.study import Ladder
+from tests.studies import edited, tiny_study
 
 TEXT = """\
 study: small
@@ -61,7 +62,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("learning_rate", "learing_rate", 14, "unknown key; did you mean 'learning_rate'?"),
         ("records: 500", "records: 500, sed: 1", 5, "unknown key; did you mean 'seed'?"),
         ("{type: tiny}", "{type: tiny, layer: 2}", 7, "unknown key; did you mean 'layers'?"),
-        ("type: metric", "type: metrics", 20, "'metric', 'llm'"),
+        ("type: metric", "type: metrics", 20, "did you mean 'metric'?"),
         ("base: tiny", "base: tny", 10, "no such base: 'tny'; did you mean 'tiny'?"),
         ("pool: own", "pool: other", 11, "no such pool: 'other'"),
         ("epochs: 3", "epochs: three", 13, "given: 'three'"),
@@ -531,3 +532,21 @@ def test_pools_that_are_made_of_each_other_are_refused(tmp_path):
     assert lines[0].endswith(
         "line 3: pools.a.sources.0.pool: pool 'a' is made of itself: a <- b <- c <- a"
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"type": "dedupe"}, "unknown type `dedupe`; did you mean 'deduplicate'?"),
+        (
+            {"type": "shuffle"},
+            "unknown type `shuffle`; there is: filter, deduplicate, decontaminate",
+        ),
+        ({"method": "exact"}, "`type` is missing"),
+    ],
+)
+def test_an_unknown_or_missing_type_names_the_known_ones(step, message):
+    config = edited(tiny_study(), "pools.own.steps", [step])
+    with pytest.raises(InputError) as error:
+        validate_study(config)
+    assert f"pools.own.steps.0: {message}" in str(error.value)

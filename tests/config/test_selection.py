@@ -34,7 +34,10 @@ def complaint(config, **selection):
             "arms.full.selection.shares: give proportional, equal or a mapping of values to shares",
         ),
         ({"type": "ranked", "by": "quality"}, "arms.full.selection.by: string should match"),
-        ({"type": "rnked", "by": "tag:x"}, "arms.full.selection: input tag 'rnked'"),
+        (
+            {"type": "rnked", "by": "tag:x"},
+            "arms.full.selection: unknown type `rnked`; did you mean 'ranked'?",
+        ),
         (
             {"type": "stratified", "by": "tag:x", "bands": 4, "edges": [1]},
             "give `bands` or `edges`, not both",

@@ -26,6 +26,7 @@ RENAMED_KEYS = {
     "min_instruction_chars": "min_prompt_chars",
     "respond": "generate",
 }
+QUOTE = "'"
 RENAMED_TYPES = {"embedded": "synthetic"}
 # Keys of a pool that are entries of its `steps` now: the type that each has there.
 POOL_STEPS = {"filters": "filter", "deduplicate": "deduplicate", "decontaminate": "decontaminate"}
@@ -113,6 +114,15 @@ def _describe(detail: dict[str, Any], documents: dict[str, Any]) -> str:
     if detail["type"] == "union_tag_invalid" and detail["ctx"]["tag"] in RENAMED_TYPES:
         old = detail["ctx"]["tag"]
         return f"{position}unknown type `{old}`; it is now called `{RENAMED_TYPES[old]}`"
+    if detail["type"] == "union_tag_invalid":
+        key, known = (detail["ctx"][name] for name in ("discriminator", "expected_tags"))
+        kinds = [kind.strip(" '") for kind in known.split(",")]
+        return f"{position}unknown {key.strip(QUOTE)} `{detail['ctx']['tag']}`" + nearest(
+            detail["ctx"]["tag"], kinds
+        )
+    if detail["type"] == "union_tag_not_found":
+        key = detail["ctx"]["discriminator"].strip(QUOTE)
+        return f"{position}`{key}` is missing: it says which kind this is (see docs/config.md)"
     message = detail["msg"].removeprefix("Value error, ")
     given = detail.get("input")
     if detail["type"] != "missing" and isinstance(given, str | int | float | bool):

@@ -26,8 +26,10 @@ HEAD = """# Config reference
 
 One YAML file describes a study; `config.yaml` is the default one, `studies/` has more, and
 `config/config.default.yaml` shows every key with its default. Validation comes before anything
-runs: an unknown key, a wrong value, a missing file or a scale larger than the pool is one line with
-file, line and key; a key of an earlier version is named with the name that it has now.
+runs: an unknown key, a wrong value, a missing file or a scale larger than a generated pool is one
+line with file, line and key; a key of an earlier version is named with the name that it has now.
+What only the data show (a broken row, a key that no row has, a pool that is too small, another
+hash) is an error of the stage that reads them, with the line of the data.
 
     snakemake -n                                        # check and plan config.yaml
     snakemake -n --configfile studies/real-small.yaml   # another study (in place of config.yaml)

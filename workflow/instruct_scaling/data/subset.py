@@ -131,5 +131,5 @@ def _too_few(scale: int, left: int, validation: Path | None, where: Path) -> Inp
     return InputError(
         f"scale {scale} is larger than the pool, which has {left} records{without}",
         where=where,
-        fix=f"lower {lower}, add sources to the pool, or loosen its filters",
+        fix=f"lower {lower}, add sources to the pool, or loosen its steps",
     )
