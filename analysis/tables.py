@@ -81,7 +81,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "p_value": "p value of the verdict's claim; of a rising tail when undetermined",
         "p_holm": "the same after Holm's correction over the claims that `corrected` names",
         "detectable": "smallest tail slope that is called improving with the wanted power, after "
-        "the correction, whatever the other categories show",
+        "the correction, whatever the other categories show; empty where it is above 1",
         "items_needed": "items per category that would show a level tail to lie within the margin",
         "seeds_needed": "seeds that go with items_needed",
         "noise": "which noise the intervals hold",
@@ -215,7 +215,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "df": "its degrees of freedom",
         "power": "the wanted power (option power)",
         "detectable": "smallest tail slope called improving with the wanted power, after the "
-        "correction",
+        "correction; empty where it is above 1",
         "power_flat": "power to show a tail slope of 0 to be within the margin",
         "power_at_margin": "power to call a tail slope of the margin improving",
         "power_margin": "power to call a tail slope of twice the margin improving",

@@ -97,7 +97,8 @@ def _axes(axes: Axes, frame: pd.DataFrame) -> None:
         scales = sorted(int(scale) for scale in frame["scale"].unique())
         axes.set_xticks(scales, style.scale_names(scales))
     else:
-        axes.xaxis.set_major_locator(layout.log_ticks())
+        span = frame["cost"].max() / frame["cost"].min()
+        axes.xaxis.set_major_locator(layout.log_ticks(span))
         axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:.2g}")
     axes.set(xlabel=text.printable(f"{unit} (log scale)"), ylabel="mean score, overall")

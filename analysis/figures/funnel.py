@@ -41,7 +41,12 @@ def _steps(path: Path) -> pd.DataFrame:
     audit = _read(path)
     left = int(audit["read"])
     rows = [("rows read", 0, left)]
-    for step in audit["steps"]:
+    steps = audit["steps"]
+    # The step `read` drops what is broken; where nothing is, it would repeat the first row.
+    first = steps[0]
+    if first["name"] == "read" and not any(one["count"] for one in first["reasons"].values()):
+        steps = steps[1:]
+    for step in steps:
         for reason, removed in _removals(step):
             left -= removed
             rows.append((reason, removed, left))

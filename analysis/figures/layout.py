@@ -217,9 +217,10 @@ def half_widths(rows: pd.DataFrame, middle: str = "mean") -> np.ndarray:
     return np.stack([rows[middle] - rows["low"], rows["high"] - rows[middle]]).clip(0)
 
 
-def log_ticks() -> LogLocator:
-    """Ticks of a logarithmic axis at 1, 2 and 5 times the powers of ten."""
-    return LogLocator(subs=(1.0, 2.0, 5.0), numticks=12)
+def log_ticks(ratio: float) -> LogLocator:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times the powers of ten; at these powers alone
+    where the axis spans so much (`ratio` of its ends) that the labels would touch."""
+    return LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 300 else (1.0,), numticks=12)
 
 
 def signed(value: float, _: int = 0) -> str:

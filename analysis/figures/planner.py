@@ -97,7 +97,7 @@ def _slope_axis(axes: Axes, frame: pd.DataFrame) -> None:
     known = values[np.isfinite(values) & (values > 0)]
     axes.set_yscale("log")
     axes.set_ylim(known.min() / 1.15, known.max() * 1.15)
-    axes.yaxis.set_major_locator(layout.log_ticks())
+    axes.yaxis.set_major_locator(layout.log_ticks(known.max() / known.min()))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
 

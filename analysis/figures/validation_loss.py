@@ -81,7 +81,7 @@ def _loss_axis(axes: Axes, losses: np.ndarray) -> None:
         pad = max(high / low, 1.1) ** 0.06
         axes.set_yscale("log")
         axes.set_ylim(low / pad, high * pad)
-        locator = layout.log_ticks() if high / low > 6 else locator
+        locator = layout.log_ticks(high / low) if high / low > 6 else locator
     else:
         axes.set_ylim(0.0, 1.06 * high or 1.0)
     axes.yaxis.set_major_locator(locator)

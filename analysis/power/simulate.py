@@ -24,7 +24,8 @@ class Power:
     """What designs show; arrays of one shape.
 
     Attributes:
-        detectable: smallest tail slope that is called improving with the wanted power.
+        detectable: smallest tail slope that is called improving with the wanted power; NaN where
+            that is more than 1, which no score in [0, 1] can gain in a doubling.
         level: chance that a slope of 0 is shown to lie within the margin.
         at_margin, at_twice: chance that a slope of the margin, and of twice the margin, is called
             improving.
@@ -56,8 +57,9 @@ def simulate_power(
     error, se, df = _draw(components, np.asarray(items, float), np.asarray(seeds, float))
     least = _critical(df, level / claims) * se - error  # slopes above this are called improving
     within = np.abs(error) < margin - _critical(df, level) * se
+    detectable = np.quantile(least, power, axis=0)
     return Power(
-        np.quantile(least, power, axis=0),
+        np.where(detectable > 1, np.nan, detectable),
         within.mean(0),
         (least < margin).mean(0),
         (least < 2 * margin).mean(0),

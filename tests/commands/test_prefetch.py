@@ -104,6 +104,6 @@ def test_a_hub_data_set_is_read_from_its_copy(tmp_path, monkeypatch):
 def test_a_hub_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError, match="cannot be downloaded from the hub") as error:
-        fetch.fetch_snapshot("owner/name", COMMIT, "dataset", None, tmp_path)
+        fetch.fetch_snapshot("owner/name", COMMIT, "dataset", tmp_path)
     assert error.value.where == f"owner/name at {COMMIT}"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

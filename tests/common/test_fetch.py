@@ -67,13 +67,19 @@ def serve_ranges(sent):
     return answer
 
 
+def broken_off(cache, url, content):
+    """What an earlier attempt has left."""
+    partial = cache / f"{location(url)}.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(content)
+    return partial
+
+
 def test_a_download_that_broke_off_goes_on_after_its_last_byte(httpserver, cache):
     sent = []
     httpserver.expect_request("/a").respond_with_handler(serve_ranges(sent))
     url = httpserver.url_for("/a")
-    partial = cache / f"{location(url)}.partial"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(CONTENT[:4000])
+    partial = broken_off(cache, url, CONTENT[:4000])
     assert fetch_file(url, SHA256).read_bytes() == CONTENT
     assert sent == [len(CONTENT) - 4000]
     assert not partial.exists()
@@ -83,9 +89,7 @@ def test_a_partial_file_that_does_not_fit_is_replaced(httpserver, cache):
     sent = []
     httpserver.expect_request("/a").respond_with_handler(serve_ranges(sent))
     url = httpserver.url_for("/a")
-    partial = cache / f"{location(url)}.partial"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(b"x" * 4000)
+    broken_off(cache, url, b"x" * 4000)
     assert fetch_file(url, SHA256).read_bytes() == CONTENT
     assert sent == [len(CONTENT) - 4000, len(CONTENT)]
 
@@ -93,9 +97,7 @@ def test_a_partial_file_that_does_not_fit_is_replaced(httpserver, cache):
 def test_a_server_without_ranges_sends_the_whole(httpserver, cache):
     httpserver.expect_request("/a").respond_with_data(CONTENT)
     url = httpserver.url_for("/a")
-    partial = cache / f"{location(url)}.partial"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(CONTENT[:10])
+    broken_off(cache, url, CONTENT[:10])
     assert fetch_file(url, SHA256).read_bytes() == CONTENT
 
 
@@ -149,3 +151,8 @@ def test_snapshots_of_the_hub_are_found_by_their_commit(cache, tmp_path, monkeyp
     assert kept_snapshot("owner/name", commit, "dataset") == folder
     assert kept_snapshot("owner/name", commit, "model") is None
     assert kept_snapshot("owner/name", None, "dataset") is None
+    monkeypatch.setenv(fetch.OFFLINE, str(tmp_path))
+    assert kept_snapshot("owner/name", commit, "dataset") == folder
+    with pytest.raises(InputError, match=r"no copy of .*/owner/name/resolve") as error:
+        kept_snapshot("owner/name", commit, "model")
+    assert error.value.where.endswith(f"owner/name/resolve/{commit}")

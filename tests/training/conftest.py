@@ -28,6 +28,7 @@ from instruct_scaling.data.tokens.stage import tokens
 from instruct_scaling.data.tokens.store import Chunk, open_store, write_store
 from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.launch import rank_environments
+from tests.tokenizers import small_tokenizer
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,26 +99,7 @@ def group():
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=["<unk>", "<s>", "</s>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator([record.prompt for record in make_records(200)], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-    )
+    return small_tokenizer((record.prompt for record in make_records(200)), VOCABULARY)
 
 
 def make_records(count):

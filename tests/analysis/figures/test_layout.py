@@ -16,7 +16,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from analysis.figures import bars, curves, drawing, layout, style
+from analysis.figures import bars, curves, drawing, layout, planner, style
 from analysis.figures.kind import Kind, NothingToDraw, Sources
 from analysis.options import FigureOptions
 from tests.analysis.figures import figure_tables
@@ -199,6 +199,19 @@ def test_texts_are_inside_the_page_and_apart(
         assert not any("<U+" in text for text in shown), name
         assert min(text.get_fontsize() for text, _ in texts(figure)) >= 4.8, name
     assert [record.getMessage() for record in caplog.records] == []  # such as a font not found
+
+
+def test_tick_labels_of_a_wide_logarithmic_axis_stay_apart(tables: dict[str, Path]):
+    """Detectable slopes from .0003 in one category to .9 in another."""
+    options = FigureOptions()
+    shape = next(iter(SHAPES))
+    rows = planner.PLANNER.prepare(Sources(tables[shape], options))
+    (_, part), *_ = drawing.split(planner.PLANNER, rows.assign(study="demo", interval=0.9))
+    spread = np.geomspace(0.0003, 0.9, len(part))
+    with style.styled():
+        figure = drawing.picture(planner.PLANNER, part.assign(detectable=spread), options)
+        FigureCanvasAgg(figure).draw()
+    assert collisions(figure) == []
 
 
 def test_the_legend_takes_as_many_columns_as_fit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,17 @@ def test_a_plan_without_run_noise_says_that_no_line_holds_it():
     assert "all lines are too low" in unmeasured
     assert "so its line" not in unmeasured
     assert "1 seed" not in planner.caption(plan[plan["seeds"] > 1])
+
+
+def test_the_funnel_leaves_out_a_reading_that_broke_nothing(tmp_path: Path):
+    path = figure_tables.audit(tmp_path / "pools/synthetic/audit.json")
+    audit = json.loads(path.read_text("utf-8"))
+    audit["read"] -= audit["steps"][0]["removed"]
+    audit["steps"][0] |= {"removed": 0, "reasons": {"broken": {"count": 0, "examples": []}}}
+    path.write_text(json.dumps(audit), "utf-8")
+    frame = funnel.prepare(Sources(tmp_path, FigureOptions(), [path]))
+    assert frame["step"].tolist()[:2] == ["rows read", "filter: too_short"]
+    assert frame["left"].iloc[-1] == 48238
 
 
 def test_the_funnel_has_a_row_for_every_reason_and_ends_at_what_is_kept(tmp_path: Path):

@@ -37,6 +37,14 @@ def test_more_claims_need_a_steeper_slope():
     assert many.level[0] == few.level[0]
 
 
+def test_no_slope_is_detectable_that_scores_cannot_have():
+    """With two seeds of one degree of freedom the rule asks for more than the scale of scores."""
+    parts = Components(0.1, 0.05, 0.1)
+    found = simulate_power(parts, np.array([40, 40]), np.array([2, 40]), 0.02, 0.05, 36, 0.8)
+    assert np.isnan(found.detectable[0])
+    assert 0 < found.detectable[1] < 1
+
+
 def study(slope: float, rng: np.random.Generator) -> dict[str, Sample]:
     """Twelve categories of 100 items and five seeds; the first rises by the slope, the others
     are flat. Half of the run noise is shared."""

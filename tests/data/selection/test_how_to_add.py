@@ -10,7 +10,7 @@ import pytest
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.config import selection as config
-from instruct_scaling.data.selection import by_share, uniform
+from instruct_scaling.data.selection import by_order, by_share
 from instruct_scaling.data.selection.candidates import Candidates
 from instruct_scaling.data.selection.select import KINDS, select
 
@@ -25,7 +25,7 @@ def capped(root, monkeypatch):
     part = text.split("## A selection\n")[1].split("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
     assert sum(block.count("\n") for block in blocks) <= 40
-    scope = {"__name__": "example"} | vars(config) | vars(by_share) | vars(uniform)
+    scope = {"__name__": "example"} | vars(config) | vars(by_share) | vars(by_order)
     scope["__builtins__"] = __builtins__
     for block in blocks:
         exec(compile(block, "how-to-add.md", "exec", dont_inherit=True), scope)

@@ -24,7 +24,6 @@ from instruct_scaling.config.evaluation import EvalUrl
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.pools import HubSource, UrlSource
 from instruct_scaling.config.study import Study
-from instruct_scaling.models.base.pretrained import PATTERNS
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ def prefetch(
             _copy(path, to / location(file.url))
     for one in snapshots:
         print(f"{'':>10}  {snapshot_url(one.repository, one.revision, one.kind)}")
-        patterns = list(PATTERNS) if one.kind == "model" else None
-        fetch_snapshot(one.repository, one.revision, one.kind, patterns, folder)
+        fetch_snapshot(one.repository, one.revision, one.kind, folder)
     unpinned = [source.dataset for source in _hub_sources(study) if not source.is_pinned]
     for name in unpinned:
         print(f"not fetched: {name}, whose revision is no commit")

@@ -24,6 +24,7 @@ CACHE = "INSTRUCT_SCALING_CACHE"
 HUB = "https://huggingface.co"
 TIMEOUT_SECONDS = 60
 CHUNK_BYTES = 1 << 20
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
 
 
 def cache_folder() -> Path:
@@ -113,12 +114,7 @@ def _kept_file(url: str, sha256: str, copy: Path) -> Path:
                     fix="replace it by the file that the config names, or correct `sha256`",
                 )
             return path
-    raise InputError(
-        f"no copy of {url}",
-        where=copy,
-        fix=f"fetch it where there is a network (`instruct-scaling prefetch CONFIG --to FOLDER`), "
-        f"or unset {OFFLINE}",
-    )
+    raise _no_copy(url, copy)
 
 
 def resume_download(url: str, output_file: str, pup: pooch.Pooch) -> None:
@@ -157,40 +153,72 @@ def snapshot_url(repository: str, revision: str, kind: str) -> str:
 
 
 def kept_snapshot(repository: str, revision: str | None, kind: str) -> Path | None:
-    """The folder of a hub repository's files in the offline folder or the cache, if it is there."""
+    """The folder of a hub repository's files in the offline folder or the cache, if it is there.
+
+    Raises:
+        InputError: an offline folder is named, and neither of the two has it.
+    """
     if revision is None:
         return None
     name = location(snapshot_url(repository, revision, kind))
-    folders = [folder / name for folder in (offline_folder(), cache_folder()) if folder is not None]
-    return next((folder for folder in folders if folder.is_dir()), None)
+    offline = offline_folder()
+    folders = [folder / name for folder in (offline, cache_folder()) if folder is not None]
+    found = next((folder for folder in folders if folder.is_dir()), None)
+    if found is None and offline is not None:
+        raise _no_copy(snapshot_url(repository, revision, kind), offline / name)
+    return found
 
 
-def fetch_snapshot(
-    repository: str, revision: str, kind: str, patterns: list[str] | None, folder: Path
-) -> Path:
+def _no_copy(url: str, where: Path) -> InputError:
+    return InputError(
+        f"no copy of {url}",
+        where=where,
+        fix="fetch it where there is a network (`instruct-scaling prefetch CONFIG --to FOLDER`), "
+        f"or unset {OFFLINE}",
+    )
+
+
+def fetch_snapshot(repository: str, revision: str, kind: str, folder: Path) -> Path:
     """A hub repository's files at a commit, below a folder of copies, whole or not at all.
 
     Raises:
-        InputError: the hub cannot be reached, or has no such repository or commit.
+        InputError: as `download_snapshot`.
+    """
+    target = folder / location(snapshot_url(repository, revision, kind))
+    if not target.is_dir():
+        with atomic_path(target) as temporary:
+            download_snapshot(repository, revision, kind, temporary)
+    return target
+
+
+def download_snapshot(repository: str, revision: str, kind: str, folder: Path) -> None:
+    """A hub repository's files at a commit: all of a data set; of a model what it needs to be
+    loaded, never pickled weights and never code.
+
+    Raises:
+        InputError: the hub cannot be reached, asks for a login, or has no such repository or
+            commit.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError
 
-    target = folder / location(snapshot_url(repository, revision, kind))
-    if target.is_dir():
-        return target
+    where = f"{repository} at {revision}"
+    is_model = kind == "model"
     try:
-        with atomic_path(target) as temporary:
-            snapshot_download(
-                repository,
-                repo_type=kind,
-                revision=revision,
-                local_dir=temporary,
-                allow_patterns=patterns,
-            )
+        snapshot_download(
+            repository,
+            repo_type=kind,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=list(MODEL_FILES) if is_model else None,
+            ignore_patterns=["*/*"] if is_model else None,
+        )
+    except GatedRepoError as error:
+        raise InputError("the hub asks for a login", where=where, fix="set HF_TOKEN") from error
     except Exception as error:  # its HTTP client, and so its errors, differ between versions
+        first_line = str(error).strip().split("\n")[0]
         raise InputError(
-            f"cannot be downloaded from the hub: {str(error).strip().splitlines()[0]}",
-            where=f"{repository} at {revision}",
-            fix="check id, revision, network and login (HF_TOKEN)",
+            f"cannot be downloaded from the hub: {first_line}",
+            where=where,
+            fix="check id, revision and network, or give the path of a local copy",
         ) from error
-    return target

@@ -10,6 +10,17 @@ from pydantic import Field, model_validator
 from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.section import COMMIT, Strict
 
+# Vocabulary, merges, special tokens and chat template, as transformers names their files.
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "chat_template*",
+    "*.model",
+)
+
 
 class TinyBase(Strict):
     """A small BLOOM with its own byte-level BPE, trained on plain text.

@@ -24,7 +24,7 @@ from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
-from instruct_scaling.config.bases import PretrainedBase
+from instruct_scaling.config.bases import TOKENIZER_FILES, PretrainedBase
 from instruct_scaling.config.identity import identity_json
 from instruct_scaling.config.pools import FileSource, HubSource
 from instruct_scaling.config.section import parse_section
@@ -40,13 +40,7 @@ BASE_FILES = (
     "*.safetensors.index.json",
     "config.json",
     "generation_config.json",
-    "tokenizer*",
-    "vocab*",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template*",
-    "*.model",
+    *TOKENIZER_FILES,
 )
 
 

@@ -146,7 +146,7 @@ def _open_file(config: RowSource, file: RowFile, known: tuple[str, ...]) -> Reco
 
 
 def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
-    sha256 = unpinned = None
+    sha256 = unpinned = copy = None
     if config.is_local:
         name, revision = str(Path(config.dataset).expanduser()), None
         location = f"{config.dataset}, split {config.split}"
@@ -154,14 +154,14 @@ def _open_hub(config: HubSource, known: tuple[str, ...]) -> RecordSource:
     else:
         name, revision = config.dataset, config.revision
         location = f"{name}@{revision}, split {config.split}"
-        if not config.is_pinned:
+        copy = kept_snapshot(name, revision, "dataset")
+        if not config.is_pinned and copy is None:
             commit = _commit_of(config)
             unpinned = f"revision {revision}, commit {commit or 'unknown'}"
             log.warning("%s: the revision is not a commit (%s)", name, unpinned)
             revision = commit or revision
     parser = RecordParser(config, known, config.dataset)
     invalid = InvalidRows(location, "row", config.on_error)
-    copy = None if config.is_local else kept_snapshot(name, revision, "dataset")
     rows = _hub_rows(name if copy is None else str(copy), revision, config.split)
     records = _parsed(rows, parser, invalid)
     return RecordSource(parser.name, location, sha256, invalid, records, parser, unpinned)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from instruct_scaling.config.selection import Selection
-from instruct_scaling.data.selection.by_number import ranked, weighted
+from instruct_scaling.data.selection.by_order import ranked, uniform, weighted
 from instruct_scaling.data.selection.by_share import mixture, staged, stratified
 from instruct_scaling.data.selection.candidates import Candidates
 from instruct_scaling.data.selection.chosen import Chosen
 from instruct_scaling.data.selection.dose import dose
-from instruct_scaling.data.selection.uniform import uniform
 
 Draw = Callable[[Any, Candidates, int, int], Chosen]
 

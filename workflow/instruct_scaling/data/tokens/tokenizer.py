@@ -7,17 +7,7 @@ from typing import Any
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, sha256_file
-
-# Vocabulary, merges, special tokens and chat template, as transformers names their files.
-TOKENIZER_FILES = (
-    "tokenizer*",
-    "vocab*",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template*",
-    "*.model",
-)
+from instruct_scaling.config.bases import TOKENIZER_FILES
 
 
 def read_tokenizer(base: Path) -> Any:

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.common.fetch import kept_snapshot
+from instruct_scaling.common.fetch import download_snapshot, kept_snapshot
 from instruct_scaling.common.files import read_json, sha256_file
 from instruct_scaling.config.bases import PretrainedBase
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-# What a snapshot needs; never pickled weights, never code.
-PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
 
 
 def bring_pretrained(config: PretrainedBase, folder: Path) -> dict[str, Any]:
@@ -32,7 +30,8 @@ def bring_pretrained(config: PretrainedBase, folder: Path) -> dict[str, Any]:
             check_model(copy)
             link_files(copy, folder)
         else:
-            download(config, folder)
+            assert config.revision is not None  # the config requires it
+            download_snapshot(config.model, config.revision, "model", folder)
             check_model(folder)
     hashes = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     return {
@@ -106,34 +105,3 @@ def link_files(source: Path, folder: Path) -> None:
             and path.name != "base.json"
         ):
             (folder / path.name).symlink_to(path)
-
-
-def download(config: PretrainedBase, folder: Path) -> None:
-    """Download a pinned snapshot.
-
-    Raises:
-        InputError: the hub cannot be reached, or has no such model or revision.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError
-
-    where = f"{config.model} at {config.revision}"
-    try:
-        snapshot_download(
-            config.model,
-            revision=config.revision,
-            local_dir=folder,
-            allow_patterns=list(PATTERNS),
-            ignore_patterns=["*/*"],
-        )
-    except GatedRepoError as error:
-        raise InputError(
-            "the hub asks for a login to this model", where=where, fix="set HF_TOKEN"
-        ) from error
-    except Exception as error:  # its HTTP client, and so its errors, differ between versions
-        first_line = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"cannot be downloaded from the hub: {first_line}",
-            where=where,
-            fix="check id, revision and network, or give the path of a local copy",
-        ) from error

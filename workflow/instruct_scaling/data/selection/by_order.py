@@ -1,16 +1,21 @@
-"""`weighted` and `ranked`: an order of the pool by a number of each record."""
+"""`uniform`, `weighted` and `ranked`: the first records in one order of the pool, that of the keyed
+hash or of a number of each record."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from instruct_scaling.common.errors import InputError
-from instruct_scaling.config.selection import RankedSelection, WeightedSelection
+from instruct_scaling.config.selection import RankedSelection, UniformSelection, WeightedSelection
 from instruct_scaling.data.selection.candidates import Candidates
-from instruct_scaling.data.selection.chosen import Chosen
+from instruct_scaling.data.selection.chosen import Chosen, require
 from instruct_scaling.data.selection.labels import numbers, refuse_missing, values
-from instruct_scaling.data.selection.ranking import rank_keys
-from instruct_scaling.data.selection.uniform import require
+from instruct_scaling.data.selection.ranking import rank_keys, rank_order
+
+
+def uniform(selection: UniformSelection, candidates: Candidates, scale: int, seed: int) -> Chosen:
+    """The `scale` records that rank first under the seed."""
+    return Chosen.once(rank_order(candidates.ids, seed)[:scale])
 
 
 def weighted(selection: WeightedSelection, candidates: Candidates, scale: int, seed: int) -> Chosen:
