@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -130,3 +132,24 @@ def test_a_rank_knows_itself_by_torchruns_or_slurms_variables(monkeypatch):
     for name, value in {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
     assert Rank.from_environment() == Rank(3, 3, 4)
+
+
+def test_a_process_alone_needs_no_fixed_port():
+    """Two studies on one machine train at a time; a library's default port would be taken."""
+    program = (
+        WAITING.split("assert ranks.run_on_rank_zero")[0] + "print(distributed.is_initialized())"
+    )
+    alone = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    }
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # taken by another program already: as good
+            taken.bind(("", 29500))
+            taken.listen()
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=alone, capture_output=True, text=True, timeout=100
+        )
+    assert done.stdout.endswith("True\n"), done.stderr

@@ -20,6 +20,7 @@ import torch
 from torch import distributed
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
+from instruct_scaling.training.launch import free_port
 
 Result = TypeVar("Result")
 
@@ -83,7 +84,8 @@ def init_distributed(rank: Rank) -> torch.device:
     os.environ.setdefault("LOCAL_RANK", str(rank.local_rank))
     os.environ.setdefault("WORLD_SIZE", str(rank.world_size))
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29500")
+    if rank.world_size == 1:  # nobody else has to know the port
+        os.environ.setdefault("MASTER_PORT", str(free_port()))
     device = _device(rank) if gpu else torch.device("cpu")
     deepspeed.init_distributed("nccl" if gpu else "gloo", verbose=False, timeout=STEP_TIMEOUT)
     _waiting[:] = [distributed.new_group(backend="gloo", timeout=WAIT_TIMEOUT)]
