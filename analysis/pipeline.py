@@ -6,13 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.inference.base_comparison import base_comparison_rows
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
 from analysis.inference.curves_by_tag import tag_curve_rows
+from analysis.inference.decisions import decision_rows
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.score_array import build_score_arrays
 from analysis.inference.seed_variance import seed_variance_rows
+from analysis.inference.sufficient import sufficient_rows
 from analysis.inference.variance import repeat_variances, variance_rows
 from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
@@ -22,6 +25,7 @@ from analysis.scaling_laws.extrapolation import extrapolation_rows
 from analysis.scaling_laws.fits import fit_arm_curves, fit_rows
 from analysis.scaling_laws.joint import joint_rows
 from analysis.scaling_laws.needs import need_rows
+from analysis.scores import zero_shot
 from analysis.tables import SCHEMAS, frame
 
 
@@ -33,13 +37,17 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
     score_arrays = build_score_arrays(scores)
+    scores = zero_shot(scores)  # examples in the prompt are in `score_arrays` alone
     repeats = repeat_variances(scores)
     for score_array in score_arrays:
         arm = build_arm_curves(score_array, options)
         verdicts = verdict_rows(arm, options)
         fits = fit_arm_curves(arm, verdicts, options)
         rows["curves"] += curve_rows(arm, options)
+        sufficient = sufficient_rows(arm, verdicts, options)
         rows["verdicts"] += verdicts
+        rows["sufficient"] += sufficient
+        rows["base_comparison"] += base_comparison_rows(arm, sufficient, options)
         rows["changes"] += change_rows(arm, options)
         rows["variance"] += variance_rows(arm, repeats)
         rows["fits"] += fit_rows(arm, fits)
@@ -49,6 +57,7 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
     for pair in arm_pairs(score_arrays):
         rows["comparisons"] += comparison_rows(pair, options)
         rows["efficiency"] += efficiency_rows(pair, options)
+    rows["decisions"] = decision_rows(score_arrays, options)
     rows["seed_variance"] = seed_variance_rows(scores, options)
     rows["curves_by_tag"] = tag_curve_rows(scores, options)
     rows["joint"] = joint_rows(score_arrays, options)
