@@ -60,7 +60,7 @@ class CurveOptions(Options):
     """Above this share of missing scores at a scale no verdict is given, only bounds."""
     right_from: float = Field(0.5, gt=0, le=1)
     """A score of at least this counts as right, for negative flips."""
-    families: list[Family] = ["saturating power law", "logit-linear"]
+    families: list[Family] = ["saturating power law", "logit-linear", "rectified power law"]
     """Families of curves to fit. Each needs two scales more than it has parameters; the rectified
     power law counts the untuned base as one."""
     misfit_level: float = Field(0.05, gt=0, lt=1)

@@ -50,7 +50,7 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
         rows["base_comparison"] += base_comparison_rows(arm, sufficient, options)
         rows["changes"] += change_rows(arm, options)
         rows["variance"] += variance_rows(arm, repeats)
-        rows["fits"] += fit_rows(arm, fits)
+        rows["fits"] += fit_rows(arm, fits, options)
         rows["extrapolation"] += extrapolation_rows(arm, fits, options)
         rows["needs"] += need_rows(arm, fits, options)
         rows["plan"] += plan_rows(arm, options)

@@ -23,6 +23,7 @@ from analysis.figures import (
     judges,
     planner,
     style,
+    sufficient,
     validation_loss,
     variance,
 )
@@ -31,6 +32,7 @@ from analysis.figures.layout import Page, freeze, save
 from analysis.options import FigureOptions
 
 FIGURES: tuple[Kind, ...] = (
+    sufficient.SUFFICIENT,
     bars.BARS,
     curves.CURVES,
     forest.SLOPES,

@@ -24,6 +24,11 @@ from analysis.inference.rules import AT_CEILING, AT_FLOOR, NON_MONOTONE
 from analysis.names import category_name, records, score
 from analysis.options import CurveOptions
 
+_MEANINGLESS = {
+    AT_FLOOR: "its scores are at the floor, where no amount of data is enough",
+    NON_MONOTONE: "its score falls somewhere, so the largest scale does not say what is enough",
+}
+
 
 @dataclass(frozen=True)
 class Sufficient:
@@ -78,7 +83,7 @@ def sufficient_rows(
 
     Args:
         verdicts: rows of verdicts.csv of the same arm: a curve at its floor has no sufficient
-            scale, and one that falls somewhere is noted.
+            scale, nor has one that falls, whose largest scale is not the best.
     """
     return [_row(arm, row["category"], row["verdict"], options) for row in verdicts]
 
@@ -98,18 +103,16 @@ def _row(arm: ArmCurves, name: str, verdict: str, options: CurveOptions) -> dict
     row |= {"noise": curve.covariance.noise} | _last_gain(gain_over, arm.scales, options)
     row |= _signal(curve)
     refusal = why_no_claim(curve, gain_weights(len(arm.scales), len(arm.scales) - 2))
-    if not refusal and verdict == AT_FLOOR:
-        refusal = f"every mean lies within {score(options.range_margin)} of 0 (at floor)"
     if refusal:
         return row | {"p_last": np.nan} | _nothing(name, refusal, curve)
+    refusal = _MEANINGLESS.get(verdict, "")
+    if refusal:
+        return row | _nothing(name, refusal, curve)
     found = smallest_sufficient(
         gain_over, len(arm.scales), options.sufficient_margin, options.level
     )
     scale = np.nan if found.position is None else int(arm.scales[found.position])
-    remark = {
-        NON_MONOTONE: "the curve falls somewhere: a scale between may beat the largest",
-        AT_CEILING: "at ceiling: these items can show no further gain",
-    }.get(verdict, "")
+    remark = "at ceiling: these items can show no further gain" if verdict == AT_CEILING else ""
     return row | {
         "scale": scale,
         "gain": found.gain.value,
