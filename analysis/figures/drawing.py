@@ -36,7 +36,6 @@ FIGURES: tuple[Kind, ...] = (
     bars.BARS,
     curves.CURVES,
     forest.SLOPES,
-    curves.EXTRAPOLATION,
     forest.ARMS,
     frontier.FRONTIER,
     variance.VARIANCE,
@@ -46,6 +45,7 @@ FIGURES: tuple[Kind, ...] = (
     validation_loss.VALIDATION_LOSS,
     intermediate_scores.INTERMEDIATE_SCORES,
     curves_by_tag.CURVES_BY_TAG,
+    curves.EXTRAPOLATION,
 )
 INDEX = "index.json"
 _OWN_FILE = re.compile(r"figure\d+\w+(\.[\w-]+)*\.(csv|pdf|png|svg)")

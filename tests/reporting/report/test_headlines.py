@@ -41,8 +41,9 @@ def headlines(default_config):
     """The sentences about curves, verdicts and differences between arms."""
     study = Study(**default_config)
 
-    def of(curves, verdicts=(), differences=()):
+    def of(curves, verdicts=(), differences=(), answers=()):
         context = {"curves": curves, "verdicts": verdicts, "differences": differences}
+        context["answers"] = answers
         return texts(rendered("headlines.html.j2", study=study, decimals=2, **context), "li")
 
     return of

@@ -82,7 +82,12 @@ def _results(tables: dict[str, pd.DataFrame], order: Sequence[str]) -> dict[str,
     """Curves, verdicts and differences between arms, and how exact they are."""
     curves = tables["curves"]
     verdicts, comparisons = tables.get("verdicts"), tables.get("comparisons")
+    sufficient, decisions = tables.get("sufficient"), tables.get("decisions")
     return {
+        "answers": []
+        if sufficient is None
+        else analysis.answer_tables(sufficient, tables.get("base_comparison"), order),
+        "decisions": [] if decisions is None else analysis.rows(decisions),
         "curves": analysis.curve_tables(curves, order),
         "verdicts": [] if verdicts is None else analysis.verdict_tables(verdicts, order),
         "differences": [] if comparisons is None else analysis.arm_differences(comparisons),
