@@ -13,7 +13,7 @@ _EXPONENTS = np.geomspace(0.02, 3.0, 60)
 _RECTIFIED = np.stack(
     np.meshgrid(np.geomspace(0.05, 3.0, 40), np.geomspace(0.003, 3.0, 16), indexing="ij"), -1
 ).reshape(-1, 2)
-_CLOSED = 1e-3  # an asymptote this near to 0 or 1 is where the law was cut off
+_CLOSED = 0.01  # an asymptote this near to 0 or 1 is where the law is cut off
 _STEPS = 25
 _REFINED = 12
 _EDGE = 1e-4
