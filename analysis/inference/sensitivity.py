@@ -29,7 +29,7 @@ def sensitivities(
     """Columns of verdicts.csv by category: the verdict under other margins and other tails.
 
     Margins of slope and range are halved and doubled together; each time all categories are
-    decided and corrected anew. Tails that hold the same scales are one.
+    decided and corrected again. Tails that hold the same scales are one.
 
     Args:
         claims: evidence of the curves that may have a verdict.
