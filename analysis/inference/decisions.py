@@ -130,11 +130,10 @@ def _interval(
 ) -> dict[str, Any]:
     if covariance is None:
         return {"note": "no interval: one category, or a run without scores"}
-    low, high, note = share_interval(covariance.scale_mean(k), categories, coverage)
+    estimate = covariance.scale_mean(k)
+    low, high, note = share_interval(estimate, categories, coverage)
+    if estimate.value in (0, 1):
+        which = "right" if estimate.value else "wrong"
+        note = f"every order is {which}: exact bound from {categories} categories"
     noise = "categories and seeds" if covariance.run_measured else "categories; one seed"
-    return {
-        "low": low,
-        "high": high,
-        "noise": noise,
-        "note": note.replace("scores are", "orders agree:"),
-    }
+    return {"low": low, "high": high, "noise": noise, "note": note}

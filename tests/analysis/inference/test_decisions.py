@@ -53,6 +53,7 @@ def test_arms_far_apart_are_always_in_order():
     assert (overall["high"] == 1).all()
     # all eight categories agree: the exact bound of 8, not certainty
     assert overall["low"].tolist() == pytest.approx([0.05 ** (1 / 8)] * 2)
+    assert (overall["note"] == "every order is right: exact bound from 8 categories").all()
 
 
 def test_curves_that_cross_are_in_the_wrong_order_before():
