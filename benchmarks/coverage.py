@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from analysis.inference.contrasts import tail_scales
-from analysis.inference.covariance import covariances
+from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.estimate import Estimate
+from analysis.inference.intervals import share_interval
 from analysis.inference.multiplicity import holm
 from analysis.inference.one_seed import smooth_estimate
 from analysis.inference.sample import Sample, average
@@ -341,3 +342,44 @@ def coverage(quick: bool) -> list[dict[str, Any]]:
     """All cells; deterministic, each with a seed of its own."""
     size = QUICK if quick else FULL
     return [measure(cell, size, seed) for seed, cell in enumerate(cells(), 1)]
+
+
+def means(quick: bool) -> list[dict[str, Any]]:
+    """Coverage of intervals of a mean: clusters with 50 to 80% or 20% of the variance between
+    them, and shares of right answers."""
+    studies, seed = (50, 2000)[not quick], 0
+    rows = []
+    for sizes in UNEQUAL_CLUSTERS[:2]:
+        for between in (0.05, 0.1, 0.2):
+            seed += 1
+            rows.append(_cluster_mean(sizes, between, studies, seed))
+    for p in (0.01, 0.03, 0.05, 0.5, 0.97):
+        seed += 1
+        rows.append(_share_mean(p, studies, seed))
+    return rows
+
+
+def _cluster_mean(sizes: tuple[int, ...], sd: float, studies: int, seed: int) -> dict[str, Any]:
+    """One run; within a cluster the SD is .1, between clusters `sd`."""
+    rng, labels = np.random.default_rng(seed), np.repeat(np.arange(len(sizes)), sizes)
+    inside = 0
+    for _ in range(studies):
+        y = 0.5 + rng.normal(0, sd, len(sizes))[labels] + rng.normal(0, 0.1, len(labels))
+        low, high = (
+            Covariance(Sample.from_scores(y[None, None], labels)).scale_mean(0).interval(NOMINAL)
+        )
+        inside += low <= 0.5 <= high
+    name = f"clusters of {', '.join(map(str, sizes))}; SD between {sd:g}"
+    return {"cell": name, "studies": studies, "coverage": inside / studies}
+
+
+def _share_mean(p: float, studies: int, seed: int) -> dict[str, Any]:
+    """Right answers to 40 items in three runs whose answers agree in .8."""
+    rng, inside = np.random.default_rng(seed), 0
+    for _ in range(studies):
+        same, answer = rng.random((3, 40)) < 0.8, rng.random(40) < p
+        y = np.where(same, answer, rng.random((3, 40)) < p).astype(float)[None]
+        estimate = Covariance(Sample.from_scores(y, np.arange(40))).scale_mean(0)
+        low, high, _ = share_interval(estimate, 40, NOMINAL)
+        inside += low <= p <= high
+    return {"cell": f"share of {p:g}", "studies": studies, "coverage": inside / studies}
