@@ -142,7 +142,7 @@ def crv1(y: np.ndarray, clusters: np.ndarray, use: np.ndarray, coverage: float) 
 
 
 def crv3(y: np.ndarray, clusters: np.ndarray, use: np.ndarray, coverage: float) -> Slopes:
-    """pyfixest's CRV3, the cluster jackknife, by run."""
+    """pyfixest's CRV3, the cluster jackknife, by run, with its default small-sample factors."""
     return _fixest(y, clusters, use, coverage, "CRV3")
 
 
