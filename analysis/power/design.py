@@ -43,7 +43,7 @@ def seeds_of(covariance: Covariance) -> float:
     return round(covariance.n_scales / float((1 / covariance.n_runs).sum()), 9)
 
 
-def _items_per_df(covariance: Covariance) -> float:
+def items_per_df(covariance: Covariance) -> float:
     """Items per degree of freedom (and one more) of a category's item variance."""
     sample = covariance.sample
     return sample.n_items / max(1.0, float((sample.strata_df + 1).sum()))
@@ -78,7 +78,7 @@ def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
         run_measured=covariance.run_measured or run > 0,
         run_known=not covariance.run_measured,
         shared=covariance.run_df(weights) / (seeds - 1 if seeds > 1 else 1.0),
-        cluster=_items_per_df(covariance),
+        cluster=items_per_df(covariance),
     )
 
 
