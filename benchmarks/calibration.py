@@ -128,11 +128,14 @@ def study_evidence(
     """Evidence of one study of twelve categories with true means (C, K) that share runs."""
     return {
         name: estimate_contrasts(noise, design.ladder, options)
-        for name, noise in _noise(means, design, rng).items()
+        for name, noise in simulated_noise(means, design, rng).items()
     }
 
 
-def _noise(means: np.ndarray, design: Design, rng: np.random.Generator) -> dict[str, Covariance]:
+def simulated_noise(
+    means: np.ndarray, design: Design, rng: np.random.Generator
+) -> dict[str, Covariance]:
+    """Noise of the categories of one study with true means (C, K); they share half of a run's."""
     items = np.arange(design.items)
     runs = shared_runs(rng, design.scales, design.seeds)
     return covariances(
@@ -206,7 +209,7 @@ def mean_components(design: Design, studies: int, seed: int) -> Components:
     found = [
         components_of(noise, design.ladder)
         for _ in range(studies)
-        for noise in _noise(flat, design, rng).values()
+        for noise in simulated_noise(flat, design, rng).values()
     ]
     parts = ("item", "run", "item_run", "shared")
     return Components(**{part: float(np.mean([getattr(c, part) for c in found])) for part in parts})

@@ -56,6 +56,31 @@ def shared_degrees(categories: int) -> float:
 
 
 @dataclass(frozen=True)
+class AnswerNoise:
+    """What of an item's noise within a run more answers and judgements average out.
+
+    Attributes:
+        answer: variance between answers of one run to one item, without the judge's noise.
+        judge: variance between judgements of one answer.
+        repeats: judgements of each answer that the measured variances hold.
+    """
+
+    answer: float = 0.0
+    judge: float = 0.0
+    repeats: float = 1.0
+
+    def planned(self, item_run: float, across: float, answers: int, repeats: float) -> float:
+        """`Components.item_run` with other numbers of answers and judgements.
+
+        Args:
+            item_run: as measured, with one answer; never less is taken than both noises bring.
+            across: sum of the contrast's squared weights.
+        """
+        rest = max(0.0, item_run - across * (self.answer + self.judge / self.repeats))
+        return rest + across * (self.answer + self.judge / repeats) / answers
+
+
+@dataclass(frozen=True)
 class Precision:
     """Standard error and degrees of freedom of the tail slope, arrays of one shape."""
 

@@ -8,7 +8,6 @@ contrasts of a draw rest on the same ones, as in a study.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtr
@@ -26,7 +25,7 @@ from analysis.options import CurveOptions
 from analysis.power.design import Components, items_per_df, seeds_of
 
 VERDICTS = ("flat", "non_monotone", "plateaued", "improving", "undetermined")
-_DRAWS = 400
+_DRAWS = 200
 _RANGE_DRAWS = 32  # of the other means in the range test; the verdicts take more
 
 
@@ -103,42 +102,47 @@ def verdict_chances(
     ladder: np.ndarray,
     items: int,
     seeds: int,
-    means: np.ndarray,
     claims: int,
     options: CurveOptions,
-) -> dict[str, float]:
-    """Chance of each verdict of a category with these true means, by the names of VERDICTS.
+) -> dict[str, dict[str, float]]:
+    """Chance of each of VERDICTS for a category with each of `true_curves`.
 
     Args:
         ladder: (K,) scales.
         claims: that are corrected together. A claim counts as made only if its p value is below
             level / claims, so the chance holds whatever the other categories show.
     """
+    curves = true_curves(ladder, options)
+    if seeds < 2 and not parts.run_known:  # training noise unmeasured: no verdict
+        nothing = {name: float(name == "undetermined") for name in VERDICTS}
+        return dict.fromkeys(curves, nothing)
     study = _simulate(parts, items, seeds)
+    return {name: _chances(study, ladder, means, claims, options) for name, means in curves.items()}
+
+
+def _chances(
+    study: _Study, ladder: np.ndarray, means: np.ndarray, claims: int, options: CurveOptions
+) -> dict[str, float]:
     values = study.error + means
     strict = options.level / claims
     equivalence = strict if options.corrected == "all" else options.level
 
-    def estimate(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return values @ weights, *study.precision(weights)
+    def p_above(weights: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+        se, df = study.precision(weights)
+        return stdtr(df, (threshold - values @ weights) / se)
 
-    tail, rise = tail_weights(ladder), rise_weights(ladder)
-    slope, se, df = estimate(tail)
-    p_level = stdtr(df, (np.abs(slope) - options.tail_margin) / se)
-    p_level = np.maximum(p_level, stdtr(df, (-options.tail_margin - np.abs(slope)) / se))
-    drops = [estimate(drop_weights(len(ladder), *pair)) for pair in pairs(len(ladder))]
-    p_drop = len(drops) * np.min([_above(*each) for each in drops], axis=0)
-    p_rise = np.ones(len(slope)) if rise is None else _above(*estimate(rise))
+    tail, rise, margin = tail_weights(ladder), rise_weights(ladder), options.tail_margin
+    level = np.maximum(p_above(tail, -margin), p_above(-tail, -margin)) < equivalence
+    drops = [p_above(drop_weights(len(ladder), *pair)) for pair in pairs(len(ladder))]
+    rises = np.zeros(len(values), bool) if rise is None else p_above(rise) < strict
     holds = {
-        "flat": study.range_below(values, p_level < equivalence, equivalence, options.range_margin),
-        "non_monotone": p_drop < strict,
-        "plateaued": (p_level < equivalence) & (p_rise < strict),
-        "improving": _above(slope, se, df) < strict,
-        "undetermined": np.ones(len(slope), bool),
+        "flat": study.range_below(values, level, equivalence, options.range_margin),
+        "non_monotone": len(drops) * np.min(drops, axis=0) < strict,
+        "plateaued": level & rises,
+        "improving": p_above(tail) < strict,
+        "undetermined": np.ones(len(values), bool),
     }
-    if seeds < 2 and not parts.run_known:  # training noise unmeasured: no verdict
-        return {name: float(name == "undetermined") for name in VERDICTS}
-    first = np.argmax([holds[name] for name in VERDICTS], axis=0)
+    first = np.argmax([holds[name] for name in VERDICTS], axis=0)  # the first rule that holds
     return {name: float((first == at).mean()) for at, name in enumerate(VERDICTS)}
 
 
@@ -230,24 +234,3 @@ def _root(matrix: np.ndarray) -> np.ndarray:
 def _positive(matrix: np.ndarray) -> np.ndarray:
     root = _root(matrix)
     return root @ root.swapaxes(-1, -2)
-
-
-def _above(value: np.ndarray, se: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """One-sided p values of being above 0."""
-    return stdtr(df, -value / se)
-
-
-def chances_rows(
-    parts: CurveComponents,
-    ladder: np.ndarray,
-    designs: list[tuple[int, int]],
-    claims: int,
-    options: CurveOptions,
-) -> list[dict[str, Any]]:
-    """A row per design (items, seeds) and true curve."""
-    return [
-        {"items": items, "seeds": seeds, "truth": name}
-        | verdict_chances(parts, ladder, items, seeds, means, claims, options)
-        for items, seeds in designs
-        for name, means in true_curves(ladder, options).items()
-    ]
