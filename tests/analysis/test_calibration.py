@@ -18,6 +18,7 @@ from benchmarks.calibration import (
     one_power,
 )
 from benchmarks.coverage import TRUTHS, Cell, Size, cells, measure, narrowest, ours
+from benchmarks.degrees_of_freedom import behrens_fisher, satterthwaite
 from benchmarks.simulated_study import Design, shared_runs, simulate, truth, truth_at
 
 LADDER = 1000 * 2.0 ** np.arange(5)
@@ -244,3 +245,18 @@ def test_tables_leave_out_what_was_not_measured():
     assert calibration_tables.table({"means": rows}).splitlines()[2] == "| share of 0.03 | .946 |"
     assert calibration_tables.rate(None) == "–"
     assert calibration_tables.rate(1.0) == "1.00"
+
+
+def test_both_rules_are_t_of_the_seeds_without_items_and_normal_without_seeds():
+    zero, one = np.zeros(1), np.ones(1)
+    for level in (0.05, 0.001):
+        t, z = stats.t.isf(level, 8), stats.norm.isf(level)
+        assert satterthwaite(zero, one, 8, level) == pytest.approx(t)
+        assert behrens_fisher(zero, one, 8, level) == pytest.approx(t, rel=1e-4)
+        assert behrens_fisher(one, zero, 8, level) == pytest.approx(z)
+
+
+def test_more_items_can_widen_satterthwaites_interval_and_never_that_of_behrens_and_fisher():
+    items, seeds = np.geomspace(4, 0.01, 50), np.ones(50)
+    assert (np.diff(behrens_fisher(items, seeds, 4, 0.05 / 36)) < 0).all()
+    assert (np.diff(satterthwaite(items, seeds, 4, 0.05 / 36)) > 0).any()
