@@ -128,7 +128,7 @@ def ours(
 
 
 def second_differences(y: np.ndarray, use: np.ndarray) -> Slopes:
-    """The labelled interval of one seed, which takes the curve as smooth."""
+    """The interval of one seed, which takes the curve as smooth and is labeled so."""
     scales = 2.0 ** np.arange(y.shape[1])
     means = y.mean((2, 3))
     found = [smooth_estimate(each, scales, competitors.weights_of(use)) for each in means]

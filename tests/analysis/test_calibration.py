@@ -1,5 +1,5 @@
 """The benchmark's own parts: simulated truths are exact, other methods are those of their papers,
-false claims are told from true ones."""
+false claims are set apart from true ones."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_truths_are_scores_and_go_on_beyond_the_ladder(name, scales):
         ("plateaued", "range of .04", None),
     ],
 )
-def test_false_claims_are_told_from_true_ones(verdict, name, why):
+def test_false_claims_are_set_apart_from_true_ones(verdict, name, why):
     assert false_claim(verdict, truth(name, 5), LADDER, CurveOptions()) == why
 
 
