@@ -45,10 +45,10 @@ def test_mean_squares_have_the_mean_and_the_spread_of_their_degrees_of_freedom(d
 
 
 def test_verdicts_come_as_often_as_in_studies_that_are_simulated_whole():
-    """Two curves, 180 items and five seeds: within 3 standard errors of 100 studies."""
+    """Two curves, 180 items and five seeds: within 3 standard errors of 60 studies."""
     design, rng = Design("graded", 180, 5, 5, 0.0075), np.random.default_rng(1)
     flat = np.full((12, 5), 0.6)
-    noise = [each for _ in range(8) for each in simulated_noise(flat, design, rng).values()]
+    noise = [each for _ in range(6) for each in simulated_noise(flat, design, rng).values()]
     parts = mean_components([curve_components(each) for each in noise])
     chances = verdict_chances(parts, design.ladder, 180, 5, 36, OPTIONS)
     curves = true_curves(design.ladder, OPTIONS)
@@ -56,12 +56,12 @@ def test_verdicts_come_as_often_as_in_studies_that_are_simulated_whole():
         means = flat.copy()
         means[0] += curves[name] - curves[name].mean()
         found: Counter[str] = Counter()
-        for _ in range(100):
+        for _ in range(60):
             evidence = study_evidence(means, design, rng, OPTIONS)
             p_values = correct(evidence, OPTIONS.corrected)["0"]
             found[decide(evidence["0"], p_values, OPTIONS).replace("-", "_")] += 1
         for verdict in VERDICTS:
-            assert found[verdict] / 100 == pytest.approx(chances[name][verdict], abs=0.15)
+            assert found[verdict] / 60 == pytest.approx(chances[name][verdict], abs=0.19)
 
 
 def test_chances_add_up_and_a_precise_study_is_right():
