@@ -1,4 +1,4 @@
-"""Figure 13: the smallest sufficient scale of each category, and the gain beyond it."""
+"""Figure 14: the smallest sufficient scale of each category, and the gain beyond it."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def caption(frame: pd.DataFrame) -> str:
 
 
 SUFFICIENT = Kind(
-    name="figure13_sufficient",
+    name="figure14_sufficient",
     title="How many records are enough",
     split=("judge",),
     prepare=prepare,

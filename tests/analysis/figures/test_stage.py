@@ -50,7 +50,7 @@ def test_every_figure_has_its_pictures_and_its_csv(study: Path):
     index = json.loads((drawn / "index.json").read_text())
     assert index["skipped"] == []
     assert [entry["figure"] for entry in index["figures"]] == [
-        *("figure13_sufficient", "figure1_bars", "figure1_bars", "figure2_curves"),
+        *("figure14_sufficient", "figure1_bars", "figure1_bars", "figure2_curves"),
         *("figure3_slopes", "figure5a_arms", "figure5b_frontier"),
         *("figure6_variance", "figure6_variance", "figure7_judges"),
         *("figure8_planner", "figure8_planner", "figure9_funnel"),
