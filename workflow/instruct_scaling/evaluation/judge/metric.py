@@ -19,14 +19,13 @@ from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
-    chrf,
     exact_match,
     label_match,
     label_set_problem,
-    rouge_l,
     token_f1,
 )
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
+from instruct_scaling.evaluation.judge.scorers.overlap import chrf, rouge_l
 
 Need = Literal["reference", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
