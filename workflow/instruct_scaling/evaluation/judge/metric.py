@@ -16,6 +16,7 @@ from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
+from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
@@ -206,7 +207,10 @@ def judge_all(
 
     def outcome(response: Response) -> Outcome:
         item = items[response.item]
-        return score(scorers[item.category], item, checks_of(item), response.text, sandbox)
+        text = without_reasoning(response.text)
+        return exhausted(response) or score(
+            scorers[item.category], item, checks_of(item), text, sandbox
+        )
 
     judgements = []
     with ThreadPoolExecutor(workers or usable_cores()) as pool:

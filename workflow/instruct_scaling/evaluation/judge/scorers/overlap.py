@@ -1,4 +1,4 @@
-"""Overlap of an answer with its reference: chrF for translation and rewriting, ROUGE-L for summaries."""
+"""Overlap of an answer with its reference."""
 
 from __future__ import annotations
 
