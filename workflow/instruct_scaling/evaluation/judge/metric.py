@@ -18,6 +18,7 @@ from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
 from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
+from instruct_scaling.evaluation.judge.scorers.content import content
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
     exact_match,
@@ -52,6 +53,9 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
+_OPEN_PACKAGES = ("cn2an", "nltk", "opencc", "py3langid", "regex", "rouge-score", "text2num")
+_CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
+
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
@@ -59,11 +63,12 @@ SCORERS: dict[str, Scorer] = {
         Scorer("unit_tests", "tests", None),
         Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
+        Scorer("content", "reference", content, _CONTENT_PACKAGES),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
         Scorer("exact_match", "reference", exact_match),
-        Scorer("open_ended", "nothing", open_ended),
-        Scorer("fluency", "nothing", fluency_only),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, version=2),
+        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), version=2),
     )
 }
 
@@ -73,13 +78,13 @@ DEFAULT_SCORERS: dict[str, str] = {
     "cot": "final_answer",
     "classification": "label_match",
     "extraction": "token_f1",
-    "rewrite": "chrf",
+    "rewrite": "content",
     "open_qa": "token_f1",
     "closed_qa": "token_f1",
     "generation": "open_ended",
     "brainstorming": "open_ended",
-    "translation": "chrf",
-    "summarization": "rouge_l",
+    "translation": "content",
+    "summarization": "content",
 }
 
 

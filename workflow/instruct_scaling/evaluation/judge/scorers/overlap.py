@@ -26,4 +26,9 @@ def chrf(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     reference = item.reference or ""
     if not response.strip():
         return scored(0.0, "empty response")
-    return scored(_CHRF.sentence_score(response, [reference]).score / 100)
+    return scored(chrf_of(response, reference))
+
+
+def chrf_of(text: str, reference: str) -> float:
+    """chrF2 of a text in [0, 1]."""
+    return _CHRF.sentence_score(text, [reference]).score / 100

@@ -1,0 +1,88 @@
+"""Which language a text is written in, and whether it is the wanted one.
+
+The script decides where it can; Latin script goes to py3langid, which ships its model. Names and
+terms of another script are common in good answers: a word counts as much as a Chinese character.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import regex
+
+_HAN = regex.compile(r"\p{Script=Han}")
+_KANA = regex.compile(r"[\p{Script=Hiragana}\p{Script=Katakana}]")
+# A word of a script that separates its words, or a character of one that does not.
+_WORD = regex.compile(
+    r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]"
+    r"|[\p{Script=Latin}\p{M}'’]+|[\p{L}\p{M}]+?(?=[\p{Script=Han}\p{Script=Latin}]|[^\p{L}\p{M}]|$)"
+)
+_SCRIPTS = {
+    name: regex.compile(pattern)
+    for name, pattern in (
+        {
+            "zh": r"\p{Script=Han}",
+            "ja": r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]",
+            "ko": r"[\p{Script=Hangul}\p{Script=Han}]",
+            "ru": r"\p{Script=Cyrillic}",
+            "ar": r"\p{Script=Arabic}",
+        }
+        | dict.fromkeys(("en", "de", "es", "fr", "it", "pt"), r"\p{Script=Latin}")
+    ).items()
+}
+USUAL_SHARE = 0.5
+"""Of the words, those in the language's script; below it the language is another."""
+# Below so many letters the identifier guesses.
+FEWEST_LETTERS = 16
+# The identifier is sure of another language.
+SURE, UNLIKELY = 0.4, 0.05
+# More kana than in a Chinese text that quotes a Japanese name.
+KANA_SHARE = 0.1
+
+
+def guess_language(prompt: str) -> str:
+    """ "zh" for a prompt with any Chinese character, else "en"."""
+    return "zh" if _HAN.search(prompt) else "en"
+
+
+def language_of(text: str, expected: str) -> str:
+    """The language of a text: the expected one where its script fits, else Chinese or English."""
+    if language_share(text, expected) == 1:
+        return expected
+    return "zh" if language_share(text, "zh") == 1 else "en"
+
+
+def language_share(text: str, language: str | None) -> float:
+    """Share of the words of a text that are in the script of a language, over 0.5, at most 1.
+
+    0 where py3langid is sure of another language or of none (letters at random). 1 for a language
+    whose script is not known here, and for a text without letters.
+    """
+    script = _SCRIPTS.get(language or "")
+    written = _WORD.findall(text)
+    if script is None or not written:
+        return 1.0
+    if language == "zh" and len(_KANA.findall(text)) > KANA_SHARE * len(written):
+        return 0.0
+    share = sum(script.match(word) is not None for word in written) / len(written)
+    if share >= USUAL_SHARE and script is _SCRIPTS.get(language or "") and language != "zh":
+        latin = " ".join(word for word in written if script.match(word))
+        if _is_another(latin, language or ""):
+            return 0.0
+    return min(1.0, share / USUAL_SHARE)
+
+
+def _is_another(text: str, language: str) -> bool:
+    if sum(map(str.isalpha, text)) < FEWEST_LETTERS:
+        return False
+    ranked: dict[str, float] = dict(_identifier().rank(text))
+    likely = max(ranked, key=lambda name: ranked[name])
+    return likely != language and ranked[likely] >= SURE and ranked.get(language, 0) < UNLIKELY
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
