@@ -1,7 +1,8 @@
 """One way to write what can be written in many: script, width, contractions, numbers, times.
 
 Two texts that say the same in other characters have equal canonical forms: traditional and
-simplified script, `2,000` and 两千, `4.5 million` and 450万, "isn't" and "is not", 9点40分 and 9:40.
+simplified script, `2,000` and 两千, `4.5 million` and 450万, "isn't" and "is not", 9点40分 and
+9:40.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _HAN_CLOCK = regex.compile(
     r"(?<!\d)(\d{1,2})[点时](?:(半)|(\d{1,2})(?:分(?!钟)|(?![\d点时.])))?(?![间候])[整钟]?"
 )
 _SCALES = {
-    "百": 100, "千": 1_000, "万": 10_000, "十万": 100_000, "百万": 10**6, "千万": 10**7, "亿": 10**8,
+    "百": 100, "千": 1_000, "万": 10_000, "十万": 10**5, "百万": 10**6, "千万": 10**7, "亿": 10**8,
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
     "k": 1_000, "m": 10**6, "bn": 10**9,
 }  # fmt: skip
@@ -42,6 +43,7 @@ _HAN_NUMBER = regex.compile(
     r"(?<![周期拜第唯统之])(?!十分(?!钟|之)|千万[别不要]|万一|三明治|四川|四季|五官|三国|百姓|万物)"
     r"(?:百分之)?[〇零一二两三四五六七八九十百千万亿]+"
 )
+_WEEKDAY = regex.compile(r"(?:周|礼拜)(?=[一二三四五六日天](?![年个]))")
 _HAN_DIGITS = frozenset("〇零一二两三四五六七八九")
 _ONE = regex.compile(r"一(?=[个名位只本张条件座辆项家份小天年月日次岁点分元块公米千百杯句种倍])")
 _NUMERAL_WORD = regex.compile(
@@ -55,6 +57,7 @@ def canonical(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("‘", "'")
     if regex.search(r"\p{Script=Han}", text):
         text = _simplified()(text)
+        text = _WEEKDAY.sub("星期", text)
         text = _HAN_NUMBER.sub(_han_digits, text)
     text = _DIGITS.sub(_value, text)
     if _NUMERAL_WORD.search(text):

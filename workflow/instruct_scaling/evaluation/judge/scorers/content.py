@@ -33,14 +33,16 @@ from instruct_scaling.evaluation.judge.scorers.units import Content, Unit, conte
 # F of the content, as chrF2 weighs it: what is left out costs more than what is added.
 BETA = 2
 # Overlap -> score: half of the content is half an answer, four fifths in other words a right one.
-OVERLAPS, SCORES = (0.0, 0.3, 0.45, 0.6, 0.75, 0.9), (0.0, 0.1, 0.3, 0.6, 0.85, 1.0)
+OVERLAPS, SCORES = (0.0, 0.3, 0.45, 0.55, 0.65, 0.85), (0.0, 0.1, 0.3, 0.5, 0.76, 1.0)
 # What one contradiction leaves of the score, by kind.
 OTHER_WAY_ROUND = 0.2  # a negation, an opposite, roles exchanged
 OTHER_VALUE = 0.5  # a number, another of a kind, a name
 OTHER_WORD = 0.7  # one word in a sentence that is otherwise the reference's
 # A summary that is the passage is no summary, though what it says is right.
 COPIED_SUMMARY = 0.4
-OTHERWISE_SAME = 0.7
+LONGEST_EXCHANGE = 3  # units: a Chinese name
+PRONOUNS = frozenset(("he", "she", "hi", "her", "他", "她"))  # stems
+MAY_STAY, UNCHANGED = 0.2, 0.2
 LONGEST_RATIO = 2.5
 # With facts in the checks, overlap decides this much.
 WEIGHT_BESIDE_FACTS = 0.15
@@ -98,9 +100,11 @@ def content(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         if kept == 1 and best is not None:
             kept -= WEIGHT_BESIDE_FACTS * (1 - interpolate(best.overlap))
         return scored(kept * factor, f"facts {kept:.2f}, {reason}, the rest {factor:.2f}")
-    assert best is not None
-    length = _length_kept(references, response)
-    return scored(best.score * factor * length, f"{reason}, the rest {factor * length:.2f}")
+    assert best is not None  # the item has a reference where it has no facts
+    factor *= _length_kept(references, response)
+    if item.category == "rewrite":
+        factor *= _change_made(item, references, response)
+    return scored(best.score * factor, f"{reason}, the rest {factor:.2f}")
 
 
 def _score(comparison: Comparison) -> float:
@@ -230,7 +234,10 @@ def _compare_values(
     for unit, other in zip(numbers, others, strict=False):
         result.contradict(f"{unit.text}/{other.text}", OTHER_VALUE)
     seen: set[str] = set()
-    for unit in lacking:
+    # A pronoun says again what a noun said: it comes last, and counts if nothing else does.
+    for unit in sorted(lacking, key=lambda unit: unit.text in PRONOUNS):
+        if unit.text in PRONOUNS and seen:
+            break
         for other in added:
             if other.text not in seen and words.are_of_a_kind(unit.text, other.text):
                 seen.add(other.text)
@@ -252,18 +259,25 @@ def _compare_values(
 def _single_exchanges(
     reference: str, response: str, lacking: list[Unit], added: list[Unit]
 ) -> list[tuple[str, str]]:
-    """The words exchanged between two texts that are otherwise the same, in the same order."""
+    """The one word or two exchanged between texts that are otherwise the same, in the same order.
+
+    A paraphrase seldom changes a single word; who wants another fact often does.
+    """
     left, right = ([u.text for u in content_of(text).units] for text in (reference, response))
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    if matcher.ratio() < OTHERWISE_SAME:
+    changes = [
+        (left[a:b], right[c:d])
+        for kind, a, b, c, d in difflib.SequenceMatcher(None, left, right, False).get_opcodes()
+        if kind != "equal"
+    ]
+    if len(changes) != 1 or not all(map(len, changes[0])):
+        return []
+    before, after = changes[0]
+    if max(len(before), len(after)) > LONGEST_EXCHANGE or len(left) < 2 * len(before) + 1:
         return []
     gone, new = {unit.text for unit in lacking}, {unit.text for unit in added}
-    exchanges = [
-        ("".join(left[a:b]), "".join(right[c:d]))
-        for kind, a, b, c, d in matcher.get_opcodes()
-        if kind == "replace" and set(left[a:b]) <= gone and set(right[c:d]) <= new
-    ]
-    return [pair for pair in exchanges if not lexicon().are_same(*pair)]
+    if not (set(before) <= gone and set(after) <= new):
+        return []
+    return [("".join(before), "".join(after))]
 
 
 def _f_beta(shared: int, wanted: int, found: int) -> float:
@@ -282,6 +296,22 @@ def _copied(item: EvalItem, references: list[str], response: str) -> float:
     if copies_passage(item.full_prompt, response):
         return 0.0
     return 0.0 if copied_share(item.full_prompt, response) >= 0.6 else 1.0
+
+
+def _change_made(item: EvalItem, references: list[str], response: str) -> float:
+    """1 for a rewriting that changes the words which the references change, less if it does not.
+
+    Of the words of the text to work on that no reference keeps, in the same form, up to 20% may
+    stay.
+    """
+    passage = item.input or regex.split(r"[\n:：]", item.full_prompt, maxsplit=1)[-1]
+    function = lexicon().function
+    kept = {token for text in references for token in tokenize(text)}
+    replaced = {token for token in tokenize(passage) if token not in kept | function}
+    if not replaced:
+        return 1.0
+    stay = len(replaced & set(tokenize(response))) / len(replaced)
+    return 1 - (1 - UNCHANGED) * max(0.0, stay - MAY_STAY) / (1 - MAY_STAY)
 
 
 def _length_kept(references: list[str], response: str) -> float:

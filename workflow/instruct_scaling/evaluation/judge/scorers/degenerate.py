@@ -15,34 +15,45 @@ USUAL_TYPES, LEAST_TYPES, TYPES_WINDOW = 0.5, 0.3, 30
 # A refusal is most of the answer; the sentence is often followed by an offer or a reason.
 LONGEST_REFUSAL = 60
 
-_ABLE = (
-    r"(?:can(?:\ ?not|'t)|could(?:\ not|n't)|am\ (?:not\ able|unable)\ to|wo(?:n't|uld\ not)"
-    r"|will\ not|do(?:\ not|n't)\ feel\ comfortable)"
+_UNABLE = (
+    r"(?:can(?: ?not|'t)|could(?: not|n't)|am (?:not able|unable) to|won't|will not|would not"
+    r"|do(?: not|n't) feel comfortable|don't|do not|have no)"
 )
-_REFUSALS = regex.compile(
-    rf"""
-    \A\W*(?:
-      (?:i(?:'m|\ am)\ (?:very\ |so\ |really\ |terribly\ )?(?:sorry|afraid)|sorry|apologies|i\ apologi[sz]e|unfortunately)
-          [\s,.:;!\-—]*(?:but\ )?(?:as\ an?\ [\w\ -]{{2,40}},?\ )?(?:that\ )?
-          i\s?(?:{_ABLE}|don't\ (?:know|have)|do\ not\ (?:know|have)|can't|am\ only)
-    | as\ an?\ (?:\w+\ ){{0,2}}(?:ai|artificial|language\ model|assistant|llm)\b.{{0,60}}?(?:{_ABLE}|don't|do\ not)
-    | i(?:'m|\ am)\ (?:just\ |only\ )?an?\ (?:ai|artificial|language\ model|assistant)\b.{{0,80}}?(?:{_ABLE}|don't|do\ not)
-    | i\ {_ABLE}\ (?:\w+\ )?(?:help|assist|fulfill|comply|provide|answer|complete|do\ that|do\ this|write|create|generate|give|summarize|translate|rewrite|process|discuss|offer|respond|continue|support|engage)
-    | i(?:'m|\ am)\ (?:unable|not\ able|not\ allowed|not\ comfortable|not\ programmed|not\ sure)\b
-    | i\ (?:don't|do\ not|have\ no)\ (?:know|idea|understand)\b.{{0,40}}\Z
-    | (?:sorry[\s,]*)?(?:no\ idea|no\ comment|i\ must\ decline|i\ have\ to\ decline)\b
-    | (?:this|that|the)\ (?:request|question|task|content)\ (?:cannot|can't|can\ not|is\ not)\ .{{0,40}}\Z
-    | (?:what|which|could\ you|can\ you|please)\ .{{0,60}}(?:clarify|more\ (?:context|information|details)).{{0,40}}\Z
-    | (?:非常|很|十分|实在|真)?(?:抱歉|对不起|不好意思|遗憾)[\s,，。:：!！]*(?:但是?|不过)?(?:作为[^,，。]{{1,16}}[,，])?(?:[这该此][^,，。]{{1,10}})?
-          我?(?:们)?(?:还|暂时|目前|现在|并|也|真的|恐怕)?(?:不太|不能|无法|没办法|没有办法|不会|不清楚|不知道|不可以|没法|不便|拒绝|不明白|不理解|难以)
-    | (?:非常|很|十分)?(?:抱歉|对不起|不好意思)[^。！!]{{0,24}}(?:不能|无法|没办法|没法|不便|不清楚|不知道)(?:回答|提供|完成|协助|帮|满足|处理|翻译|改写|概括|总结|给出|写|生成|执行|讨论|继续|理解)
-    | (?:您好[,，!！\s]*)?(?:作为|我(?:只)?是)(?:一[个名款])?(?:\w{{0,8}})?(?:人工智能|ai|语言模型|助手|机器人|大模型|语言助手)[^。！!]{{0,30}}?(?:不能|无法|没有|不会|不便|不具备)
-    | 我?(?:们)?(?:暂时|目前|现在|恐怕|真的)?(?:不能|无法|没办法|没法|拒绝)(?:为[您你])?(?:回答|提供|完成|协助|帮|满足|处理|翻译|改写|概括|总结|给出|写|生成|执行|讨论|继续|做到|理解)
-    | 我?(?:不知道|不清楚|不明白|不会|不太清楚|不太明白|没听懂|不懂)[^。]{{0,10}}[。.!！]?\Z
-    )
-    """,
-    regex.VERBOSE | regex.DOTALL,
+_HELP = (
+    r"(?:help|assist|fulfill|comply|provide|answer|complete|do (?:that|this)|write|create|generate"
+    r"|give|summarize|translate|rewrite|process|discuss|offer|respond|continue|support|engage)"
 )
+_ASSISTANT = r"(?:ai|artificial|(?:large )?language model|assistant|llm)\b"
+_CANNOT = (
+    r"(?:不太|不能|无法|没办法|没有办法|不会|不清楚|不知道|不可以|没法|不便|拒绝|不明白|不理解)"
+)
+_ANSWER = (
+    r"(?:回答|提供|完成|协助|帮|满足|处理|翻译|改写|概括|总结|给出|写|生成|执行|讨论|继续|做到)"
+)
+_SORRY = r"(?:非常|很|十分|实在|真)?(?:抱歉|对不起|不好意思|遗憾)"
+# How a refusal begins; each is looked for at the beginning of the text.
+_BEGINNINGS = (
+    r"(?:i(?:'m| am) (?:very |so |really |terribly )?(?:sorry|afraid)|sorry|apologies"
+    r"|i apologi[sz]e|unfortunately)[\s,.:;!—-]*(?:but )?(?:as an? [\w -]{2,40},? )?(?:that )?"
+    rf"i ?{_UNABLE}",
+    rf"as an? (?:\w+ ){{0,2}}{_ASSISTANT}.{{0,60}}?{_UNABLE}",
+    rf"i(?:'m| am) (?:just |only )?an? {_ASSISTANT}.{{0,80}}?{_UNABLE}",
+    rf"i {_UNABLE} (?:\w+ )?{_HELP}\b",
+    r"i(?:'m| am) (?:unable|not able|not allowed|not comfortable|not programmed|not sure)\b",
+    r"i (?:don't|do not|have no) (?:know|idea|understand)\b.{0,40}\Z",
+    r"(?:sorry[\s,]*)?(?:no idea|no comment|i must decline|i have to decline)\b",
+    r"(?:this|that|the) (?:request|question|task) (?:cannot|can't|can not|is not) .{0,40}\Z",
+    r"(?:what|which|could you|can you|please) .{0,60}"
+    r"(?:clarify|more (?:context|information|details)).{0,40}\Z",
+    rf"{_SORRY}[\s,，。:：!！]*(?:但是?|不过)?(?:作为[^,，。]{{1,16}}[,，])?(?:[这该此][^,，。]{{1,10}})?"
+    rf"我?(?:们)?(?:还|暂时|目前|现在|并|也|真的|恐怕)?{_CANNOT}",
+    rf"{_SORRY}[^。！!]{{0,24}}(?:不能|无法|没办法|没法|不便|不清楚|不知道){_ANSWER}",
+    r"(?:您好[,，!！\s]*)?(?:作为|我(?:只)?是)(?:一[个名款])?\w{0,8}"
+    r"(?:人工智能|ai|语言模型|助手|机器人|大模型)[^。！!]{0,30}?(?:不能|无法|没有|不会|不便|不具备)",
+    rf"我?(?:们)?(?:暂时|目前|现在|恐怕|真的)?(?:不能|无法|没办法|没法|拒绝)(?:为[您你])?{_ANSWER}",
+    r"我?(?:不知道|不清楚|不明白|不会|不太清楚|不太明白|没听懂|不懂)[^。]{0,10}[。.!！]?\Z",
+)
+_REFUSALS = regex.compile(rf"\A\W*(?:{'|'.join(_BEGINNINGS)})", regex.DOTALL)
 
 
 def refuses(text: str) -> bool:

@@ -13,8 +13,10 @@ from functools import lru_cache
 import regex
 
 from instruct_scaling.evaluation.judge.scorers.canonical import canonical
-from instruct_scaling.evaluation.judge.scorers.units import SCOPE, lexicon, segment, stem
+from instruct_scaling.evaluation.judge.scorers.units import lexicon, segment, stem
 
+# A negation reaches so many tokens of its clause.
+SCOPE = 8
 _CLAUSE_END = regex.compile(
     r"[.!?;:,。！？；，：\n]|\b(?:but|so|because|although|while)\b|但|所以|因此"
 )

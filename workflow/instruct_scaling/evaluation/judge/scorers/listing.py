@@ -19,7 +19,7 @@ _BULLET = regex.compile(rf"^\s*(?:#+\s*)?(?:\*\*)?{_MARK}\s*")
 _INLINE = regex.compile(
     r"(?<=[\s;；,，。.])(?=(?:\(?\d{1,2}[.)、]\s?(?!\d)|第[一二三四五六七八九十]+[,，、]|[①-⑳]))"
 )
-_CLEAR = regex.compile(r"[;；\n]")
+_CLEAR = regex.compile(r"[;；]")
 _SEPARATOR = regex.compile(r"[,，、;；]|\s+(?:and|or)\s+|和|以及|\s+\|\s+")
 _JOINED = regex.compile(r"[,，、;；]|\s+and\s+")
 # What comes before the first entry of a list in one line.
@@ -52,14 +52,14 @@ def _parts(text: str) -> list[str]:
             return body
         lines = body
     line = _END.sub("", lines[0].strip()) if lines else ""
+    if len(_CLEAR.findall(line)) > 1:
+        return _CLEAR.split(_LEAD_IN.sub("", line, count=1))
     numbered = _INLINE.split(line)
     if len(numbered) > 1:
         return numbered if _BULLET.match(numbered[0]) else numbered[1:] or numbered
     if not _JOINED.search(line):
         return [line]
     line = _LEAD_IN.sub("", line, count=1)
-    if regex.search(r"[;；]", line):
-        return regex.split(r"[;；]", line)
     return _SEPARATOR.split(line)
 
 

@@ -11,7 +11,7 @@ from instruct_scaling.evaluation.judge.scorers.degenerate import (
     refuses,
 )
 from instruct_scaling.evaluation.judge.scorers.language import guess_language, language_share
-from instruct_scaling.evaluation.judge.scorers.listing import list_kept
+from instruct_scaling.evaluation.judge.scorers.listing import list_kept, listed_items
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 
 # Expected of an answer whose item has no checks: a sentence or two.
@@ -30,7 +30,12 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     if copies_prompt(item.full_prompt, response):
         return scored_unparsable("the prompt, repeated")
     kept = constraints_kept(checks, response)
-    smooth = fluency(response, wanted_language(item, checks))
+    if _asks_for_list(checks):
+        # Repeated entries have cost their share in `list_kept`.
+        fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
+    else:
+        fresh = freshness(response)
+    smooth = fresh * language_share(response, wanted_language(item, checks))
     return scored(kept * smooth, f"constraints {kept:.3f}, fluency {smooth:.3f}")
 
 
@@ -68,6 +73,8 @@ def constraints_kept(checks: Constraints, text: str) -> float:
         excluded = {name.casefold() for name in checks.must_exclude or ()}
         allowed = [name for name in checks.allowed_items if name.casefold() not in excluded]
         checks = checks.model_copy(update={"allowed_items": allowed})
-    if {"allowed_items", "min_items", "max_items"} & asked.keys():
-        value *= list_kept(checks, text)
-    return value
+    return value * list_kept(checks, text) if _asks_for_list(checks) else value
+
+
+def _asks_for_list(checks: Constraints) -> bool:
+    return (checks.allowed_items, checks.min_items, checks.max_items) != (None, None, None)

@@ -20,11 +20,12 @@ from rouge_score.tokenizers import DefaultTokenizer
 from instruct_scaling.evaluation.judge.scorers.canonical import canonical
 
 # A negation reaches so many tokens; beyond them it is about something else.
-SCOPE = 8
+SCOPE = 5
 _CLAUSE = regex.compile(
     r"(?<!\d)[.,:](?!\d)|(?<=\d)[.,:](?!\d)|[;!?…—()\[\]\n。，；！？：、（）]|\s[-–]\s"
     r"|\b(?:but|so|because|although|though|while|whereas|however|which|who|until|unless)\b"
-    r"|但是|可是|但|所以|因此|因为|虽然|而且|然而"
+    r"|\b(?:and|or)\b(?=(?:\s\w+){0,2}\s(?:not|never|no)\b)"
+    r"|但是|可是|但|所以|因此|因为|虽然|而且|然而|[也又](?=[不没])"
 )
 _NUMBER = r"\d+(?:[.:/]\d+)*"
 _TOKEN = regex.compile(rf"{_NUMBER}|[\p{{L}}\p{{M}}--\p{{Script=Han}}]+|\p{{Script=Han}}", regex.V1)
@@ -78,7 +79,7 @@ class Lexicon:
     known: set[str] = field(default_factory=set)
 
     def are_same(self, one: str, other: str) -> bool:
-        """Whether the words are equal, may stand for each other, or one holds the other (偏高, 高)."""
+        """Whether the words are equal or may stand for each other, as 偏高 and 高 may."""
         if one == other or _holds(one, other) or _holds(other, one):
             return True
         return bool(self.same.get(one, _NONE) & self.same.get(other, _NONE))
