@@ -46,6 +46,7 @@ _HAN_NUMBER = regex.compile(
 _WEEKDAY = regex.compile(r"(?:周|礼拜)(?=[一二三四五六日天](?![年个]))")
 _HAN_DIGITS = frozenset("〇零一二两三四五六七八九")
 _ONE = regex.compile(r"一(?=[个名位只本张条件座辆项家份小天年月日次岁点分元块公米千百杯句种倍])")
+_TWO = regex.compile(r"\btwo\b")  # which text2num leaves where it stands alone
 _NUMERAL_WORD = regex.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|"
     r"thousand|million|billion)\b"
@@ -61,7 +62,7 @@ def canonical(text: str) -> str:
         text = _HAN_NUMBER.sub(_han_digits, text)
     text = _DIGITS.sub(_value, text)
     if _NUMERAL_WORD.search(text):
-        text = alpha2digit(text, "en")
+        text = _TWO.sub("2", alpha2digit(text, "en"))
     for pattern, plain in _CONTRACTIONS:
         text = pattern.sub(plain, text)
     text = _CLOCK.sub(r"\1m", text)

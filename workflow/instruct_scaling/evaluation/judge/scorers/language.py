@@ -18,6 +18,7 @@ _WORD = regex.compile(
     r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]"
     r"|[\p{Script=Latin}\p{M}'’]+|[\p{L}\p{M}]+?(?=[\p{Script=Han}\p{Script=Latin}]|[^\p{L}\p{M}]|$)"
 )
+_LATIN = ("en", "de", "es", "fr", "it", "pt")
 _SCRIPTS = {
     name: regex.compile(pattern)
     for name, pattern in (
@@ -28,13 +29,13 @@ _SCRIPTS = {
             "ru": r"\p{Script=Cyrillic}",
             "ar": r"\p{Script=Arabic}",
         }
-        | dict.fromkeys(("en", "de", "es", "fr", "it", "pt"), r"\p{Script=Latin}")
+        | dict.fromkeys(_LATIN, r"\p{Script=Latin}")
     ).items()
 }
+# Of the words, those in the language's script; below it the language is another.
 USUAL_SHARE = 0.5
-"""Of the words, those in the language's script; below it the language is another."""
 # Below so many letters the identifier guesses.
-FEWEST_LETTERS = 16
+FEWEST_LETTERS = 20
 # The identifier is sure of another language.
 SURE, UNLIKELY = 0.4, 0.05
 # More kana than in a Chinese text that quotes a Japanese name.
@@ -53,11 +54,11 @@ def language_of(text: str, expected: str) -> str:
     return "zh" if language_share(text, "zh") == 1 else "en"
 
 
-def language_share(text: str, language: str | None) -> float:
+def script_share(text: str, language: str | None) -> float:
     """Share of the words of a text that are in the script of a language, over 0.5, at most 1.
 
-    0 where py3langid is sure of another language or of none (letters at random). 1 for a language
-    whose script is not known here, and for a text without letters.
+    1 for a language whose script is not known here, and for a text without letters. A text with
+    kana is not Chinese.
     """
     script = _SCRIPTS.get(language or "")
     written = _WORD.findall(text)
@@ -66,11 +67,18 @@ def language_share(text: str, language: str | None) -> float:
     if language == "zh" and len(_KANA.findall(text)) > KANA_SHARE * len(written):
         return 0.0
     share = sum(script.match(word) is not None for word in written) / len(written)
-    if share >= USUAL_SHARE and script is _SCRIPTS.get(language or "") and language != "zh":
-        latin = " ".join(word for word in written if script.match(word))
-        if _is_another(latin, language or ""):
-            return 0.0
     return min(1.0, share / USUAL_SHARE)
+
+
+def language_share(text: str, language: str | None) -> float:
+    """`script_share`, but 0 where py3langid is sure of another language of the same script or of
+    none (letters at random)."""
+    share = script_share(text, language)
+    if share > 0 and language in _LATIN:
+        latin = " ".join(word for word in _WORD.findall(text) if _SCRIPTS[language].match(word))
+        if _is_another(latin, language):
+            return 0.0
+    return share
 
 
 def _is_another(text: str, language: str) -> bool:

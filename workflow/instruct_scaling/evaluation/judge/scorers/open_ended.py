@@ -10,7 +10,12 @@ from instruct_scaling.evaluation.judge.scorers.degenerate import (
     freshness,
     refuses,
 )
-from instruct_scaling.evaluation.judge.scorers.language import guess_language, language_share
+from instruct_scaling.evaluation.judge.scorers.language import (
+    guess_language,
+    language_of,
+    language_share,
+    script_share,
+)
 from instruct_scaling.evaluation.judge.scorers.listing import list_kept, listed_items
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 
@@ -35,7 +40,10 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
     else:
         fresh = freshness(response)
-    smooth = fresh * language_share(response, wanted_language(item, checks))
+    wanted = wanted_language(item, checks)
+    # The identifier guesses at a row of names, and the allowed ones are in the right language.
+    share = script_share if checks.allowed_items else language_share
+    smooth = fresh * share(response, wanted)
     return scored(kept * smooth, f"constraints {kept:.3f}, fluency {smooth:.3f}")
 
 
@@ -47,8 +55,10 @@ def fluency_only(item: EvalItem, checks: Constraints, response: str) -> Outcome:
 
 
 def wanted_language(item: EvalItem, checks: Constraints) -> str:
-    """The language of the answer: that of the checks, else of the item, else of the prompt."""
-    return checks.language or item.language or guess_language(item.full_prompt)
+    """The language of the answer: that of the checks, else of the reference or the item's own."""
+    asked = item.language or guess_language(item.full_prompt)
+    reference = language_of(item.reference, asked) if item.reference else asked
+    return checks.language or reference
 
 
 def fluency(text: str, language: str | None) -> float:
