@@ -18,7 +18,7 @@ from instruct_scaling.evaluation.judge.scorers.matching import (
     token_f1,
     tokenize,
 )
-from instruct_scaling.evaluation.judge.scorers.overlap import chrf, rouge_l
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 
 NONE = Constraints()
 OVERLAPS = [token_f1, rouge_l, chrf, exact_match]

@@ -26,8 +26,8 @@ from instruct_scaling.evaluation.judge.scorers.matching import (
     label_set_problem,
     token_f1,
 )
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
-from instruct_scaling.evaluation.judge.scorers.overlap import chrf, rouge_l
 
 Need = Literal["reference", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]

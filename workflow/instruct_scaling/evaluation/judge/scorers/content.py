@@ -15,6 +15,12 @@ import regex
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
 from instruct_scaling.evaluation.judge.scorers.constraints import bounds_kept, facts_kept
+from instruct_scaling.evaluation.judge.scorers.content_units import (
+    Content,
+    Unit,
+    content_of,
+    lexicon,
+)
 from instruct_scaling.evaluation.judge.scorers.degenerate import (
     copied_share,
     copies_passage,
@@ -27,8 +33,7 @@ from instruct_scaling.evaluation.judge.scorers.language import (
     language_share,
 )
 from instruct_scaling.evaluation.judge.scorers.matching import same_text, tokenize
-from instruct_scaling.evaluation.judge.scorers.overlap import chrf_of
-from instruct_scaling.evaluation.judge.scorers.units import Content, Unit, content_of, lexicon
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf_of
 
 # F of the content, as chrF2 weighs it: what is left out costs more than what is added.
 BETA = 2

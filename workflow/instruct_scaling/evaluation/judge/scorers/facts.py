@@ -13,7 +13,7 @@ from functools import lru_cache
 import regex
 
 from instruct_scaling.evaluation.judge.scorers.canonical import canonical
-from instruct_scaling.evaluation.judge.scorers.units import lexicon, segment, stem
+from instruct_scaling.evaluation.judge.scorers.content_units import lexicon, segment, stem
 
 # A negation reaches so many tokens of its clause.
 SCOPE = 8
