@@ -29,7 +29,7 @@ from instruct_scaling.evaluation.judge.scorers.matching import (
 from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
 
-Need = Literal["reference", "tests", "nothing"]
+Need = Literal["reference", "reference or facts", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 
 
@@ -38,7 +38,7 @@ class Scorer:
     """A scorer's name, what an item must have for it, and the packages that decide its score.
 
     `function` is None for unit tests, which run in a sandbox. `version` is raised when a change
-    of code changes scores.
+    of code changes scores. `limits` says what the scores do not see, for the report.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Scorer:
     function: TextScorer | None
     packages: tuple[str, ...] = ("regex",)
     version: int = 1
+    limits: str = ""
 
     def identity(self) -> dict[str, str | int]:
         """What decides this scorer's scores."""
@@ -53,6 +54,19 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
+_CONTENT_LIMITS = (
+    "facts of the items' checks, numbers, negation, common opposites and kinds of words, and "
+    "overlap with the references; a paraphrase in other words than these may score too low, and "
+    "a wrong word that no list holds too high"
+)
+_OPEN_LIMITS = (
+    "facts and constraints of the items' checks, language, repetition and refusals; whether a "
+    "fluent text makes sense, is true or is good is not seen"
+)
+_FLUENCY_LIMITS = "repetition and language alone; what a text says is not seen"
+_OVERLAP_LIMITS = (
+    "shared pieces of text alone: the opposite of the reference scores high, a paraphrase low"
+)
 _OPEN_PACKAGES = ("cn2an", "nltk", "opencc", "py3langid", "regex", "rouge-score", "text2num")
 _CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
 
@@ -63,12 +77,12 @@ SCORERS: dict[str, Scorer] = {
         Scorer("unit_tests", "tests", None),
         Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
-        Scorer("content", "reference", content, _CONTENT_PACKAGES),
-        Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
-        Scorer("chrf", "reference", chrf, ("sacrebleu",)),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 1, _CONTENT_LIMITS),
+        Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex"), 1, _OVERLAP_LIMITS),
+        Scorer("chrf", "reference", chrf, ("sacrebleu",), 1, _OVERLAP_LIMITS),
         Scorer("exact_match", "reference", exact_match),
-        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, version=2),
-        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), version=2),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2, _OPEN_LIMITS),
+        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2, _FLUENCY_LIMITS),
     )
 }
 
@@ -127,6 +141,10 @@ def lacking(item: EvalItem, scorer: Scorer) -> Outcome | None:
             raise InputError(f"item {item.id}: {problem}", fix="correct `reference` or `labels`")
     if scorer.needs == "reference" and not (item.reference or "").strip():
         return missing("no_reference", f"`{scorer.name}` needs a reference")
+    if scorer.needs == "reference or facts" and not (
+        (item.reference or "").strip() or checks.references or checks.required_facts
+    ):
+        return missing("no_reference", f"`{scorer.name}` needs a reference or required facts")
     if scorer.needs == "tests" and not (checks.tests or "").strip():
         return missing("no_tests", f"`{scorer.name}` needs `checks.tests`")
     return None

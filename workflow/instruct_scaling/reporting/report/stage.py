@@ -66,6 +66,7 @@ def report(
         "purposes": PURPOSES,
         **_results(found, order),
         **_runs(study, rows, items, order),
+        "scorer_limits": run_figures.scorer_limits(study, order),
     }
     context["figures"], context["omitted"] = read_figures(figures)
     hashed = [*sorted(tables.glob("*.csv")), *tables.glob("scores.parquet"), evalset_items]
@@ -106,6 +107,7 @@ def _runs(
         "training_totals": run_figures.training_totals(training),
         "usage": run_figures.response_totals(survey.usage),
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
+        "no_answers": run_figures.no_answers(survey.judgements),
         "missing_by_category": run_figures.missing_by_category(survey.judgements, order),
         "samples": samples(chosen, survey.answers, arms),
     }
