@@ -127,16 +127,18 @@ def compare(reference: str, response: str) -> Comparison:
     turned = [(a, b) for a in lacking for b in added if lexicon().are_opposite(a.text, b.text)]
     undone = [(a, b) for a, b in turned if (a.clause in wanted.odd) != (b.clause in found.odd)]
     pairs += [pair for pair in undone if pair not in pairs]
-    aligned = _f_beta(len(pairs), len(wanted.units), len(found.units))
-    # Function words and letters that happen to agree: worth a third.
-    result = Comparison(max(aligned, (2 * aligned + chrf_of(response, reference)) / 3))
+    result = Comparison(0.0)
     if len(turned) > len(undone):
         result.contradict(f"{turned[0][0].text}/{turned[0][1].text}", OTHER_WAY_ROUND)
     elif not undone and _polarity_differs(pairs, wanted, found):
         result.contradict("negation", OTHER_WAY_ROUND)
     if _roles_exchanged(reference, response, pairs, wanted, found):
         result.contradict("roles", OTHER_WAY_ROUND)
-    _compare_values(result, reference, response, lacking, added)
+    exchanged = _compare_values(result, reference, response, lacking, added)
+    # What stands where something else should has its price: the overlap counts it as there.
+    aligned = _f_beta(len(pairs) + exchanged, len(wanted.units), len(found.units))
+    # Function words and letters that happen to agree: worth a third.
+    result.overlap = max(aligned, (2 * aligned + chrf_of(response, reference)) / 3)
     return result
 
 
@@ -231,13 +233,19 @@ def _roles_exchanged(
 
 def _compare_values(
     result: Comparison, reference: str, response: str, lacking: list[Unit], added: list[Unit]
-) -> None:
-    """Numbers, members of a kind, names and single words that stand where others should."""
+) -> int:
+    """Note numbers, members of a kind, names and single words that stand where others should.
+
+    Returns:
+        How many units of the reference they stand for.
+    """
+    exchanged = 0
     words = lexicon()
     numbers = [unit for unit in lacking if unit.is_number]
     others = [unit for unit in added if unit.is_number]
     for unit, other in zip(numbers, others, strict=False):
         result.contradict(f"{unit.text}/{other.text}", OTHER_VALUE)
+        exchanged += 1
     seen: set[str] = set()
     # A pronoun says again what a noun said: it comes last, and counts if nothing else does.
     for unit in sorted(lacking, key=lambda unit: unit.text in PRONOUNS):
@@ -247,6 +255,7 @@ def _compare_values(
             if other.text not in seen and words.are_of_a_kind(unit.text, other.text):
                 seen.add(other.text)
                 result.contradict(f"{unit.text}/{other.text}", OTHER_VALUE)
+                exchanged += 1
                 break
     names, named = (set(_LATIN_NAME.findall(text)) for text in (reference, response))
     known = {unit.casefold() for unit in names}
@@ -255,10 +264,13 @@ def _compare_values(
         strange = [name for name in named if name.casefold() not in reference.casefold()]
         if missing and strange:
             result.contradict(f"{missing[0]}/{strange[0]}", OTHER_VALUE)
+            exchanged += 1
             seen.add(strange[0])
     if not result.contradictions:
         for before, after in _single_exchanges(reference, response, lacking, added):
             result.contradict(f"{before}/{after}", OTHER_WORD)
+            exchanged += 1
+    return exchanged
 
 
 def _single_exchanges(

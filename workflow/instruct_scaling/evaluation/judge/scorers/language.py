@@ -36,8 +36,8 @@ _SCRIPTS = {
 USUAL_SHARE = 0.5
 # Below so many letters the identifier guesses.
 FEWEST_LETTERS = 20
-# The identifier is sure of another language.
-SURE, UNLIKELY = 0.4, 0.05
+# The identifier is sure of another language, or sure that it is not this one.
+SURE, UNLIKELY, IMPOSSIBLE = 0.4, 0.05, 0.001
 # More kana than in a Chinese text that quotes a Japanese name.
 KANA_SHARE = 0.1
 
@@ -86,7 +86,10 @@ def _is_another(text: str, language: str) -> bool:
         return False
     ranked: dict[str, float] = dict(_identifier().rank(text))
     likely = max(ranked, key=lambda name: ranked[name])
-    return likely != language and ranked[likely] >= SURE and ranked.get(language, 0) < UNLIKELY
+    wanted = ranked.get(language, 0)
+    return wanted < IMPOSSIBLE or (
+        likely != language and ranked[likely] >= SURE and wanted < UNLIKELY
+    )
 
 
 @cache
