@@ -97,7 +97,7 @@ def test_refusals(text):
     "text",
     [
         "I'm sorry that your luggage was late. We will refund the taxi.",
-        "Dear Tom, I am sorry I cannot come to your party on Friday." + " See you soon." * 20,
+        "Hello Tom, I am sorry I cannot come to your party on Friday." + " See you soon." * 20,
         "李女士您好，非常抱歉，由于我们的疏忽，您的行李延误了2小时才送到房间。",
         "She could not fly, so she walked.",
         "他不知道答案，于是去问老师。",

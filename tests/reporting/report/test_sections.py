@@ -10,7 +10,7 @@ import pytest
 from analysis.tables import frame
 from instruct_scaling.common.records import EvalItem, Message
 from instruct_scaling.config.study import Study
-from instruct_scaling.evaluation.judge.metric import SCORERS
+from instruct_scaling.evaluation.judge.choice import LIMITS
 from instruct_scaling.reporting.report.runs import no_answers, scorer_limits
 from instruct_scaling.reporting.report.tables import curve_tables, verdict_tables
 from tests.reporting.report.page import rendered, texts
@@ -123,13 +123,13 @@ def test_what_a_categorys_scores_see_is_said_below_its_curve(section, default_co
     text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
     assert "Rewrite †" in text
     assert "Math †" not in text
-    assert f"Rewrite (scorer content): {SCORERS['content'].limits}." in text
-    assert SCORERS["open_ended"].limits not in text  # the table has no such category
+    assert f"Rewrite (scorer content): {LIMITS['content']}." in text
+    assert LIMITS["open_ended"] not in text  # the table has no such category
     own = {"m": {"type": "metric", "scorers": {"rewrite": "chrf", "math": "fluency"}}}
     limits = scorer_limits(Study(**default_config | {"judges": own}), ["rewrite", "math"])
     text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
-    assert f"Rewrite (scorer chrf): {SCORERS['chrf'].limits}." in text
-    assert f"Math (scorer fluency): {SCORERS['fluency'].limits}." in text
+    assert f"Rewrite (scorer chrf): {LIMITS['chrf']}." in text
+    assert f"Math (scorer fluency): {LIMITS['fluency']}." in text
 
 
 def test_responses_without_an_answer_are_counted_by_scale(section):

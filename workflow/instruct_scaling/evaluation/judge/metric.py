@@ -15,6 +15,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
 from instruct_scaling.config.judges import MetricJudge, ScorerName
+from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
 from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
@@ -38,7 +39,7 @@ class Scorer:
     """A scorer's name, what an item must have for it, and the packages that decide its score.
 
     `function` is None for unit tests, which run in a sandbox. `version` is raised when a change
-    of code changes scores. `limits` says what the scores do not see, for the report.
+    of code changes scores.
     """
 
     name: str
@@ -46,7 +47,6 @@ class Scorer:
     function: TextScorer | None
     packages: tuple[str, ...] = ("regex",)
     version: int = 1
-    limits: str = ""
 
     def identity(self) -> dict[str, str | int]:
         """What decides this scorer's scores."""
@@ -54,19 +54,6 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
-_CONTENT_LIMITS = (
-    "facts of the items' checks, numbers, negation, common opposites and kinds of words, and "
-    "overlap with the references; a paraphrase in other words than these may score too low, and "
-    "a wrong word that no list holds too high"
-)
-_OPEN_LIMITS = (
-    "facts and constraints of the items' checks, language, repetition and refusals; whether a "
-    "fluent text makes sense, is true or is good is not seen"
-)
-_FLUENCY_LIMITS = "repetition and language alone; what a text says is not seen"
-_OVERLAP_LIMITS = (
-    "shared pieces of text alone: the opposite of the reference scores high, a paraphrase low"
-)
 _OPEN_PACKAGES = ("cn2an", "nltk", "opencc", "py3langid", "regex", "rouge-score", "text2num")
 _CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
 
@@ -77,28 +64,13 @@ SCORERS: dict[str, Scorer] = {
         Scorer("unit_tests", "tests", None),
         Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
-        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 1, _CONTENT_LIMITS),
-        Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex"), 1, _OVERLAP_LIMITS),
-        Scorer("chrf", "reference", chrf, ("sacrebleu",), 1, _OVERLAP_LIMITS),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 1),
+        Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex"), 1),
+        Scorer("chrf", "reference", chrf, ("sacrebleu",), 1),
         Scorer("exact_match", "reference", exact_match),
-        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2, _OPEN_LIMITS),
-        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2, _FLUENCY_LIMITS),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2),
+        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
-}
-
-DEFAULT_SCORERS: dict[str, str] = {
-    "math": "final_answer",
-    "code": "unit_tests",
-    "cot": "final_answer",
-    "classification": "label_match",
-    "extraction": "token_f1",
-    "rewrite": "content",
-    "open_qa": "token_f1",
-    "closed_qa": "token_f1",
-    "generation": "open_ended",
-    "brainstorming": "open_ended",
-    "translation": "content",
-    "summarization": "content",
 }
 
 
