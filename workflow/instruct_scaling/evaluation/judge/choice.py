@@ -22,7 +22,7 @@ DEFAULT_SCORERS: dict[str, str] = {
 
 # Of the scorers that do not compare a checkable answer: the report says it beside the curves.
 LIMITS: dict[str, str] = {
-    "content": "facts of the items' checks, numbers, negation, common opposites and kinds of words, "
+    "content": "facts of the items' checks, numbers, negation, common opposites and kinds, "
     "and overlap with the references; a paraphrase in other words than these may score too low, "
     "and a wrong word that no list holds too high",
     "open_ended": "facts and constraints of the items' checks, language, repetition and refusals; "

@@ -41,7 +41,7 @@ _DIGITS = regex.compile(
 # Numerals, except those in words that count nothing and in the names of weekdays.
 _HAN_NUMBER = regex.compile(
     r"(?<![周期拜第唯统之])(?!十分(?!钟|之)|千万[别不要]|万一|三明治|四川|四季|五官|三国|百姓|万物)"
-    r"(?:百分之)?[〇零一二两三四五六七八九十百千万亿]+"
+    r"(?:百分之)?(?:[〇零一二两三四五六七八九十百万亿]|千(?![克米瓦]))+"
 )
 _WEEKDAY = regex.compile(r"(?:周|礼拜)(?=[一二三四五六日天](?![年个]))")
 _HAN_DIGITS = frozenset("〇零一二两三四五六七八九")

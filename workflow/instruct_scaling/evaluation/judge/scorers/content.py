@@ -42,17 +42,19 @@ OVERLAPS, SCORES = (0.0, 0.3, 0.45, 0.55, 0.65, 0.85), (0.0, 0.1, 0.3, 0.5, 0.76
 # What one contradiction leaves of the score, by kind.
 OTHER_WAY_ROUND = 0.2  # a negation, an opposite, roles exchanged
 OTHER_VALUE = 0.5  # a number, another of a kind, a name
-OTHER_WORD = 0.7  # one word in a sentence that is otherwise the reference's
+# One word in a sentence that is otherwise the reference's: perhaps another, perhaps the same.
+OTHER_WORD = 0.75
 # A summary that is the passage is no summary, though what it says is right.
 COPIED_SUMMARY = 0.4
 LONGEST_EXCHANGE = 3  # units: a Chinese name
+SHORT = 8
 PRONOUNS = frozenset(("he", "she", "hi", "her", "他", "她"))  # stems
 MAY_STAY, UNCHANGED = 0.2, 0.2
 LONGEST_RATIO = 2.5
 # With facts in the checks, overlap decides this much.
 WEIGHT_BESIDE_FACTS = 0.15
 
-_VOICE = regex.compile(r"\bby\b|被|由")
+_VOICE = regex.compile(r"\bby\b|被|由|把")
 _LATIN_NAME = regex.compile(r"(?<![.!?。！？\n]\s)(?<!^)(?<!\p{L})\p{Lu}[\p{L}-]+")
 
 
@@ -204,12 +206,10 @@ def _roles_exchanged(
 
     A sentence whose voice differs says the same with its parts exchanged.
     """
-    if bool(_VOICE.search(reference)) != bool(_VOICE.search(response)):
+    pivot, other = _VOICE.search(reference), _VOICE.search(response)
+    if (pivot and pivot[0]) != (other and other[0]):
         return False
-    pivot = _VOICE.search(reference)
-    if pivot is not None:
-        other = _VOICE.search(response)
-        assert other is not None
+    if pivot is not None and other is not None:
         sides = [
             (
                 {unit.text for unit in content_of(text[: at.start()]).units},
@@ -221,7 +221,8 @@ def _roles_exchanged(
         return bool(before & then_after - then_before) and bool(after & then_before - then_after)
     places = {unit: place for place, unit in enumerate(found.units)}
     order = [places[b] for _, b in pairs]
-    if len(order) < 3 or len({unit.clause for unit in wanted.units}) > 1:
+    # In a long sentence parts may change places without exchanging their roles.
+    if not 3 <= len(order) <= SHORT or len({unit.clause for unit in wanted.units}) > 1:
         return False
     return any(
         order[i] > order[j] > order[k]
@@ -324,9 +325,10 @@ def _change_made(item: EvalItem, references: list[str], response: str) -> float:
     passage = item.input or regex.split(r"[\n:：]", item.full_prompt, maxsplit=1)[-1]
     function = lexicon().function
     kept = {token for text in references for token in tokenize(text)}
-    replaced = {token for token in tokenize(passage) if token not in kept | function}
-    if not replaced:
-        return 1.0
+    given = set(tokenize(passage)) - function
+    replaced = given - kept
+    if not 0 < len(replaced) <= len(given) / 2:
+        return 1.0  # a free rewriting, which may keep other words
     stay = len(replaced & set(tokenize(response))) / len(replaced)
     return 1 - (1 - UNCHANGED) * max(0.0, stay - MAY_STAY) / (1 - MAY_STAY)
 
