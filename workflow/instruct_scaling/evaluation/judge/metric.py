@@ -17,11 +17,11 @@ from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Re
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
+from instruct_scaling.evaluation.judge.scorers.answers import answer_match, label_match
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
     chrf,
     exact_match,
-    label_match,
     label_set_problem,
     rouge_l,
     token_f1,
@@ -52,12 +52,16 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
+# What the scorers of checkable answers read text with.
+_READING = ("regex", "cn2an", "opencc", "text2num")
+
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
-        Scorer("final_answer", "reference", final_answer, ("math-verify", "sympy", "regex")),
+        Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 2),
         Scorer("unit_tests", "tests", None),
-        Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
+        Scorer("label_match", "reference", label_match, _READING, 2),
+        Scorer("answer_match", "reference", answer_match, _READING),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
@@ -72,10 +76,10 @@ DEFAULT_SCORERS: dict[str, str] = {
     "code": "unit_tests",
     "cot": "final_answer",
     "classification": "label_match",
-    "extraction": "token_f1",
+    "extraction": "answer_match",
     "rewrite": "chrf",
-    "open_qa": "token_f1",
-    "closed_qa": "token_f1",
+    "open_qa": "answer_match",
+    "closed_qa": "answer_match",
     "generation": "open_ended",
     "brainstorming": "open_ended",
     "translation": "chrf",
@@ -186,8 +190,8 @@ def judge_all(
 ) -> tuple[list[Judgement], str | None]:
     """Judge the responses of one run, in their order.
 
-    Programs run `workers` at a time (default: one for each core); the rest is scored here, in
-    the calling thread, since math-verify's time limit needs the main one.
+    Programs run `workers` at a time (default: one for each core); the rest is scored in the
+    calling thread, whichever that is.
 
     Returns:
         The judgements, and the isolation that programs ran under (None if there were none).

@@ -1,0 +1,308 @@
+"""Answers of extraction and questions: is what the reference says what the response says?
+
+The reference decides how they are compared: yes or no, a date or time, a code, a number, a list, a
+name, or a longer text of which a share can be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import regex
+
+from instruct_scaling.common.records import Constraints, EvalItem
+from instruct_scaling.evaluation.judge.judgements import Outcome, scored
+from instruct_scaling.evaluation.judge.scorers.dates import (
+    Moment,
+    agreement,
+    dates,
+    times,
+    weekdays,
+)
+from instruct_scaling.evaluation.judge.scorers.entities import name_score, phrase_score
+from instruct_scaling.evaluation.judge.scorers.labels import named_label, one_form, options
+from instruct_scaling.evaluation.judge.scorers.lists import list_score, listed, parts_of_list
+from instruct_scaling.evaluation.judge.scorers.matching import same_text, tokenize
+from instruct_scaling.evaluation.judge.scorers.negation import affirmed, denied, one_of_several
+from instruct_scaling.evaluation.judge.scorers.numerals import numerals
+from instruct_scaling.evaluation.judge.scorers.overlap import content, graded
+from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
+from instruct_scaling.evaluation.judge.scorers.quantities import (
+    Quantity,
+    quantities,
+    same_quantity,
+    unit_words,
+)
+from instruct_scaling.evaluation.judge.scorers.reading import (
+    corrected,
+    marked,
+    plain,
+    refuses,
+    statement,
+)
+
+_CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za-z])[\w./#:-]{3,}")
+_PHONE = regex.compile(r"\+?[\d(][\d\s().-]{5,}\d")
+_DIGITS_APART = regex.compile(r"(?<=\d)[\s().-]+(?=\d)")
+_POLAR_QUESTION = regex.compile(
+    r"(?:^|[.!?\n,:]\s*)(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had|should|may|must)\b"
+    r"(?![^?]*\bor\b)|yes\b.{1,4}\bno\b|吗|是否|是不是|有没有|能不能|会不会|对不对|可不可以|要不要|正确还是错误",
+    regex.IGNORECASE,
+)
+_STRICT_POLAR = frozenset(["yes", "no", "是", "否", "是的", "不是", "没有", "有", "不"])
+_QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
+_WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎么会", regex.IGNORECASE)
+_ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
+_MOST_NAME_TOKENS, _MOST_NAME_CHARACTERS = 4, 8
+
+
+def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
+    """How far the response says what the reference says, in [0, 1].
+
+    1 where a short reference stands in the answer and the answer affirms it: not denied, not
+    one of several, not the thing that something else is compared with. Numbers, dates and times are
+    compared by value, with their units. A list scores the share of its items, fewer where others
+    are named too (at most 0.75 unless complete). A longer reference scores the share of its content
+    words, a fifth of it where the answer contradicts it.
+    """
+    reference, text = plain(item.reference or ""), plain(response)
+    if not tokenize(reference):
+        return scored(float(same_text(text, reference)), "reference without words")
+    if not tokenize(text):
+        return scored(0.0, "no words")
+    if same_text(reference, text):
+        return scored(1.0, "the same words")
+    if _repeats(text):
+        return scored(0.0, "one piece repeated")
+    if refuses(reference) and len(tokenize(reference)) <= 2 * _MOST_NAME_TOKENS + 8:
+        return scored(float(refuses(text)), "no answer is the answer")
+    variants = _variants(reference)
+    found = [_compare(variant, text, item.full_prompt) for variant in variants]
+    best, reason = max(found, key=lambda pair: pair[0])
+    return scored(best, reason)
+
+
+def label_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
+    """1 if the response chooses the reference among `checks.labels`, else 0.
+
+    An item without a label set is scored as `answer_match` does.
+    """
+    if not checks.labels:
+        return answer_match(item, checks, response)
+    label, reason = named_label(checks.labels, response, item.full_prompt)
+    return scored(float(label == one_form(item.reference or "")), reason)
+
+
+def question_of(prompt: str) -> str:
+    """The last question of a prompt, else its first line."""
+    asked = _QUESTION.findall(prompt)
+    return asked[-1].strip() if asked else prompt.split("\n")[0]
+
+
+def _variants(reference: str) -> list[str]:
+    parts = [part.strip() for part in _ALTERNATIVES.split(reference)]
+    short = all(0 < len(tokenize(part)) <= _MOST_NAME_CHARACTERS for part in parts)
+    return [*dict.fromkeys(parts)] if short and len(parts) > 1 else [reference]
+
+
+def _repeats(text: str) -> bool:
+    tokens = tokenize(text)
+    return len(tokens) >= 12 and len(set(tokens)) / len(tokens) < 0.25
+
+
+def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
+    """Score and reason of one form of the reference."""
+    question = question_of(plain(prompt))
+    polarity = _polar(reference, question)
+    if polarity is not None:
+        stated = marked(corrected(text)) or text
+        said = polarity_of(stated, question) or polarity_of(corrected(text), question)
+        return float(said == polarity), f"says {said or 'neither yes nor no'}"
+    letters = options(prompt)
+    if len(letters) > 1 and regex.fullmatch(r"[A-H]", reference):
+        label, reason = named_label(list(letters), text, prompt)
+        return float(label == reference.casefold()), reason
+    code = _code(reference)
+    if code is not None:
+        return code(text), "as a code"
+    wanted, given = weekdays(numerals(reference)), weekdays(numerals(text))
+    for read, name in ((dates, "as a date"), (times, "as a time")):
+        moments = read(wanted)
+        if len(moments) == 1 and _covers(wanted, moments[0].start, moments[0].end):
+            return _moment_score(moments[0], given, read), name
+    amounts = _joined(quantities(wanted), wanted)
+    if amounts and _only_quantities(amounts, wanted):
+        return _quantity_score(amounts, given, prompt), "as numbers"
+    items = parts_of_list(wanted)
+    if len(items) > 1:
+        return list_score(items, given, plain(prompt)), "as a list"
+    return _words_score(wanted, given, plain(prompt), question)
+
+
+def _words_score(wanted: str, given: str, prompt: str, question: str) -> tuple[float, str]:
+    why = _WHY.search(question) is not None
+    size = len(content(wanted))
+    han = regex.search(r"\p{Han}", wanted) is not None
+    if size <= (_MOST_NAME_CHARACTERS if han else _MOST_NAME_TOKENS):
+        stated = given if why else _stating_part(given, question)
+        if listed(stated) and not listed(wanted):
+            return 0.0, "several named"
+        return name_score(wanted, stated, question, prompt), "as a name"
+    return max(
+        phrase_score(wanted, corrected(given)), graded(wanted, corrected(given), question)
+    ), "as a text"
+
+
+def _stating_part(text: str, question: str) -> str:
+    """The part that answers: the statement, unless it shares nothing with the question."""
+    part = statement(text)
+    if part == text or marked(text) or "\\boxed" in text:
+        return part
+    if len(tokenize(part)) <= 3 or set(content(part)) & set(content(question)):
+        return part
+    return text
+
+
+def _polar(reference: str, question: str) -> str | None:
+    first = regex.split(r"[,.;。!]", reference)[0]
+    said = is_polar(first)
+    if said is None:
+        return None
+    strict = first.casefold().strip() in _STRICT_POLAR
+    return said if strict or _POLAR_QUESTION.search(question) else None
+
+
+def _code(reference: str) -> Callable[[str], float] | None:
+    """How an address, an identifier or a telephone number is looked for; None for other texts."""
+    written = reference.strip(" .").casefold()
+    if _PHONE.fullmatch(written) and not dates(written) and len(regex.sub(r"\D", "", written)) >= 6:
+        digits = regex.sub(r"\D", "", written)
+        grouped = regex.search(r"\d[\s().-]+\d", written) is not None
+        if grouped or (len(digits) >= 7 and digits.strip("0") == digits):
+            return lambda text: _digits_score(digits, text)
+    if _CODE.fullmatch(written) and not quantities_with_unit(written):
+        pattern = regex.compile(rf"(?<![\w.-]){regex.escape(written)}(?![\w-]|\.\w)")
+        return lambda text: _mention_score(pattern, text.casefold())
+    return None
+
+
+def quantities_with_unit(text: str) -> bool:
+    """Whether a text is one number with a unit and nothing else: "35kg"."""
+    found = quantities(text)
+    return len(found) == 1 and (found[0].start, found[0].end) == (0, len(text))
+
+
+def _digits_score(digits: str, text: str) -> float:
+    close = _DIGITS_APART.sub("", text.replace(",", ""))
+    country = r"(?:\+?\d{1,3})?" if len(digits) >= 9 else ""
+    pattern = regex.compile(rf"(?<!\d)(?:{country}){digits}(?!\d)")
+    return _mention_score(pattern, close)
+
+
+def _mention_score(pattern: regex.Pattern[str], text: str) -> float:
+    return float(any(affirmed(text, *match.span()) for match in pattern.finditer(text)))
+
+
+def _covers(text: str, start: int, end: int) -> bool:
+    """Whether nothing with content stands outside of start to end."""
+    return not content(text[:start] + " " + text[end:])
+
+
+def _moment_score(wanted: Moment, text: str, read: Callable[[str], list[Moment]]) -> float:
+    stated = corrected(text)
+    given = [one for one in read(stated) if affirmed(stated, one.start, one.end)]
+    if not given:
+        return 0.0
+    score = max(agreement(wanted, one) for one in given)
+    distinct = {one.parts for one in given}
+    if len(distinct) >= 3 and not content(regex.sub(r"[\d:年月日号点]", " ", stated)):
+        return 0.0
+    return score if score in (0.0, 1.0) else min(0.75, max(0.25, score))
+
+
+def _only_quantities(amounts: list[Quantity], text: str) -> bool:
+    rest = text
+    for one in reversed(amounts):
+        rest = rest[: one.start] + " " + rest[one.end :]
+    left = [token for token in content(rest) if token not in _LOOSE]
+    return len(left) <= 1 and not regex.search(r"[A-Z]", rest.strip()[:1] if left else "")
+
+
+_LOOSE = frozenset(
+    content(
+        "approximately around nearly almost roughly exactly least most total people person times "
+        "约 大约 大概 左右 共 人 个 名 位 次 只 件 本 条 张 第 将近 近 多"
+    )
+)
+
+
+def _joined(found: list[Quantity], text: str) -> list[Quantity]:
+    """Quantities that form one: 1小时30分钟, "5 feet 3 inches"."""
+    joined: list[Quantity] = []
+    for one in found:
+        last = joined[-1] if joined else None
+        if (
+            last is not None and last.unit and one.unit and last.dimension == one.dimension
+            and last.unit.factor > one.unit.factor
+            and regex.fullmatch(r"[\s零又]*(?:and|,)?\s*", text[last.end : one.start])
+        ):  # fmt: skip
+            value = last.value + one.value * one.unit.factor / last.unit.factor
+            joined[-1] = Quantity(value, last.unit, last.start, one.end, 0, 0, last.unit_name)
+        else:
+            joined.append(one)
+    return joined
+
+
+def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
+    stated = corrected(text)
+    part = statement(text)
+    found = _affirmed_quantities(part)
+    if not found:
+        part, found = stated, _affirmed_quantities(stated)
+    if len(wanted) == 1 and _enumerates(found, part):
+        return 0.0
+    plain_prompt = numerals(plain(prompt))
+    asked = quantities(plain_prompt)
+    restated = {(one.value, one.unit) for one in asked if one.unit}
+    given = [
+        one for one in found
+        if (one.value, one.unit) not in restated
+        or any((one.value, one.unit) == (want.value, want.unit) or want.unit is None for want in wanted)
+    ]  # fmt: skip
+    units = unit_words(question_of(plain_prompt)) | {one.unit for one in asked if one.unit}
+    hits = sum(any(equal_in(want, one, units) for one in given) for want in wanted)
+    if len(wanted) == 1:
+        return float(hits == 1)
+    return 1.0 if hits == len(wanted) else min(0.75, hits / len(wanted))
+
+
+def _affirmed_quantities(text: str) -> list[Quantity]:
+    return [
+        one
+        for one in _joined(quantities(text), text)
+        if not denied(text, one.start, one.end) and not one_of_several(text, one.start, one.end)
+    ]
+
+
+def _enumerates(found: list[Quantity], text: str) -> bool:
+    """Whether several values of one kind are offered side by side."""
+    kinds: dict[str | None, list[Quantity]] = {}
+    for one in found:
+        kinds.setdefault(one.dimension, []).append(one)
+    for same in kinds.values():
+        gaps = [text[a.end : b.start] for a, b in zip(same, same[1:], strict=False)]
+        close = [regex.fullmatch(r"[\s,、;]*(?:and|和)?\s*", gap) is not None for gap in gaps]
+        if len({one.value for one in same}) >= 2 and sum(close) >= 2:
+            return True
+    return False
+
+
+def equal_in(want: Quantity, given: Quantity, units: set) -> bool:
+    """Equality where a reference without a unit is in the unit that the question names."""
+    if want.unit is None and given.unit is not None:
+        same = {unit for unit in units if unit.dimension == given.dimension}
+        if same and given.unit not in same:
+            value = given.value * given.unit.factor
+            return any(want.value * Fraction(unit.factor) == value for unit in same)
+    return same_quantity(want, given)

@@ -1,0 +1,198 @@
+"""Which of its numbers a text gives as its answer."""
+
+from __future__ import annotations
+
+import regex
+
+from instruct_scaling.evaluation.judge.scorers.negation import denied, one_of_several
+from instruct_scaling.evaluation.judge.scorers.numerals import numerals
+from instruct_scaling.evaluation.judge.scorers.quantities import Quantity, quantities
+from instruct_scaling.evaluation.judge.scorers.reading import (
+    boxed,
+    conclusion,
+    corrected,
+    marked,
+    plain,
+    sentences,
+    without_reasons,
+)
+
+_NUMBERING = regex.compile(r"^\s*\(?\d{1,2}[.):、]\s+(?=\S)|^\s*\(\d{1,2}\)\s*", regex.MULTILINE)
+_STEP = regex.compile(r"(?:\bstep\s?\d+|第\d+步|步骤\d+)\s?[:.、,]?", regex.IGNORECASE)
+_OPERATOR = regex.compile(r"\s?(?:[-+*/×÷]|x(?=\s?\d)|\\times|\\div|加|减|乘以?|除以)\s?")
+_CLAUSE = regex.compile(r"[,;:](?!\d)|\s-\s|[()]")
+_EXPLAINS = regex.compile(
+    r"^\s*(?:原来|原有|原本|其中|比|而(?!且)|包括|from\b|out of\b|than\b|compared\b|including\b|of which\b|after\b|"
+    r"not\b|more than\b|less than\b|每|平均每)",
+    regex.IGNORECASE,
+)
+# What follows the answer in its clause: "18 dollars in 7 days", "10 back from her 20".
+_ADJUNCT = regex.compile(
+    r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|of the|if|when)\b|/|每",
+    regex.IGNORECASE,
+)
+_ASKS = regex.compile(r"多少|几|how (?:many|much|far|long|old|tall|fast)|what", regex.IGNORECASE)
+
+
+def has_number(text: str) -> bool:
+    """Whether a text has any number, in digits or words."""
+    return bool(quantities(numerals(plain(text))))
+
+
+def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
+    """The number that a text ends up with, and how it was found; None where there is none, where
+    it is denied, or where the text offers several.
+
+    In a box the last one; after an answer mark the first one ("Answer: 14 apples, 2 more than"),
+    or the one after its last "="; without either, that of the conclusion, of a short first
+    sentence, or of the last sentence, reasons and asides left out.
+
+    Args:
+        prompt: the question; a clause that repeats its words ("the bad ones are 20%") answers it.
+    """
+    shown = plain(text)
+    if not shown:
+        return None, "no number found"
+    if _only_numbers(shown):
+        return None, "a run of numbers"
+    box = boxed(shown)
+    if box is not None:
+        found = quantities(numerals(box))
+        if "\\" in numerals(box) or not found:
+            return None, "no number in the box"
+        return found[-1], "boxed"
+    later = corrected(shown)
+    shown = numerals(_without_numbering(later if quantities(numerals(later)) else shown))
+    stated = marked(shown)
+    if stated and quantities(stated):
+        chosen, reason = _first(stated)
+        if chosen is not None or reason != "denied":
+            return chosen, reason
+    return _unmarked(shown, prompt)
+
+
+def _only_numbers(text: str) -> bool:
+    """A list of numbers without words, which answers nothing."""
+    return regex.fullmatch(
+        r"(?:[-+]?\d+(?:\.\d+)?[\s,、;.]+){3,}(?:[-+]?\d+(?:\.\d+)?)?", text + " "
+    ) is not None and (regex.fullmatch(r"\d{1,3}(?:[\s,]\d{3})+[.\s]*", text) is None)
+
+
+def _without_numbering(text: str) -> str:
+    text = _STEP.sub("", text)
+    numbers = [regex.sub(r"\D", "", match) for match in _NUMBERING.findall(text)]
+    return _NUMBERING.sub("", text) if numbers[:2] == ["1", "2"] else text
+
+
+def _first(part: str) -> tuple[Quantity | None, str]:
+    """The number right after an answer mark."""
+    equals = part.split("=")
+    if len(equals) > 1 and quantities(equals[-1]):
+        side = _sides(equals)
+        part = side
+    found = quantities(part)
+    kept = [one for one in found if not denied(part, one.start, one.end)]
+    if not kept:
+        return None, "denied"
+    if one_of_several(part, kept[0].start, kept[0].end):
+        return None, "several numbers offered"
+    following = [one for one in found if one.start > kept[0].start]
+    if following and regex.fullmatch(r"\s?[-+*×÷]\s?", part[kept[0].end : following[0].start]):
+        return None, "a calculation without its result"
+    return kept[0], "marked"
+
+
+def _sides(equals: list[str]) -> str:
+    """The side of an equation that holds its result: the last, unless that is a calculation."""
+    right, left = equals[-1], equals[-2]
+    if _is_calculation(right) and not _is_calculation(left) and quantities(left):
+        return left
+    return right
+
+
+def _is_calculation(side: str) -> bool:
+    found = quantities(side)
+    return any(
+        _OPERATOR.fullmatch(side[one.end : other.start])
+        for one, other in zip(found, found[1:], strict=False)
+    )
+
+
+def _unmarked(text: str, prompt: str) -> tuple[Quantity | None, str]:
+    if not quantities(text):
+        return None, "no number found"
+    asked = _asked_clause(text, prompt)
+    if asked is not None:
+        return asked
+    shorter = without_reasons(text)
+    if not quantities(shorter):
+        shorter = text
+    concluded = conclusion(shorter)
+    if concluded and quantities(concluded):
+        return _in_sentence(concluded)
+    parts = [part for part in sentences(shorter) if quantities(part)]
+    if len(parts) > 1 and _is_short_head(shorter):
+        return _in_sentence(parts[0])
+    for part in reversed(parts):
+        chosen, reason = _in_sentence(part)
+        if chosen is not None or reason == "several numbers offered":
+            return chosen, reason
+    return None, "denied"
+
+
+def _is_short_head(text: str) -> bool:
+    """Whether a text begins with a number, a unit perhaps, and a full stop: "12. He had 5"."""
+    head = sentences(text)[0]
+    found = quantities(head)
+    if len(found) != 1 or "=" in head:
+        return False
+    before, after = head[: found[0].start], head[found[0].end :]
+    return not regex.search(r"\w", before) and len(regex.findall(r"\p{Han}|[A-Za-z]+", after)) <= 3
+
+
+def _asked_clause(text: str, prompt: str) -> tuple[Quantity | None, str] | None:
+    """The clause that repeats the words of the question before its number: 坏的占20%."""
+    clauses = regex.split(r"[,.;:!?。\n](?!\d)", numerals(plain(prompt)))
+    wanted = [clause for clause in clauses if _ASKS.search(clause)]
+    if not wanted or len(quantities(text)) < 2:
+        return None
+    asked = wanted[-1]
+    for clause in regex.split(r"[,.;:!?。\n](?!\d)", text):
+        found = quantities(clause)
+        before = clause[: found[0].start].strip() if len(found) == 1 else ""
+        if len(regex.findall(r"\p{Han}|\w+", before)) >= 3 and before in asked:
+            return _in_sentence(clause)
+    return None
+
+
+def _in_sentence(sentence: str) -> tuple[Quantity | None, str]:
+    """The answer of one sentence: after its last "=", else in its last clause that is no aside."""
+    equals = sentence.split("=")
+    if len(equals) > 1 and quantities(equals[-1]):
+        return _pick(_sides(equals), sentence, first=True)
+    clauses = [clause for clause in _CLAUSE.split(sentence) if quantities(clause)]
+    main = [clause for clause in clauses if not _EXPLAINS.match(clause)] or clauses
+    last: tuple[Quantity | None, str] = (None, "denied")
+    for clause in reversed(main):
+        last = _pick(clause, sentence, first=False)
+        if last[0] is not None or last[1] == "several numbers offered":
+            return last
+    return last
+
+
+def _pick(clause: str, sentence: str, *, first: bool) -> tuple[Quantity | None, str]:
+    found = quantities(clause)
+    kept = [one for one in found if not denied(clause, one.start, one.end)]
+    if not kept:
+        return None, "denied"
+    chosen = kept[0 if first else -1]
+    if not first and len(kept) > 1:
+        for one, other in zip(kept, kept[1:], strict=False):
+            if _ADJUNCT.search(clause[one.end : other.start]):
+                chosen = one
+                break
+    offset = sentence.find(clause)
+    place = (sentence, chosen.start + offset, chosen.end + offset) if offset >= 0 else None
+    if one_of_several(clause, chosen.start, chosen.end) or (place and one_of_several(*place)):
+        return None, "several numbers offered"
+    return chosen, "last"

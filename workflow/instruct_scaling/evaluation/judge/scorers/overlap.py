@@ -1,0 +1,338 @@
+"""Long answers: how much of a reference's content a response has, and what contradicts it."""
+
+from __future__ import annotations
+
+import regex
+
+from instruct_scaling.evaluation.judge.scorers.matching import tokenize
+from instruct_scaling.evaluation.judge.scorers.negation import denied_words, negations
+from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
+
+STOP = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "with",
+        "from",
+        "as",
+        "and",
+        "or",
+        "that",
+        "this",
+        "these",
+        "those",
+        "it",
+        "its",
+        "they",
+        "them",
+        "their",
+        "he",
+        "she",
+        "his",
+        "her",
+        "him",
+        "you",
+        "your",
+        "i",
+        "we",
+        "our",
+        "us",
+        "there",
+        "so",
+        "than",
+        "then",
+        "because",
+        "since",
+        "due",
+        "owing",
+        "very",
+        "too",
+        "also",
+        "just",
+        "only",
+        "will",
+        "would",
+        "can",
+        "could",
+        "may",
+        "might",
+        "do",
+        "does",
+        "did",
+        "have",
+        "has",
+        "had",
+        "which",
+        "who",
+        "whom",
+        "what",
+        "when",
+        "where",
+        "how",
+        "about",
+        "into",
+        "over",
+        "under",
+        "not",
+        "no",
+        "n",
+        "t",
+        "s",
+        "'s",
+        "的",
+        "了",
+        "是",
+        "在",
+        "和",
+        "与",
+        "及",
+        "有",
+        "也",
+        "都",
+        "就",
+        "而",
+        "因",
+        "为",
+        "由",
+        "于",
+        "所",
+        "以",
+        "这",
+        "那",
+        "它",
+        "他",
+        "她",
+        "们",
+        "一",
+        "个",
+        "着",
+        "地",
+        "得",
+        "被",
+        "把",
+        "将",
+        "其",
+        "之",
+        "会",
+        "能",
+        "要",
+        "等",
+        "从",
+        "对",
+        "很",
+    ]
+)
+_SUFFIX = regex.compile(r"(?<=\w{3})(?:ies|ied|ing|edly|ed|es|s|ly|y|e)$")
+_CONTRADICTED = 0.2
+_LEAST_PRECISION = 0.2
+_OPPOSITES = [
+    pair.split("/")
+    for pair in [
+        "increase/decrease",
+        "rise/fall",
+        "rose/fell",
+        "more/less",
+        "higher/lower",
+        "high/low",
+        "hot/cold",
+        "warm/cool",
+        "before/after",
+        "early/late",
+        "first/last",
+        "best/worst",
+        "large/small",
+        "big/small",
+        "long/short",
+        "fast/slow",
+        "up/down",
+        "north/south",
+        "east/west",
+        "left/right",
+        "win/lose",
+        "won/lost",
+        "buy/sell",
+        "bought/sold",
+        "open/closed",
+        "inside/outside",
+        "above/below",
+        "positive/negative",
+        "profit/loss",
+        "rain/snow",
+        "good/bad",
+        "true/false",
+        "gain/lose",
+        "safe/dangerous",
+        "legal/illegal",
+        "always/never",
+        "most/least",
+        "older/younger",
+        "相同/不同",
+        "增加/减少",
+        "上升/下降",
+        "上涨/下跌",
+        "提高/降低",
+        "增长/下降",
+        "更多/更少",
+        "高于/低于",
+        "大于/小于",
+        "之前/之后",
+        "最大/最小",
+        "最高/最低",
+        "最多/最少",
+        "盈利/亏损",
+        "大雨/大雪",
+        "寒冷/炎热",
+        "有利/不利",
+        "成功/失败",
+        "安全/危险",
+        "支持/反对",
+        "东/西",
+        "南/北",
+        "冷/热",
+        "快/慢",
+        "大/小",
+        "长/短",
+        "多/少",
+        "高/低",
+        "早/晚",
+        "前/后",
+        "左/右",
+        "上/下",
+        "好/坏",
+    ]
+]
+
+
+def stem(token: str) -> str:
+    """A word without its usual English endings."""
+    return _SUFFIX.sub("", token) if token.isascii() else token
+
+
+def content(text: str) -> list[str]:
+    """The tokens that carry content, as stems, in order."""
+    return [stem(token) for token in tokenize(text) if token not in STOP]
+
+
+def graded(reference: str, response: str, question: str = "") -> float:
+    """Share of the reference's content that the response has, in [0, 1]; 0.2 of it at most where
+    the response contradicts the reference.
+
+    A response much longer than the content that it shares with the reference is worth less.
+    """
+    wanted, given = content(reference), content(response)
+    if not wanted or not given:
+        return float(tokenize(reference) == tokenize(response))
+    remaining = list(given)
+    shared = 0
+    for token in wanted:
+        if token in remaining:
+            remaining.remove(token)
+            shared += 1
+    recall = shared / len(wanted)
+    extra = [token for token in given if token not in set(content(question)) or token in wanted]
+    precision = shared / len(extra) if extra else 0.0
+    score = recall * min(1.0, precision / _LEAST_PRECISION)
+    return score * _CONTRADICTED if contradicts(reference, response) else score
+
+
+def contradicts(reference: str, response: str) -> bool:
+    """Whether a response denies, reverses or exchanges what the reference says."""
+    return (
+        _denies(reference, response)
+        or _denies(response, reference)
+        or _reverses(reference, response)
+        or _exchanges(content(reference), content(response))
+        or _other_numbers(reference, response)
+    )
+
+
+def _denies(left: str, right: str) -> bool:
+    """Whether `right` denies words that `left` affirms, and `left` denies less than it."""
+    if negations(right) <= negations(left):
+        return False
+    affirmed = set(content(left))
+    for words in denied_words(right):
+        scope = content(words)[:3]
+        if scope and scope[0] in affirmed:
+            return True
+        if len(scope) > 1 and sum(token in affirmed for token in scope) >= 2:
+            return True
+    return False
+
+
+def _reverses(reference: str, response: str) -> bool:
+    wanted, given = _forms(reference), _forms(response)
+    for pair in _OPPOSITES:
+        for one, other in (pair, pair[::-1]):
+            if one in wanted and other not in wanted and other in given and one not in given:
+                return True
+    return False
+
+
+def _forms(text: str) -> _Forms:
+    return _Forms(text)
+
+
+class _Forms:
+    """Looks words up: whole words or their stems in Latin script, characters in a row in Chinese."""
+
+    def __init__(self, text: str) -> None:
+        tokens = tokenize(text)
+        self._tokens = set(tokens) | {stem(token) for token in tokens}
+        self._text = text
+
+    def __contains__(self, word: str) -> bool:
+        if word.isascii():
+            return word in self._tokens or stem(word) in self._tokens
+        return word in self._text
+
+
+def _exchanges(wanted: list[str], given: list[str]) -> bool:
+    """Whether two words have changed places: "short blue, long red" and "short red, long blue"."""
+    if len(set(wanted)) < 3:
+        return False
+    follows, followed = _next(wanted), _next(given)
+    shared = [token for token in follows if token in followed]
+    if any(not token.isascii() for token in shared):
+        return False  # single characters of Chinese follow each other by chance
+    for index, one in enumerate(shared):
+        for other in shared[index + 1 :]:
+            x, y = follows[one], follows[other]
+            if x != y and followed[one] == y and followed[other] == x:
+                return True
+    before, before_given = _next(wanted[::-1]), _next(given[::-1])
+    return any(
+        token in before and token in before_given
+        and follows[token] == before_given[token] != before[token] == followed[token]
+        for token in shared
+    )  # fmt: skip
+
+
+def _next(tokens: list[str]) -> dict[str, str]:
+    """Each token that occurs once, with the one after it."""
+    pairs = zip(tokens, tokens[1:], strict=False)
+    return {one: other for one, other in pairs if tokens.count(one) == 1}
+
+
+def _other_numbers(reference: str, response: str) -> bool:
+    """Whether the reference has numbers, the response has some, and one of the former is missing."""
+    wanted, given = quantities(reference), quantities(response)
+    if not wanted or not given:
+        return False
+    return any(not any(same_quantity(one, other) for other in given) for one in wanted)
