@@ -24,12 +24,18 @@ from instruct_scaling.evaluation.judge.scorers.entities import name_score, phras
 from instruct_scaling.evaluation.judge.scorers.labels import named_label, one_form, options
 from instruct_scaling.evaluation.judge.scorers.lists import list_score, listed, parts_of_list
 from instruct_scaling.evaluation.judge.scorers.matching import same_text, tokenize
-from instruct_scaling.evaluation.judge.scorers.negation import affirmed, denied, one_of_several
+from instruct_scaling.evaluation.judge.scorers.negation import (
+    affirmed,
+    denied,
+    negations,
+    one_of_several,
+)
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.overlap import content, graded
 from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
 from instruct_scaling.evaluation.judge.scorers.quantities import (
     Quantity,
+    joined,
     quantities,
     same_quantity,
     unit_words,
@@ -41,6 +47,7 @@ from instruct_scaling.evaluation.judge.scorers.reading import (
     refuses,
     statement,
 )
+from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
 
 _CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za-z])[\w./#:-]{3,}")
 _PHONE = regex.compile(r"\+?[\d(][\d\s().-]{5,}\d")
@@ -54,6 +61,8 @@ _STRICT_POLAR = frozenset(["yes", "no", "是", "否", "是的", "不是", "没�
 _QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
 _WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎么会", regex.IGNORECASE)
 _ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
+_PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
+_REPLACED = 0.2
 _MOST_NAME_TOKENS, _MOST_NAME_CHARACTERS = 4, 8
 
 
@@ -127,11 +136,12 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
     if code is not None:
         return code(text), "as a code"
     wanted, given = weekdays(numerals(reference)), weekdays(numerals(text))
+    question = numerals(question)
     for read, name in ((dates, "as a date"), (times, "as a time")):
         moments = read(wanted)
         if len(moments) == 1 and _covers(wanted, moments[0].start, moments[0].end):
-            return _moment_score(moments[0], given, read), name
-    amounts = _joined(quantities(wanted), wanted)
+            return _moment_score(moments[0], given, read, question), name
+    amounts = joined(quantities(wanted), wanted)
     if amounts and _only_quantities(amounts, wanted):
         return _quantity_score(amounts, given, prompt), "as numbers"
     items = parts_of_list(wanted)
@@ -142,16 +152,26 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
 
 def _words_score(wanted: str, given: str, prompt: str, question: str) -> tuple[float, str]:
     why = _WHY.search(question) is not None
-    size = len(content(wanted))
-    han = regex.search(r"\p{Han}", wanted) is not None
-    if size <= (_MOST_NAME_CHARACTERS if han else _MOST_NAME_TOKENS):
+    if _is_name(wanted):
         stated = given if why else _stating_part(given, question)
         if listed(stated) and not listed(wanted):
             return 0.0, "several named"
         return name_score(wanted, stated, question, prompt), "as a name"
-    return max(
-        phrase_score(wanted, corrected(given)), graded(wanted, corrected(given), question)
-    ), "as a text"
+    later = corrected(given)
+    if phrase_score(wanted, later):
+        return 1.0, "as a phrase"
+    if wanted in weekdays(numerals(prompt)) and replaced(wanted, later):
+        return _REPLACED, "a part is replaced"
+    return graded(wanted, later, question), "as a text"
+
+
+def _is_name(wanted: str) -> bool:
+    """Whether a reference is so short that it is there or not: a name, a thing, a few words."""
+    size = len(content(wanted))
+    if regex.search(r"\p{Han}", wanted):
+        return size <= _MOST_NAME_CHARACTERS
+    proper = regex.search(r"\s[A-Z]", wanted) is not None
+    return size <= (_MOST_NAME_TOKENS if proper else 2)
 
 
 def _stating_part(text: str, question: str) -> str:
@@ -168,9 +188,19 @@ def _polar(reference: str, question: str) -> str | None:
     first = regex.split(r"[,.;。!]", reference)[0]
     said = is_polar(first)
     if said is None:
-        return None
+        return _short_polar(reference, question)
     strict = first.casefold().strip() in _STRICT_POLAR
     return said if strict or _POLAR_QUESTION.search(question) else None
+
+
+def _short_polar(reference: str, question: str) -> str | None:
+    """Yes or no where a few words repeat the question's, denied or not: 不营业 to 营业吗."""
+    if not _POLAR_QUESTION.search(question) or len(tokenize(reference)) > _MOST_NAME_CHARACTERS:
+        return None
+    if negations(reference):
+        return "no"
+    words = content(reference)
+    return "yes" if words and set(words) <= set(content(question)) else None
 
 
 def _code(reference: str) -> Callable[[str], float] | None:
@@ -182,7 +212,9 @@ def _code(reference: str) -> Callable[[str], float] | None:
         if grouped or (len(digits) >= 7 and digits.strip("0") == digits):
             return lambda text: _digits_score(digits, text)
     if _CODE.fullmatch(written) and not quantities_with_unit(written):
-        pattern = regex.compile(rf"(?<![\w.-]){regex.escape(written)}(?![\w-]|\.\w)")
+        pattern = regex.compile(
+            rf"(?<![a-z0-9_.-]){regex.escape(written)}(?![a-z0-9_-]|\.[a-z0-9])"
+        )
         return lambda text: _mention_score(pattern, text.casefold())
     return None
 
@@ -209,9 +241,16 @@ def _covers(text: str, start: int, end: int) -> bool:
     return not content(text[:start] + " " + text[end:])
 
 
-def _moment_score(wanted: Moment, text: str, read: Callable[[str], list[Moment]]) -> float:
+def _moment_score(
+    wanted: Moment, text: str, read: Callable[[str], list[Moment]], question: str
+) -> float:
     stated = corrected(text)
-    given = [one for one in read(stated) if affirmed(stated, one.start, one.end)]
+    given = [
+        one
+        for one in read(stated)
+        if affirmed(stated, one.start, one.end)
+        and not elsewhere("", stated, (one.start, one.end), question, "")
+    ]
     if not given:
         return 0.0
     score = max(agreement(wanted, one) for one in given)
@@ -237,23 +276,6 @@ _LOOSE = frozenset(
 )
 
 
-def _joined(found: list[Quantity], text: str) -> list[Quantity]:
-    """Quantities that form one: 1小时30分钟, "5 feet 3 inches"."""
-    joined: list[Quantity] = []
-    for one in found:
-        last = joined[-1] if joined else None
-        if (
-            last is not None and last.unit and one.unit and last.dimension == one.dimension
-            and last.unit.factor > one.unit.factor
-            and regex.fullmatch(r"[\s零又]*(?:and|,)?\s*", text[last.end : one.start])
-        ):  # fmt: skip
-            value = last.value + one.value * one.unit.factor / last.unit.factor
-            joined[-1] = Quantity(value, last.unit, last.start, one.end, 0, 0, last.unit_name)
-        else:
-            joined.append(one)
-    return joined
-
-
 def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
     stated = corrected(text)
     part = statement(text)
@@ -263,6 +285,9 @@ def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
     if len(wanted) == 1 and _enumerates(found, part):
         return 0.0
     plain_prompt = numerals(plain(prompt))
+    if regex.search(r"每|\bper\b", plain_prompt):
+        part = _PER.sub("", part)
+        found = _affirmed_quantities(part)
     asked = quantities(plain_prompt)
     restated = {(one.value, one.unit) for one in asked if one.unit}
     given = [
@@ -280,7 +305,7 @@ def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
 def _affirmed_quantities(text: str) -> list[Quantity]:
     return [
         one
-        for one in _joined(quantities(text), text)
+        for one in joined(quantities(text), text)
         if not denied(text, one.start, one.end) and not one_of_several(text, one.start, one.end)
     ]
 

@@ -13,6 +13,7 @@ from instruct_scaling.evaluation.judge.scorers.negation import (
 )
 from instruct_scaling.evaluation.judge.scorers.overlap import content, stem
 from instruct_scaling.evaluation.judge.scorers.reading import corrected, sentences
+from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
 
 _LEADING = regex.compile(
     r"^(?:(?:because of|because|due to|in|at|on|the|a|an|to|by|from|with|it is|it's|they are)\s+|因为|由于|在(?=\p{Han}{2})|"
@@ -20,7 +21,7 @@ _LEADING = regex.compile(
     regex.IGNORECASE,
 )
 _SUFFIX = regex.compile(
-    r"(?<=\p{Han}{2})(?:市|省|县|州|自治区|先生|女士|同志|老师)$|(?<=^[红橙黄绿青蓝紫白黑灰粉棕金银])色$|(?<=\p{Han})的$"
+    r"(?<=\p{Han}{2})(?:市|省|县|州|自治区|先生|女士|同志|老师|公司|集团|有限公司)$|(?<=^[红橙黄绿青蓝紫白黑灰粉棕金银])色$|(?<=\p{Han})的$"
 )
 _ASIDE = regex.compile(r"\s*\([^()]*\)")
 _WHO = regex.compile(
@@ -35,6 +36,7 @@ def name_score(wanted: str, text: str, question: str, prompt: str) -> float:
     spans = mention_spans(wanted, text)
     if spans:
         good = [span for span in spans if affirmed(text, *span) or _own_denial(wanted, text, span)]
+        good = [span for span in good if not elsewhere(wanted, text, span, question, prompt)]
         return float(bool(good) and not _about_another(wanted, text, question))
     return _part_score(wanted, corrected(text), question)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import regex
 
 from instruct_scaling.evaluation.judge.scorers.negation import denied, one_of_several
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
-from instruct_scaling.evaluation.judge.scorers.quantities import Quantity, quantities
+from instruct_scaling.evaluation.judge.scorers.quantities import Quantity, joined
+from instruct_scaling.evaluation.judge.scorers.quantities import quantities as bare_quantities
 from instruct_scaling.evaluation.judge.scorers.reading import (
     boxed,
     conclusion,
@@ -22,7 +25,7 @@ _STEP = regex.compile(r"(?:\bstep\s?\d+|第\d+步|步骤\d+)\s?[:.、,]?", regex
 _OPERATOR = regex.compile(r"\s?(?:[-+*/×÷]|x(?=\s?\d)|\\times|\\div|加|减|乘以?|除以)\s?")
 _CLAUSE = regex.compile(r"[,;:](?!\d)|\s-\s|[()]")
 _EXPLAINS = regex.compile(
-    r"^\s*(?:原来|原有|原本|其中|比|而(?!且)|包括|from\b|out of\b|than\b|compared\b|including\b|of which\b|after\b|"
+    r"^\s*(?:原来|便宜|贵了|节省|省了|省下|多出|少了|多了|原有|原本|其中|比|而(?!且)|包括|from\b|out of\b|than\b|compared\b|including\b|of which\b|after\b|"
     r"not\b|more than\b|less than\b|每|平均每)",
     regex.IGNORECASE,
 )
@@ -31,7 +34,16 @@ _ADJUNCT = regex.compile(
     r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|of the|if|when)\b|/|每",
     regex.IGNORECASE,
 )
+Given = set[Fraction]
+# 3年后小丽12岁: what frames the answer.
+_FRAMES = regex.compile(r"\s?[天年月周个小时分钟次]{0,3}[后前内里]|\s(?:\w+\s)?(?:later|ago)\b")
+_COPULA = regex.compile(r"(?:一共|共|总共|还)?(?:是|为|等于|有|=)?$")
 _ASKS = regex.compile(r"多少|几|how (?:many|much|far|long|old|tall|fast)|what", regex.IGNORECASE)
+
+
+def quantities(text: str) -> list[Quantity]:
+    """The quantities of a text, 2元5角 as one."""
+    return joined(bare_quantities(text), text)
 
 
 def has_number(text: str) -> bool:
@@ -51,6 +63,7 @@ def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
         prompt: the question; a clause that repeats its words ("the bad ones are 20%") answers it.
     """
     shown = plain(text)
+    given = {one.value for one in quantities(numerals(plain(prompt)))}
     if not shown:
         return None, "no number found"
     if _only_numbers(shown):
@@ -65,10 +78,10 @@ def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
     shown = numerals(_without_numbering(later if quantities(numerals(later)) else shown))
     stated = marked(shown)
     if stated and quantities(stated):
-        chosen, reason = _first(stated)
+        chosen, reason = _first(stated, given)
         if chosen is not None or reason != "denied":
             return chosen, reason
-    return _unmarked(shown, prompt)
+    return _unmarked(shown, prompt, given)
 
 
 def _only_numbers(text: str) -> bool:
@@ -84,7 +97,7 @@ def _without_numbering(text: str) -> str:
     return _NUMBERING.sub("", text) if numbers[:2] == ["1", "2"] else text
 
 
-def _first(part: str) -> tuple[Quantity | None, str]:
+def _first(part: str, given: Given) -> tuple[Quantity | None, str]:
     """The number right after an answer mark."""
     equals = part.split("=")
     if len(equals) > 1 and quantities(equals[-1]):
@@ -96,6 +109,9 @@ def _first(part: str) -> tuple[Quantity | None, str]:
         return None, "denied"
     if one_of_several(part, kept[0].start, kept[0].end):
         return None, "several numbers offered"
+    novel = [one for one in kept if one.value not in given]
+    if novel and novel[0] is not kept[0] and _FRAMES.match(part[kept[0].end :]):
+        return novel[0], "marked"
     following = [one for one in found if one.start > kept[0].start]
     if following and regex.fullmatch(r"\s?[-+*×÷]\s?", part[kept[0].end : following[0].start]):
         return None, "a calculation without its result"
@@ -118,23 +134,23 @@ def _is_calculation(side: str) -> bool:
     )
 
 
-def _unmarked(text: str, prompt: str) -> tuple[Quantity | None, str]:
+def _unmarked(text: str, prompt: str, given: Given) -> tuple[Quantity | None, str]:
     if not quantities(text):
         return None, "no number found"
-    asked = _asked_clause(text, prompt)
+    asked = _asked_clause(text, prompt, given)
     if asked is not None:
         return asked
     shorter = without_reasons(text)
     if not quantities(shorter):
         shorter = text
-    concluded = conclusion(shorter)
-    if concluded and quantities(concluded):
-        return _in_sentence(concluded)
     parts = [part for part in sentences(shorter) if quantities(part)]
     if len(parts) > 1 and _is_short_head(shorter):
-        return _in_sentence(parts[0])
+        return _in_sentence(parts[0], given)
+    concluded = conclusion(parts[-1]) if parts else None
+    if concluded and quantities(concluded):
+        return _in_sentence(concluded, given)
     for part in reversed(parts):
-        chosen, reason = _in_sentence(part)
+        chosen, reason = _in_sentence(part, given)
         if chosen is not None or reason == "several numbers offered":
             return chosen, reason
     return None, "denied"
@@ -150,37 +166,47 @@ def _is_short_head(text: str) -> bool:
     return not regex.search(r"\w", before) and len(regex.findall(r"\p{Han}|[A-Za-z]+", after)) <= 3
 
 
-def _asked_clause(text: str, prompt: str) -> tuple[Quantity | None, str] | None:
+def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None, str] | None:
     """The clause that repeats the words of the question before its number: 坏的占20%."""
     clauses = regex.split(r"[,.;:!?。\n](?!\d)", numerals(plain(prompt)))
     wanted = [clause for clause in clauses if _ASKS.search(clause)]
     if not wanted or len(quantities(text)) < 2:
         return None
     asked = wanted[-1]
+    subject = _before_question_word(asked)
     for clause in regex.split(r"[,.;:!?。\n](?!\d)", text):
-        found = quantities(clause)
-        before = clause[: found[0].start].strip() if len(found) == 1 else ""
-        if len(regex.findall(r"\p{Han}|\w+", before)) >= 3 and before in asked:
-            return _in_sentence(clause)
+        for one in quantities(clause):
+            before = _COPULA.sub("", clause[: one.start].strip())
+            same = subject and before.endswith(subject)
+            words = len(regex.findall(r"\p{Han}|\w+", before))
+            if same or (words >= 3 and before in asked):
+                return _pick(clause[(before and one.start) or 0 :], text, given, first=True)
     return None
 
 
-def _in_sentence(sentence: str) -> tuple[Quantity | None, str]:
+def _before_question_word(asked: str) -> str:
+    """What stands before 多少 in a question, which its answer repeats: 乙是多少."""
+    found = regex.search(r"多少|几", asked)
+    subject = _COPULA.sub("", asked[: found.start()].strip()) if found else ""
+    return subject if len(subject) >= 2 or subject in "甲乙丙丁" else ""
+
+
+def _in_sentence(sentence: str, given: Given) -> tuple[Quantity | None, str]:
     """The answer of one sentence: after its last "=", else in its last clause that is no aside."""
     equals = sentence.split("=")
     if len(equals) > 1 and quantities(equals[-1]):
-        return _pick(_sides(equals), sentence, first=True)
+        return _pick(_sides(equals), sentence, given, first=True)
     clauses = [clause for clause in _CLAUSE.split(sentence) if quantities(clause)]
     main = [clause for clause in clauses if not _EXPLAINS.match(clause)] or clauses
     last: tuple[Quantity | None, str] = (None, "denied")
     for clause in reversed(main):
-        last = _pick(clause, sentence, first=False)
+        last = _pick(clause, sentence, given, first=False)
         if last[0] is not None or last[1] == "several numbers offered":
             return last
     return last
 
 
-def _pick(clause: str, sentence: str, *, first: bool) -> tuple[Quantity | None, str]:
+def _pick(clause: str, sentence: str, given: Given, *, first: bool) -> tuple[Quantity | None, str]:
     found = quantities(clause)
     kept = [one for one in found if not denied(clause, one.start, one.end)]
     if not kept:
@@ -191,6 +217,9 @@ def _pick(clause: str, sentence: str, *, first: bool) -> tuple[Quantity | None, 
             if _ADJUNCT.search(clause[one.end : other.start]):
                 chosen = one
                 break
+        novel = [one for one in kept if one.value not in given]
+        if novel and chosen not in novel:
+            chosen = novel[-1]
     offset = sentence.find(clause)
     place = (sentence, chosen.start + offset, chosen.end + offset) if offset >= 0 else None
     if one_of_several(clause, chosen.start, chosen.end) or (place and one_of_several(*place)):

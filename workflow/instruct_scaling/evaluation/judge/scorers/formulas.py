@@ -24,6 +24,10 @@ _WORDS = regex.compile(
 )
 _OR = regex.compile(r"\bor\b|\band\b|或者?|和|以及|,(?!\d{3})|;|、", regex.IGNORECASE)
 _ASSIGNED = regex.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?\s*(?:=|\\in)\s*")
+# "The derivative of x^3 is 3x^2": what stands after the verb.
+_IS = regex.compile(
+    r"\b(?:is|equals|are|becomes|gives)\b|等于|[是为得](?=[^是为得]*[\dA-Za-z])", regex.IGNORECASE
+)
 _ROOTS = regex.compile(r"√\s?(?:\(([^()]+)\)|(\w+))")
 
 
@@ -49,6 +53,8 @@ def final_formulas(text: str) -> list[str]:
         one_of_several(part, *match.span()) and "=" not in part for match in _LATEX.finditer(part)
     ):
         return []
+    if not _OR.search(part):
+        part = _IS.split(part)[-1]
     inside = [one or other for one, other in _LATEX.findall(part)]
     runs = inside or [_NO_FORMULA.sub(" ; ", _OR.sub(" ; ", part))]
     found: list[str] = []

@@ -38,6 +38,7 @@ _OVERALL = regex.compile(
     regex.IGNORECASE,
 )
 # "A carrot is no fruit" has no label A; "A is wrong" has.
+_OUT_OF = regex.compile(r"(?<=\d)\s?(?:/|out of)\s?\d+", regex.IGNORECASE)
 _ARTICLE = regex.compile(
     r"\s(?!(?:is|was|and|or|are|because|since|as|but|not|seems|would|has|isn't|can't)\b)[a-z]"
 )
@@ -74,10 +75,14 @@ def named_label(labels: Sequence[str], response: str, question: str = "") -> tup
     forms = list(dict.fromkeys(one_form(label) for label in labels))
     text = plain(response)
     if all(form.isdigit() for form in forms):
-        text = numerals(text)
+        text = _OUT_OF.sub("", numerals(text))
     text = _IDIOMS.sub(lambda m: "\0" * len(m[0]), text)
     polar = {is_polar(form): form for form in forms}
     if {"yes", "no"} == set(polar):
+        if not {"yes", "是"} & set(forms):
+            chosen, reason = _choose(forms, text)
+            if chosen is not None:
+                return chosen, reason
         return _polar(polar, text, question)
     later = corrected(text)
     if mentions(forms, later):

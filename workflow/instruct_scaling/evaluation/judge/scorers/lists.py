@@ -37,6 +37,9 @@ def parts_of_list(reference: str) -> list[str]:
     )
     parts = [_item(part) for part in _SEPARATOR.split(text)]
     parts = [part for part in parts if tokenize(part)]
+    only_and = not regex.search(r"[,;、\n]", text)
+    if only_and and regex.search(r"\b(?:of|in|by|that|which|to|from)\b|的", text):
+        return [reference]
     if len(parts) < 2 or not all(map(_short, parts)) or regex.search(r"[.。!?]\s*\S", reference):
         return [reference]
     return parts

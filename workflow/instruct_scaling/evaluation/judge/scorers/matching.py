@@ -60,7 +60,15 @@ def same_text(left: str, right: str) -> bool:
     tokens = tokenize(left)
     if not tokens and not tokenize(right):
         return normalize(left).split() == normalize(right).split()
-    return tokens == tokenize(right)
+    return tokens == tokenize(right) and _signs(left) == _signs(right)
+
+
+# Punctuation that is part of a word or a number: C++, C#, -5, 20%, $5.
+_SIGN = regex.compile(r"[$€£¥%°#√±≠<>=^]|\+\+|(?<![\w\s])-(?=\d)|(?<=^|\s)-(?=\d)")
+
+
+def _signs(text: str) -> list[str]:
+    return _SIGN.findall(normalize(text).replace("−", "-"))
 
 
 _ROUGE = RougeScorer(["rouge1", "rougeL"], tokenizer=MixedTokenizer())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import regex
 
 _BOUNDARY = regex.compile(
-    r"[,.;:!?。、\n\"](?!\d)|\s-\s|\bbut\b(?! also)|而是|而应|\brather\b(?! than)|\bso\b|所以|\bit is\b(?<=, it is)",
+    r"[,.;:!?。、\n\"](?!\d)|\s-\s|(?<!\b(?:any|no)thing\s)\bbut\b(?! also)|而是|而应|\brather\b(?! than)|\bso\b|所以|\bit is\b(?<=, it is)",
     regex.IGNORECASE,
 )
 _DENIAL = regex.compile(
     r"\b(?:not(?!\s(?:only|just|until|merely))|never|no longer|cannot|neither|nor|rather than|instead of|"
-    r"other than|except|excluding|anything but|far from|unlike|without|nothing|none|hardly|"
+    r"(?<!none )other than|except|excluding|anything but|far from|unlike|without|nothing(?! but)|none(?! other)|hardly|"
     r"no(?!\s(?:doubt|wonder|matter|1|one)))\b|n't\b(?!\s(?:only|just|until))|≠|!=|"
     r"并?非(?!常)|没有?(?!错|问题)|而非|除了?|"
     r"(?<!差|对|毫|得|无)不(?![久仅但过少断得只止论管错妨如同久远多时禁])",
@@ -29,7 +29,7 @@ _DENIED_AFTER = regex.compile(
 _JOINED_AFTER = regex.compile(
     r"^[\"')\]]*\s*[,、]?\s*(?:\bor\b(?!\s(?:so|rather)\b)|或者?|还是|抑或|[,、;]?\s*(?:也可能|也许是|要么)|"
     r"/\s?(?=\w)|~|"
-    r"[,.;]\s*(?:or\s)?(?:maybe|perhaps|possibly|it (?:could|might|may) (?:also )?be|might be))",
+    r"[,.;]\s*(?:or\s)?(?:(?:maybe|perhaps|possibly)(?!\s(?:with|because|due|some|a bit|also))|it (?:could|might|may) (?:also )?be|might be))",
     regex.IGNORECASE,
 )
 _JOINED_BEFORE = regex.compile(

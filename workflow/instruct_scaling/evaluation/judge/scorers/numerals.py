@@ -36,6 +36,7 @@ _HALVES = (
         "0.5",
     ),
 )
+_COINS = regex.compile(rf"({_ANY})[块元]([{_DIGIT}\d])(?:[毛角]钱?)?(?![\d{_ZH}个只件分])")
 _TENTHS = regex.compile(rf"([{_DIGIT}])成(?:半|(?=[^\p{{Han}}]|的|$))")
 _SCALE = {"百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 _MEASURE = (
@@ -43,6 +44,9 @@ _MEASURE = (
     "米公千厘毫里斤克吨升平度次遍回种类样项步题页行层楼班级组队包袋箱盒瓶杯碗盘桶片颗粒封顶盏枚根点"
     "份户家所场门节堂课句段篇首字词"
 )
+# After these a numeral counts whatever stands before it: 小丽三岁.
+_STRONG = "元块岁天年月公斤千厘毫米克吨升小分秒个只件张本条"
+_CLOCK = regex.compile("点[零一二三四五六七八九十半整钟\\d]")
 _BEFORE_ONE = "年月日午上晚晨是为有得共于到剩即约负加减乘以和了付花等足满第达乃余"
 
 _UNITS_EN = [
@@ -84,11 +88,11 @@ _SPAN_EN = regex.compile(
 )
 _MINUS_EN = regex.compile(r"\b(?:minus|negative)\s(?=\d)", regex.IGNORECASE)
 _SCALED_EN = regex.compile(
-    r"(\d+(?:\.\d+)?)\s?(hundred|thousand|million|billion|trillion|mn|bn|k(?![\w/]))\b",
+    r"(\d+(?:\.\d+)?)\s?(hundred|thousand|million|billion|trillion|mn|bn|k(?![\w/])|(?-i:(?<=\d)[MB](?!\w)))\b",
     regex.IGNORECASE,
 )
 _SCALE_EN = {
-    "hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "mn": 10**6,
+    "hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "m": 10**6, "b": 10**9, "mn": 10**6,
     "billion": 10**9, "bn": 10**9, "trillion": 10**12,
 }  # fmt: skip
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
@@ -101,7 +105,7 @@ _HALF_OF = regex.compile(
     r"\bhalf\san?\s(?=hundred|thousand|million|billion|dozen)", regex.IGNORECASE
 )
 _DOZEN = regex.compile(r"\b(\d+|an?|one|two|three)\sdozen\b", regex.IGNORECASE)
-_ORDINALS = dict(
+_ORDINALS = {"twentieth": "20th", "thirtieth": "30th"} | dict(
     zip(
         [
             "first",
@@ -123,7 +127,7 @@ _ORDINALS = dict(
 )
 _ORDINAL = regex.compile(r"\b(" + "|".join(_ORDINALS) + r")\b", regex.IGNORECASE)
 _TENS_ORDINAL = regex.compile(
-    r"\b(" + "|".join(_UNITS_EN[20:]) + r")-(" + "|".join(list(_ORDINALS)[:9]) + r")\b",
+    r"\b(" + "|".join(_UNITS_EN[20:]) + r")-(" + "|".join(list(_ORDINALS)[2:11]) + r")\b",
     regex.IGNORECASE,
 )
 _ONE = regex.compile(
@@ -219,6 +223,7 @@ def _mixed(match: regex.Match[str]) -> str:
 
 def _chinese(text: str) -> str:
     text = text.translate(_FORMAL)
+    text = _COINS.sub(_coins, text)
     for pattern, written in _HALVES:
         text = pattern.sub(lambda m, w=written: _half(m, w), text)
     text = _TENTHS.sub(lambda m: f"{_read(m[1])}{'5' if m[0].endswith('半') else '0'}%", text)
@@ -228,6 +233,11 @@ def _chinese(text: str) -> str:
     text = _MINUS_ZH.sub("-", text)
     text = _SCALED.sub(lambda m: _scaled(m[0]) or m[0], text)
     return _PLAIN_ZH.sub(_spelled, text)
+
+
+def _coins(match: regex.Match[str]) -> str:
+    whole, tenths = _read(match[1]), _read(match[2])
+    return f"{whole}.{tenths}元" if whole and tenths else match[0]
 
 
 def _half(match: regex.Match[str], written: str) -> str:
@@ -254,7 +264,9 @@ def _spelled(match: regex.Match[str]) -> str:
     before, after = text[: match.start()][-1:], text[match.end() :][:1]
     if text[match.end() :].startswith(("角形", "角函", "点也", "点儿", "点都")):
         return span
-    if len(span) == 1 and (span in "百千万亿" or not _stands_alone(before, after)):
+    if len(span) == 1 and (
+        span in "百千万亿" or not _stands_alone(span, before, text[match.end() :])
+    ):
         return span
     if regex.fullmatch(rf"[{_DIGIT[2:]}]{{2}}", span):  # 两三个: two or three
         return f"{_read(span[0])}~{_read(span[1])}"
@@ -267,9 +279,12 @@ def _spelled(match: regex.Match[str]) -> str:
     return _read(span) or span
 
 
-def _stands_alone(before: str, after: str) -> bool:
+def _stands_alone(span: str, before: str, rest: str) -> bool:
     """Whether one numeral between these characters is a number and not a part of a word."""
     free = not regex.match(r"\p{Han}", before) or before in _BEFORE_ONE
+    after = rest[:1]
+    if _CLOCK.match(rest) or (span != "一" and after in _STRONG and after):
+        return True
     return free and (not regex.match(r"\p{Han}", after) or after in _MEASURE)
 
 

@@ -2,226 +2,51 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+
 import regex
 
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 from instruct_scaling.evaluation.judge.scorers.negation import denied_words, negations
 from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
 
-STOP = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "am",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "with",
-        "from",
-        "as",
-        "and",
-        "or",
-        "that",
-        "this",
-        "these",
-        "those",
-        "it",
-        "its",
-        "they",
-        "them",
-        "their",
-        "he",
-        "she",
-        "his",
-        "her",
-        "him",
-        "you",
-        "your",
-        "i",
-        "we",
-        "our",
-        "us",
-        "there",
-        "so",
-        "than",
-        "then",
-        "because",
-        "since",
-        "due",
-        "owing",
-        "very",
-        "too",
-        "also",
-        "just",
-        "only",
-        "will",
-        "would",
-        "can",
-        "could",
-        "may",
-        "might",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "which",
-        "who",
-        "whom",
-        "what",
-        "when",
-        "where",
-        "how",
-        "about",
-        "into",
-        "over",
-        "under",
-        "not",
-        "no",
-        "n",
-        "t",
-        "s",
-        "'s",
-        "的",
-        "了",
-        "是",
-        "在",
-        "和",
-        "与",
-        "及",
-        "有",
-        "也",
-        "都",
-        "就",
-        "而",
-        "因",
-        "为",
-        "由",
-        "于",
-        "所",
-        "以",
-        "这",
-        "那",
-        "它",
-        "他",
-        "她",
-        "们",
-        "一",
-        "个",
-        "着",
-        "地",
-        "得",
-        "被",
-        "把",
-        "将",
-        "其",
-        "之",
-        "会",
-        "能",
-        "要",
-        "等",
-        "从",
-        "对",
-        "很",
-    ]
-)
-_SUFFIX = regex.compile(r"(?<=\w{3})(?:ies|ied|ing|edly|ed|es|s|ly|y|e)$")
+_STOP_EN = """a an the is are was were be been being am of to in on at by for with from as and or that
+this these those it its they their them he she his her him you your i we our us there so than then
+because since due owing very too also just only will would can could may might do does did have has had
+which who whom what when where how about into over under not no n t s"""
+_STOP_ZH = "的了是在和与及有也都就而因为由于所以这那它他她们一个着地得被把将其之会能要等从对很"
+STOP = frozenset([*_STOP_EN.split(), *_STOP_ZH])
+_SUFFIX = regex.compile(r"(?<=\w{3})(?:ily|ities|ity|ies|ied|ing|edly|ed|es|s|ly|y|e)$")
 _CONTRADICTED = 0.2
+_PREFIX = 6
+_SHORT, _INCOMPLETE = 12, 0.75
 _LEAST_PRECISION = 0.2
-_OPPOSITES = [
-    pair.split("/")
-    for pair in [
-        "increase/decrease",
-        "rise/fall",
-        "rose/fell",
-        "more/less",
-        "higher/lower",
-        "high/low",
-        "hot/cold",
-        "warm/cool",
-        "before/after",
-        "early/late",
-        "first/last",
-        "best/worst",
-        "large/small",
-        "big/small",
-        "long/short",
-        "fast/slow",
-        "up/down",
-        "north/south",
-        "east/west",
-        "left/right",
-        "win/lose",
-        "won/lost",
-        "buy/sell",
-        "bought/sold",
-        "open/closed",
-        "inside/outside",
-        "above/below",
-        "positive/negative",
-        "profit/loss",
-        "rain/snow",
-        "good/bad",
-        "true/false",
-        "gain/lose",
-        "safe/dangerous",
-        "legal/illegal",
-        "always/never",
-        "most/least",
-        "older/younger",
-        "相同/不同",
-        "增加/减少",
-        "上升/下降",
-        "上涨/下跌",
-        "提高/降低",
-        "增长/下降",
-        "更多/更少",
-        "高于/低于",
-        "大于/小于",
-        "之前/之后",
-        "最大/最小",
-        "最高/最低",
-        "最多/最少",
-        "盈利/亏损",
-        "大雨/大雪",
-        "寒冷/炎热",
-        "有利/不利",
-        "成功/失败",
-        "安全/危险",
-        "支持/反对",
-        "东/西",
-        "南/北",
-        "冷/热",
-        "快/慢",
-        "大/小",
-        "长/短",
-        "多/少",
-        "高/低",
-        "早/晚",
-        "前/后",
-        "左/右",
-        "上/下",
-        "好/坏",
-    ]
-]
+_PAIRS = """
+increase/decrease rise/fall rose/fell more/less higher/lower high/low hot/cold warm/cool before/after
+early/late first/last 1st/last best/worst large/small larger/smaller big/small long/short fast/slow up/down
+north/south east/west left/right win/lose won/lost lose/find lost/found buy/sell bought/sold open/close
+start/end begin/end arrive/leave inside/outside above/below positive/negative profit/loss good/bad
+true/false gain/lose safe/dangerous legal/illegal always/never most/least older/younger oldest/youngest
+taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter fastest/slowest
+相同/不同 增加/减少 上升/下降 上涨/下跌 提高/降低 增长/下降 更多/更少 高于/低于 大于/小于 之前/之后 最大/最小
+最高/最低 最高/最矮 最多/最少 最快/最慢 最早/最晚 盈利/亏损 大雨/大雪 寒冷/炎热 有利/不利 成功/失败
+安全/危险 支持/反对 年纪大/年纪小 开门/关门 出发/到达 买入/卖出 赢/输 东/西 南/北
+"""
+_OPPOSITES = [tuple(pair.split("/")) for pair in _PAIRS.split()]
 
 
 def stem(token: str) -> str:
     """A word without its usual English endings."""
     return _SUFFIX.sub("", token) if token.isascii() else token
+
+
+def same_stem(one: str, other: str) -> bool:
+    """Equal, or long words that begin alike: gravity and gravitational."""
+    if one == other:
+        return True
+    return (
+        min(len(one), len(other)) >= _PREFIX and one.isascii() and one[:_PREFIX] == other[:_PREFIX]
+    )
 
 
 def content(text: str) -> list[str]:
@@ -241,14 +66,30 @@ def graded(reference: str, response: str, question: str = "") -> float:
     remaining = list(given)
     shared = 0
     for token in wanted:
-        if token in remaining:
-            remaining.remove(token)
+        match = next((other for other in remaining if same_stem(token, other)), None)
+        if match is not None:
+            remaining.remove(match)
             shared += 1
     recall = shared / len(wanted)
     extra = [token for token in given if token not in set(content(question)) or token in wanted]
     precision = shared / len(extra) if extra else 0.0
     score = recall * min(1.0, precision / _LEAST_PRECISION)
+    if recall < 1 and len(wanted) <= _SHORT:
+        score = min(score, _INCOMPLETE)
     return score * _CONTRADICTED if contradicts(reference, response) else score
+
+
+def replaced(reference: str, response: str) -> bool:
+    """Whether a response copies a reference with another word in the place of one of its own."""
+    wanted, given = content(reference), content(response)
+    matcher = SequenceMatcher(None, wanted, given, autojunk=False)
+    blocks = matcher.get_matching_blocks()
+    if sum(block.size for block in blocks) < len(wanted) / 2:
+        return False
+    return any(
+        tag == "replace" and not set(wanted[a:b]) <= set(given) and b - a <= 3
+        for tag, a, b, _, _ in matcher.get_opcodes()
+    )
 
 
 def contradicts(reference: str, response: str) -> bool:
@@ -256,7 +97,7 @@ def contradicts(reference: str, response: str) -> bool:
     return (
         _denies(reference, response)
         or _denies(response, reference)
-        or _reverses(reference, response)
+        or reverses(reference, response)
         or _exchanges(content(reference), content(response))
         or _other_numbers(reference, response)
     )
@@ -276,7 +117,8 @@ def _denies(left: str, right: str) -> bool:
     return False
 
 
-def _reverses(reference: str, response: str) -> bool:
+def reverses(reference: str, response: str) -> bool:
+    """Whether a response has the opposite of a word of the reference, and not the word."""
     wanted, given = _forms(reference), _forms(response)
     for pair in _OPPOSITES:
         for one, other in (pair, pair[::-1]):

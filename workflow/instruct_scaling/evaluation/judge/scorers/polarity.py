@@ -75,6 +75,12 @@ _FILLER = frozenset(
         "为",
     ]
 )
+# "It does.", "They can't."
+_SHORT = regex.compile(
+    r"^\W*(?:it|they|he|she|we|i|you|that|this)\s(?:is|are|was|were|do|does|did|can|could|will|would|"
+    r"has|have|had)(?:n't|\snot)?\W*(?:$|[,.;!])|^\W*(?:it|they|he|she)\scan't\b",
+    regex.IGNORECASE,
+)
 _REASON = regex.compile(r"[,.;。!?\n]|\bbut\b|但")
 YES_WORDS = frozenset(
     ["yes", "true", "correct", "right", "是", "是的", "对", "正确", "有", "能", "可以", "会", "真"]
@@ -115,6 +121,8 @@ def polarity_of(text: str, question: str) -> Polarity | None:
     leading = _leading(text)
     if leading is not None:
         return leading
+    if _SHORT.match(text):
+        return "no" if negations(text) else "yes"
     first = next((part for part in _REASON.split(text) if tokenize(part)), "")
     asked = set(tokenize(question)) - _FILLER
     said = [token for token in tokenize(first) if token not in _FILLER]

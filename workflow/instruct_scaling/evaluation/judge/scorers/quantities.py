@@ -62,16 +62,32 @@ def quantities(text: str) -> list[Quantity]:
             continue
         if match["sign"] or match["sign2"]:
             value = -value
+        start = match.start() + len(match[0]) - len(match[0].lstrip())
         name = (match["unit"] or match["currency"] or "").casefold()
         if match["currency"] and UNITS.get(name, UNITS["$"]).dimension not in ("usd", "cny"):
             name = match["currency"].casefold()
         decimals = len(match["number"].partition(".")[2])
         digits = len(match["number"].replace(".", "").lstrip("0"))
         unit = UNITS.get(name)
-        found.append(
-            Quantity(value / under, unit, match.start(), match.end(), decimals, digits, name)
-        )
+        found.append(Quantity(value / under, unit, start, match.end(), decimals, digits, name))
     return found
+
+
+def joined(found: list[Quantity], text: str) -> list[Quantity]:
+    """Quantities that form one: 1小时30分钟, "5 feet 3 inches"."""
+    merged: list[Quantity] = []
+    for one in found:
+        last = merged[-1] if merged else None
+        if (
+            last is not None and last.unit and one.unit and last.dimension == one.dimension
+            and last.unit.factor > one.unit.factor
+            and regex.fullmatch(r"[\s零又]*(?:and|,)?\s*", text[last.end : one.start])
+        ):  # fmt: skip
+            value = last.value + one.value * one.unit.factor / last.unit.factor
+            merged[-1] = Quantity(value, last.unit, last.start, one.end, 0, 0, last.unit_name)
+        else:
+            merged.append(one)
+    return merged
 
 
 def unit_words(text: str) -> set[Unit]:
@@ -87,6 +103,9 @@ def same_quantity(left: Quantity, right: Quantity) -> bool:
     them rounds to two or more decimals, with three digits, is equal (3.33 and 10/3).
     """
     first, second = left.value, right.value
+    if {left.dimension, right.dimension} == {"celsius", "fahrenheit"}:
+        celsius, other = (left, right) if left.dimension == "celsius" else (right, left)
+        return abs(celsius.value * 9 / 5 + 32 - other.value) <= Fraction(1, 2)
     if left.unit and right.unit:
         if left.dimension != right.dimension:
             return False
