@@ -31,7 +31,7 @@ from instruct_scaling.evaluation.judge.scorers.negation import (
     one_of_several,
 )
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
-from instruct_scaling.evaluation.judge.scorers.overlap import content, graded
+from instruct_scaling.evaluation.judge.scorers.overlap import content, graded, replaced
 from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
 from instruct_scaling.evaluation.judge.scorers.quantities import (
     Quantity,
@@ -62,6 +62,8 @@ _QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
 _WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎么会", regex.IGNORECASE)
 _ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
 _PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
+_PART_OF_DATE = 0.3
+_BOUND = regex.compile(r"(?:不止|不到|\b(?:less|fewer) than)\s?$", regex.IGNORECASE)
 _REPLACED = 0.2
 _MOST_NAME_TOKENS, _MOST_NAME_CHARACTERS = 4, 8
 
@@ -252,7 +254,9 @@ def _moment_score(
         and not elsewhere("", stated, (one.start, one.end), question, "")
     ]
     if not given:
-        return 0.0
+        years = regex.findall(r"(?<!\d)\d{4}(?!\d)", stated)
+        same = len(years) == 1 and len(wanted.parts) == 3 and wanted.parts[0] == int(years[0])
+        return _PART_OF_DATE if same and wanted.parts[1:] != (None, None) else 0.0
     score = max(agreement(wanted, one) for one in given)
     distinct = {one.parts for one in given}
     if len(distinct) >= 3 and not content(regex.sub(r"[\d:年月日号点]", " ", stated)):
@@ -306,7 +310,9 @@ def _affirmed_quantities(text: str) -> list[Quantity]:
     return [
         one
         for one in joined(quantities(text), text)
-        if not denied(text, one.start, one.end) and not one_of_several(text, one.start, one.end)
+        if not denied(text, one.start, one.end)
+        and not one_of_several(text, one.start, one.end)
+        and not _BOUND.search(text[: one.start])
     ]
 
 

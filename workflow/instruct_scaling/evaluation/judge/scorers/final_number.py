@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import regex
 
@@ -26,7 +27,7 @@ _OPERATOR = regex.compile(r"\s?(?:[-+*/×÷]|x(?=\s?\d)|\\times|\\div|加|减|�
 _CLAUSE = regex.compile(r"[,;:](?!\d)|\s-\s|[()]")
 _EXPLAINS = regex.compile(
     r"^\s*(?:原来|便宜|贵了|节省|省了|省下|多出|少了|多了|原有|原本|其中|比|而(?!且)|包括|from\b|out of\b|than\b|compared\b|including\b|of which\b|after\b|"
-    r"not\b|more than\b|less than\b|每|平均每)",
+    r"not\b|more than\b|less than\b|that is\b|i\.e|每|平均每)",
     regex.IGNORECASE,
 )
 # What follows the answer in its clause: "18 dollars in 7 days", "10 back from her 20".
@@ -38,6 +39,12 @@ Given = set[Fraction]
 # 3年后小丽12岁: what frames the answer.
 _FRAMES = regex.compile(r"\s?[天年月周个小时分钟次]{0,3}[后前内里]|\s(?:\w+\s)?(?:later|ago)\b")
 _COPULA = regex.compile(r"(?:一共|共|总共|还)?(?:是|为|等于|有|=)?$")
+_CLAUSE_END = regex.compile(r"[,.;:!?。\n](?!\d)")
+_NOUN = regex.compile(r"\bhow many (\w+)", regex.IGNORECASE)
+_STATED = regex.compile(
+    r"(?:\b(?:is|are|equals|makes|gives|leaves|gets|=)|[是为得])\s?[$¥€£]?$", regex.IGNORECASE
+)
+_THAT_IS = regex.compile(r",\s*(?:that is|i\.e\.)[^.!?\n]*", regex.IGNORECASE)
 _ASKS = regex.compile(r"多少|几|how (?:many|much|far|long|old|tall|fast)|what", regex.IGNORECASE)
 
 
@@ -63,7 +70,7 @@ def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
         prompt: the question; a clause that repeats its words ("the bad ones are 20%") answers it.
     """
     shown = plain(text)
-    given = {one.value for one in quantities(numerals(plain(prompt)))}
+    given = {one.value for one in quantities(numerals(plain(prompt).replace("^", " ^ ?")))}
     if not shown:
         return None, "no number found"
     if _only_numbers(shown):
@@ -128,10 +135,7 @@ def _sides(equals: list[str]) -> str:
 
 def _is_calculation(side: str) -> bool:
     found = quantities(side)
-    return any(
-        _OPERATOR.fullmatch(side[one.end : other.start])
-        for one, other in zip(found, found[1:], strict=False)
-    )
+    return any(_OPERATOR.fullmatch(side[one.end : other.start]) for one, other in pairwise(found))
 
 
 def _unmarked(text: str, prompt: str, given: Given) -> tuple[Quantity | None, str]:
@@ -140,7 +144,7 @@ def _unmarked(text: str, prompt: str, given: Given) -> tuple[Quantity | None, st
     asked = _asked_clause(text, prompt, given)
     if asked is not None:
         return asked
-    shorter = without_reasons(text)
+    shorter = _THAT_IS.sub("", without_reasons(text))
     if not quantities(shorter):
         shorter = text
     parts = [part for part in sentences(shorter) if quantities(part)]
@@ -167,21 +171,51 @@ def _is_short_head(text: str) -> bool:
 
 
 def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None, str] | None:
-    """The clause that repeats the words of the question before its number: 坏的占20%."""
-    clauses = regex.split(r"[,.;:!?。\n](?!\d)", numerals(plain(prompt)))
+    """The number that the text gives to what is asked for, where it repeats the question's words.
+
+    坏的占20% to 坏的占百分之几, "12 girls" to "how many girls".
+    """
+    clauses = _CLAUSE_END.split(numerals(plain(prompt)))
     wanted = [clause for clause in clauses if _ASKS.search(clause)]
     if not wanted or len(quantities(text)) < 2:
         return None
     asked = wanted[-1]
     subject = _before_question_word(asked)
-    for clause in regex.split(r"[,.;:!?。\n](?!\d)", text):
+    for clause in _CLAUSE_END.split(text):
         for one in quantities(clause):
             before = _COPULA.sub("", clause[: one.start].strip())
             same = subject and before.endswith(subject)
             words = len(regex.findall(r"\p{Han}|\w+", before))
             if same or (words >= 3 and before in asked):
-                return _pick(clause[(before and one.start) or 0 :], text, given, first=True)
-    return None
+                if "=" in clause[one.end :]:
+                    return _in_sentence(clause, given)
+                return _pick(clause[one.start :], text, given, first=True)
+    return _with_noun(text, asked, given)
+
+
+def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
+    """The number before the noun of "how many", in the last sentence if that counts other things."""
+    noun = _NOUN.search(asked)
+    last = next((part for part in reversed(sentences(text)) if quantities(part)), "")
+    found = quantities(last)
+    if noun is None or len(found) < 2 or "=" in last:
+        return None
+    name = regex.escape(noun[1])
+    marked_ones = [
+        one
+        for one in found
+        if one.value not in given
+        and (
+            regex.match(rf"\s(?:\w+\s)?{name}\b", last[one.end :], regex.IGNORECASE)
+            or regex.search(rf"\b{name}:\s?$", last[: one.start], regex.IGNORECASE)
+        )
+    ]
+    if len(marked_ones) != 1:
+        return None
+    one = marked_ones[0]
+    if denied(last, one.start, one.end) or one_of_several(last, one.start, one.end):
+        return None
+    return one, "of what is asked"
 
 
 def _before_question_word(asked: str) -> str:
@@ -207,21 +241,26 @@ def _in_sentence(sentence: str, given: Given) -> tuple[Quantity | None, str]:
 
 
 def _pick(clause: str, sentence: str, given: Given, *, first: bool) -> tuple[Quantity | None, str]:
-    found = quantities(clause)
-    kept = [one for one in found if not denied(clause, one.start, one.end)]
+    """The answer of a clause: its first number, or the one that its words point at."""
+    kept = [one for one in quantities(clause) if not denied(clause, one.start, one.end)]
     if not kept:
         return None, "denied"
-    chosen = kept[0 if first else -1]
-    if not first and len(kept) > 1:
-        for one, other in zip(kept, kept[1:], strict=False):
-            if _ADJUNCT.search(clause[one.end : other.start]):
-                chosen = one
-                break
-        novel = [one for one in kept if one.value not in given]
-        if novel and chosen not in novel:
-            chosen = novel[-1]
+    chosen = kept[0] if first else _pointed_at(kept, clause, given)
     offset = sentence.find(clause)
     place = (sentence, chosen.start + offset, chosen.end + offset) if offset >= 0 else None
     if one_of_several(clause, chosen.start, chosen.end) or (place and one_of_several(*place)):
         return None, "several numbers offered"
     return chosen, "last"
+
+
+def _pointed_at(kept: list[Quantity], clause: str, given: Given) -> Quantity:
+    """Of several numbers: after "is", before "in 7 days", not in the question; else the last."""
+    stated = [one for one in kept if _STATED.search(clause[: one.start])]
+    chosen = stated[-1] if stated else kept[-1]
+    if not stated:
+        for one, other in pairwise(kept):
+            if _ADJUNCT.search(clause[one.end : other.start]):
+                chosen = one
+                break
+    novel = [one for one in kept if one.value not in given]
+    return novel[-1] if novel and chosen not in novel else chosen

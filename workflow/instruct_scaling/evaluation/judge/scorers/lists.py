@@ -37,6 +37,16 @@ def parts_of_list(reference: str) -> list[str]:
     )
     parts = [_item(part) for part in _SEPARATOR.split(text)]
     parts = [part for part in parts if tokenize(part)]
+    if (
+        "," in text
+        and regex.search(r"\p{Han}", text)
+        and not regex.search(r"[;、\n]", text)
+        and (
+            reference.rstrip().endswith("。")
+            or max(len(tokenize(part)) for part in parts) > _MOST_TOKENS
+        )
+    ):
+        return [reference]  # clauses of a sentence
     only_and = not regex.search(r"[,;、\n]", text)
     if only_and and regex.search(r"\b(?:of|in|by|that|which|to|from)\b|的", text):
         return [reference]

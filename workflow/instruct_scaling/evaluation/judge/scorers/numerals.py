@@ -15,7 +15,7 @@ import regex
 _DIGIT = "零〇一二两三四五六七八九"
 _FORMAL = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟幺俩仨○", "一二三四五六七八九十百千一两三〇")
 _HAS_CHINESE = regex.compile(
-    "[零〇一二两三四五六七八九十百千万亿半廿卅壹贰叁肆伍陆柒捌玖拾佰仟俩仨成负]"
+    "[零〇一二两三四五六七八九十百千万亿半廿卅壹贰叁肆伍陆柒捌玖拾佰仟俩仨成负折]"
 )
 _ZH = "零〇一二两三四五六七八九十百千万亿廿卅"
 _ZH_NUMBER = rf"[{_ZH}]+(?:点[{_DIGIT}]+(?![{_ZH}分刻])(?!钟))?"
@@ -36,6 +36,7 @@ _HALVES = (
         "0.5",
     ),
 )
+_DISCOUNT = regex.compile(rf"(?<![\d.{_ZH}])([{_DIGIT}\d])([{_DIGIT}\d])折")
 _COINS = regex.compile(rf"({_ANY})[块元]([{_DIGIT}\d])(?:[毛角]钱?)?(?![\d{_ZH}个只件分])")
 _TENTHS = regex.compile(rf"([{_DIGIT}])成(?:半|(?=[^\p{{Han}}]|的|$))")
 _SCALE = {"百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
@@ -45,7 +46,9 @@ _MEASURE = (
     "份户家所场门节堂课句段篇首字词"
 )
 # After these a numeral counts whatever stands before it: 小丽三岁.
-_STRONG = "元块岁天年月公斤千厘毫米克吨升小分秒个只件张本条"
+_STRONG = "折楼层号级元块岁天年月公斤千厘毫米克吨升小分秒个只件张本条"
+_COUNTED = "颗个只件张本条"
+_SOME = "第每这那另同某下上哪几"
 _CLOCK = regex.compile("点[零一二三四五六七八九十半整钟\\d]")
 _BEFORE_ONE = "年月日午上晚晨是为有得共于到剩即约负加减乘以和了付花等足满第达乃余"
 
@@ -85,6 +88,9 @@ _SPAN_EN = regex.compile(
     rf"\b(?:(?!(?:{'|'.join(_SCALES_EN)})\b){_WORD_EN}|an?(?=\s(?:hundred|thousand|million|billion)\b))"
     rf"(?:(?:-|\s|\sand\s){_WORD_EN})*(?:\spoint(?:\s{_WORD_EN})+)?\b",
     regex.IGNORECASE,
+)
+_BELOW_ZERO = regex.compile(
+    r"(\d+(?:\.\d+)?)((?:\sdegrees?)?)\sbelow\s(?:zero|0)", regex.IGNORECASE
 )
 _MINUS_EN = regex.compile(r"\b(?:minus|negative)\s(?=\d)", regex.IGNORECASE)
 _SCALED_EN = regex.compile(
@@ -223,6 +229,7 @@ def _mixed(match: regex.Match[str]) -> str:
 
 def _chinese(text: str) -> str:
     text = text.translate(_FORMAL)
+    text = _DISCOUNT.sub(lambda m: f"{_read(m[1])}.{_read(m[2])}折", text)
     text = _COINS.sub(_coins, text)
     for pattern, written in _HALVES:
         text = pattern.sub(lambda m, w=written: _half(m, w), text)
@@ -261,7 +268,7 @@ def _fraction(match: regex.Match[str], top: str, bottom: str, whole: str = "0") 
 def _spelled(match: regex.Match[str]) -> str:
     """The digits of a numeral in Chinese, or the text as it was where it is part of a word."""
     span, text = match[0], match.string
-    before, after = text[: match.start()][-1:], text[match.end() :][:1]
+    before = text[: match.start()][-1:]
     if text[match.end() :].startswith(("角形", "角函", "点也", "点儿", "点都")):
         return span
     if len(span) == 1 and (
@@ -283,7 +290,11 @@ def _stands_alone(span: str, before: str, rest: str) -> bool:
     """Whether one numeral between these characters is a number and not a part of a word."""
     free = not regex.match(r"\p{Han}", before) or before in _BEFORE_ONE
     after = rest[:1]
-    if _CLOCK.match(rest) or (span != "一" and after in _STRONG and after):
+    if _CLOCK.match(rest) or (
+        after
+        and after in _STRONG + _COUNTED
+        and (span != "一" or (after in _COUNTED and before not in _SOME))
+    ):
         return True
     return free and (not regex.match(r"\p{Han}", after) or after in _MEASURE)
 
@@ -338,6 +349,7 @@ def _english(text: str) -> str:
     text = _scale(_SPAN_EN.sub(_spelled_en, _scale(text)))
     text = regex.sub(r"\bone(?=\s(?:half|third|quarter|fourth|fifth|tenth)\b)", "1", text)
     text = _PART.sub(_parted, text)
+    text = _BELOW_ZERO.sub(r"-\1\2", text)
     text = _MINUS_EN.sub("-", text)
     return _ORDINAL.sub(lambda m: _ORDINALS[m[0].casefold()], text)
 

@@ -24,7 +24,7 @@ _LEAST_PRECISION = 0.2
 _PAIRS = """
 increase/decrease rise/fall rose/fell more/less higher/lower high/low hot/cold warm/cool before/after
 early/late first/last 1st/last best/worst large/small larger/smaller big/small long/short fast/slow up/down
-north/south east/west left/right win/lose won/lost lose/find lost/found buy/sell bought/sold open/close
+north/south east/west left/right win/lose won/lost lose/find lost/found lose/found buy/sell bought/sold open/close
 start/end begin/end arrive/leave inside/outside above/below positive/negative profit/loss good/bad
 true/false gain/lose safe/dangerous legal/illegal always/never most/least older/younger oldest/youngest
 taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter fastest/slowest
@@ -140,6 +140,8 @@ class _Forms:
         self._text = text
 
     def __contains__(self, word: str) -> bool:
+        if word[0].isdigit():
+            return word in self._text.casefold().split()
         if word.isascii():
             return word in self._tokens or stem(word) in self._tokens
         return word in self._text

@@ -42,7 +42,7 @@ _REASON_AFTER = regex.compile(
     regex.IGNORECASE,
 )
 _REASON_BEFORE = regex.compile(
-    r"(?<=^|[.!?。;\n]\s*)(?:because|since|given that|considering|although|因为|由于|虽然)[^,.。;\n]*,\s*",
+    r"(?<=^|[.!?。;\n]\s*)(?:because|since|given that|considering|although|though|while|因为|由于|虽然|尽管)[^,.。;\n]*,\s*",
     regex.IGNORECASE,
 )
 _ASIDE = regex.compile(r"\s*[(\[](?!\w{1,2}[)\]])[^()\[\]]{3,}[)\]]")
