@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.scorers import final_answer as module
 from instruct_scaling.evaluation.judge.scorers.final_answer import (
     final_answer,
-    final_number,
     final_segment,
 )
 

@@ -35,7 +35,12 @@ def name_score(wanted: str, text: str, question: str, prompt: str) -> float:
     """1 if the text affirms `wanted`, 0 if it names something else, between for a part of it."""
     spans = mention_spans(wanted, text)
     if spans:
-        good = [span for span in spans if affirmed(text, *span) or _own_denial(wanted, text, span)]
+        good = [
+            span
+            for span in spans
+            if affirmed(text, *span)
+            or (_own_denial(wanted, text) and not one_of_several(text, *span))
+        ]
         good = [span for span in good if not elsewhere(wanted, text, span, question, prompt)]
         return float(bool(good) and not _about_another(wanted, text, question))
     return _part_score(wanted, corrected(text), question)
@@ -91,7 +96,7 @@ def _pattern(tokens: tuple[str, ...]) -> regex.Pattern[str]:
     return regex.compile(left + "".join(pieces) + right, regex.IGNORECASE)
 
 
-def _own_denial(wanted: str, text: str, span: tuple[int, int]) -> bool:
+def _own_denial(wanted: str, text: str) -> bool:
     """A reference that is itself a denial ("not allowed") is not denied by its own "not"."""
     return negations(wanted) > 0 and negations(text) <= negations(wanted)
 

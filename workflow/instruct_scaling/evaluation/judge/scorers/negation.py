@@ -12,7 +12,7 @@ _DENIAL = regex.compile(
     r"\b(?:not(?!\s(?:only|just|until|merely))|never|no longer|cannot|neither|nor|rather than|instead of|"
     r"(?<!none )other than|except|excluding|anything but|far from|unlike|without|nothing(?! but)|none(?! other)|hardly|"
     r"no(?!\s(?:doubt|wonder|matter|1|one)))\b|n't\b(?!\s(?:only|just|until))|≠|!=|"
-    r"并?非(?!常)|没有?(?!错|问题)|而非|除了?|"
+    r"并?非(?![常洲])|没有?(?!错|问题)|而非|除了?|"
     r"(?<!差|对|毫|得|无)不(?![久仅但过少断得只止论管错妨如同久远多时禁])",
     regex.IGNORECASE,
 )

@@ -10,6 +10,8 @@ import regex
 from instruct_scaling.evaluation.judge.scorers.numerals import raised
 
 _THINKING = regex.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL)
+_LONG, _BEGIN, _END = 1000, 2000, 6000
+_REPEATED = regex.compile(r"(.{1,12}?)\1{40,}", regex.DOTALL)
 _HAN = regex.compile(r"\p{Han}")
 _EMPHASIS = regex.compile(
     r"(?<!\w)(\*\*|__|\*|`+)(?=\S)(.+?)(?<=\S)\1(?!\w)|(?<=\p{Han})\*\*(.+?)\*\*"
@@ -77,7 +79,7 @@ def simplified(text: str) -> str:
 @lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """One form for all that looks alike: no thinking, markup, wide forms or traditional script."""
-    text = _THINKING.sub("", text)
+    text = _bounded(_THINKING.sub("", text))
     text = raised(text.replace("，", ", ").replace("…", "..."))
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     text = text.replace("−", "-").replace("–", "-").replace("—", " - ").replace("\\$", "$")
@@ -86,6 +88,14 @@ def plain(text: str) -> str:
         text = _EMPHASIS.sub(lambda m: m[2] if m[2] is not None else m[3], text)
     text = _LATEX_TEXT.sub(r" \1 ", text)
     return simplified(text).strip()
+
+
+def _bounded(text: str) -> str:
+    """A long text without what it repeats, and without its middle: patterns stay quick on it."""
+    if len(text) <= _LONG:
+        return text
+    text = _REPEATED.sub(" ", text)
+    return text if len(text) <= _BEGIN + _END else f"{text[:_BEGIN]}\n{text[-_END:]}"
 
 
 def sentences(text: str) -> list[str]:
@@ -139,11 +149,19 @@ def without_reasons(text: str) -> str:
     return shorter if regex.search(r"\w", shorter) else text
 
 
+def _last_line(text: str) -> str | None:
+    """The last of several lines where it is a word or three: an answer below its reasons."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    words = len(regex.findall(r"\p{Han}|[^\W\p{Han}]+", lines[-1])) if len(lines) > 1 else 0
+    listed = words and regex.match(r"[-*•]|\d+[.)]", lines[-1])
+    return lines[-1] if 0 < words <= 3 and not listed else None
+
+
 def statement(text: str) -> str:
     """The part of a plain text that states its answer: boxed, marked, concluded, or all of it."""
     found = boxed(text)
     if found is not None:
         return found
     text = corrected(text)
-    stated = marked(text) or conclusion(text) or text
+    stated = marked(text) or _last_line(text) or conclusion(text) or text
     return without_reasons(stated)
