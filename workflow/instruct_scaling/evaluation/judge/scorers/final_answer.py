@@ -68,7 +68,8 @@ def _compare_numbers(item: EvalItem, reference: str, response: str) -> Outcome:
         return scored(0.0, reason)
     prompt = numerals(plain(item.full_prompt))
     units = unit_words(sentences(prompt)[-1] if prompt else "")
-    units |= {one.unit for one in quantities(prompt) if one.unit}
+    named = {unit.dimension for unit in units}
+    units |= {one.unit for one in quantities(prompt) if one.unit and one.dimension not in named}
     return scored(float(equal_in(wanted, given, units)), reason)
 
 

@@ -32,7 +32,7 @@ _EXPLAINS = regex.compile(
 )
 # What follows the answer in its clause: "18 dollars in 7 days", "10 back from her 20".
 _ADJUNCT = regex.compile(
-    r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|of the|if|when)\b|/|每",
+    r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|to [a-z]+|of the|if|when)\b|/|每",
     regex.IGNORECASE,
 )
 Given = set[Fraction]
@@ -81,6 +81,8 @@ def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
         if "\\" in numerals(box) or not found:
             return None, "no number in the box"
         return found[-1], "boxed"
+    if "dozen" in prompt.casefold():
+        shown = regex.sub(r"(?i)dozens?", "doz", shown)  # the unit that is asked for
     later = corrected(shown)
     shown = numerals(_without_numbering(later if quantities(numerals(later)) else shown))
     stated = marked(shown)
@@ -181,14 +183,17 @@ def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None
         return None
     asked = wanted[-1]
     subject = _before_question_word(asked)
+    last = next((part for part in reversed(sentences(text)) if quantities(part)), "")
+    if "=" in last:
+        return None
     for clause in _CLAUSE_END.split(text):
         for one in quantities(clause):
             before = _COPULA.sub("", clause[: one.start].strip())
             same = subject and before.endswith(subject)
             words = len(regex.findall(r"\p{Han}|\w+", before))
-            if same or (words >= 3 and before in asked):
-                if "=" in clause[one.end :]:
-                    return _in_sentence(clause, given)
+            if same or (words >= 3 and before in asked and clause in last):
+                if "=" in clause:
+                    continue
                 return _pick(clause[one.start :], text, given, first=True)
     return _with_noun(text, asked, given)
 

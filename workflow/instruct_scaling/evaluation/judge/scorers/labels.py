@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import regex
 
 from instruct_scaling.evaluation.judge.scorers.matching import CJK, normalize
-from instruct_scaling.evaluation.judge.scorers.negation import denied, one_of_several
+from instruct_scaling.evaluation.judge.scorers.negation import (
+    denied,
+    one_of_several,
+    slashed,
+)
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
 from instruct_scaling.evaluation.judge.scorers.reading import (
@@ -162,7 +166,7 @@ def _stances(forms: list[str], part: str) -> tuple[set[str], set[str], set[str]]
         start, end = mention.start, mention.end
         if _denied(part, start, end, found):
             refused.add(mention.label)
-        elif one_of_several(part, start, end):
+        elif one_of_several(part, start, end) or slashed(part, start, end):
             doubtful.add(mention.label)
         else:
             affirmed.add(mention.label)

@@ -28,12 +28,12 @@ _DENIED_AFTER = regex.compile(
 )
 _JOINED_AFTER = regex.compile(
     r"^[\"')\]]*\s*[,、]?\s*(?:\bor\b(?!\s(?:so|rather)\b)|或者?|还是|抑或|[,、;]?\s*(?:也可能|也许是|要么)|"
-    r"/\s?(?=\w)|~|"
+    r"~|"
     r"[,.;]\s*(?:or\s)?(?:(?:maybe|perhaps|possibly)(?!\s(?:with|because|due|some|a bit|also))|it (?:could|might|may) (?:also )?be|might be))",
     regex.IGNORECASE,
 )
 _JOINED_BEFORE = regex.compile(
-    r"(?:\bor\b\s(?:it\s)?(?:(?:could|might|may|can)\s(?:also\s)?be\s|is\s|was\s)?|\beither\b\s|或者?(?:是|在)?|还是|也可能[是在]?|要么是?|\w/|~|"
+    r"(?:\bor\b\s(?:it\s)?(?:(?:could|might|may|can)\s(?:also\s)?be\s|is\s|was\s)?|\beither\b\s|或者?(?:是|在)?|还是|也可能[是在]?|要么是?|~|"
     r"\bbetween\b\s(?:[\w.]+\sand\s)?|介于)"
     r"(?:(?:the|an?|in|at|on|to)\s)*[\"'(]*$",
     regex.IGNORECASE,
@@ -76,10 +76,18 @@ def one_of_several(text: str, start: int, end: int) -> bool:
     )
 
 
+def slashed(text: str, start: int, end: int) -> bool:
+    """Whether a mention stands beside a slash: "negative/neutral". Numbers have units there."""
+    return regex.match(r"\s?/\s?\w", text[end:]) is not None or text[:start].endswith("/")
+
+
 def affirmed(text: str, start: int, end: int) -> bool:
     """Neither denied nor an alternative nor only compared with."""
     return not (
-        denied(text, start, end) or one_of_several(text, start, end) or compared(text, start)
+        denied(text, start, end)
+        or one_of_several(text, start, end)
+        or slashed(text, start, end)
+        or compared(text, start)
     )
 
 

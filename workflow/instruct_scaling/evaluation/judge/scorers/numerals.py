@@ -136,6 +136,10 @@ _TENS_ORDINAL = regex.compile(
     r"\b(" + "|".join(_UNITS_EN[20:]) + r")-(" + "|".join(list(_ORDINALS)[2:11]) + r")\b",
     regex.IGNORECASE,
 )
+_ONE_UNIT = regex.compile(
+    r"\bone(?=\s(?:hour|minute|second|dollar|cent|euro|day|week|month|year|mile|meter|metre|liter|litre|kilogram|percent)\b)",
+    regex.IGNORECASE,
+)
 _ONE = regex.compile(
     r"(?:^|(?:\bis|\bare|=|:|\bexactly|\bonly)\s?)(one)(?=\s*[.!]?$|\s\w+[.!]?$)", regex.I
 )
@@ -344,6 +348,7 @@ def _scaled(span: str) -> str | None:
 def _english(text: str) -> str:
     text = _HALF_OF.sub("0.5 ", text)
     text = _ONE.sub(lambda m: m[0][: -len(m[1])] + "1", text)
+    text = _ONE_UNIT.sub("1", text)
     text = _DOZEN.sub(_dozen, text)
     text = _TENS_ORDINAL.sub(_tens_ordinal, text)
     text = _scale(_SPAN_EN.sub(_spelled_en, _scale(text)))

@@ -40,7 +40,7 @@ _THEREFORE = regex.compile(
 )
 _REASON_AFTER = regex.compile(
     r"(?<=\w[^.!?。\n]*)[,(\s]*(?:\b(?:because|since|given that|considering|even though|although)\b|因为|由于|"
-    r"理由是|理由:|原因是)[^.!?。;\n]*",
+    r"理由是|理由:|原因是)(?:[^.!?。;\n]|\.(?=\d))*",
     regex.IGNORECASE,
 )
 _REASON_BEFORE = regex.compile(
