@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sacrebleu import sentence_chrf
 
 from instruct_scaling.common.records import Constraints, EvalItem
+from instruct_scaling.evaluation.judge.scorers.answers import exact_match
 from instruct_scaling.evaluation.judge.scorers.matching import (
     chrf,
-    exact_match,
     label_set_problem,
     normalize,
     rouge_l,
@@ -95,6 +95,23 @@ def test_chrf_is_sacrebleus_over_100():
 def test_exact_match_forgives_form_only():
     assert exact_match(item("New York"), NONE, "new york.").score == 1
     assert exact_match(item("New York"), NONE, "New York City").score == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "wanted"),
+    [
+        ("C++", "C", 0),
+        ("C#", "c#", 1),
+        ("-5", "5", 0),
+        ("0,1", "01", 0),
+        ("3000", "3,000", 1),
+        ("臺灣", "台湾", 1),
+        ("$5", "€5", 0),
+        ("二十", "20", 1),
+    ],
+)
+def test_exact_match_knows_signs_numbers_and_script(reference, response, wanted):
+    assert exact_match(item(reference), NONE, response).score == wanted
 
 
 @pytest.mark.parametrize("scorer", OVERLAPS)

@@ -14,7 +14,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "tokens": 1,
     "finetune": 6,
     "generate": 3,
-    "judge": 2,
+    "judge": 3,
     "runs": 2,
     "subset_overlap": 1,
     "scores": 3,

@@ -17,11 +17,14 @@ from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Re
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
-from instruct_scaling.evaluation.judge.scorers.answers import answer_match, label_match
+from instruct_scaling.evaluation.judge.scorers.answers import (
+    answer_match,
+    exact_match,
+    label_match,
+)
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
     chrf,
-    exact_match,
     label_set_problem,
     rouge_l,
     token_f1,
@@ -65,7 +68,7 @@ SCORERS: dict[str, Scorer] = {
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
-        Scorer("exact_match", "reference", exact_match),
+        Scorer("exact_match", "reference", exact_match, _READING, 2),
         Scorer("open_ended", "nothing", open_ended),
         Scorer("fluency", "nothing", fluency_only),
     )

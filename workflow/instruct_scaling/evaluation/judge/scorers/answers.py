@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 
 import regex
 
@@ -53,8 +54,10 @@ _CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za
 _PHONE = regex.compile(r"\+?[\d(][\d\s().-]{5,}\d")
 _DIGITS_APART = regex.compile(r"(?<=\d)[\s().-]+(?=\d)")
 _POLAR_QUESTION = regex.compile(
-    r"(?:^|[.!?\n,:]\s*)(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had|should|may|must)\b"
-    r"(?![^?]*\bor\b)|yes\b.{1,4}\bno\b|吗|是否|是不是|有没有|能不能|会不会|对不对|可不可以|要不要|正确还是错误",
+    r"(?:^|[.!?\n,:]\s*)(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had|should|"
+    r"may|must)\b"
+    r"(?![^?]*\bor\b)|yes\b.{1,4}\bno\b|吗|是否|是不是|有没有|能不能|会不会|对不对|可不可以|"
+    r"要不要|正确还是错误",
     regex.IGNORECASE,
 )
 _STRICT_POLAR = frozenset(["yes", "no", "是", "否", "是的", "不是", "没有", "有", "不"])
@@ -92,6 +95,14 @@ def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     found = [_compare(variant, text, item.full_prompt) for variant in variants]
     best, reason = max(found, key=lambda pair: pair[0])
     return scored(best, reason)
+
+
+def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
+    """1 if response and reference are equal but for case, width, space, punctuation, script and the
+    way in which numbers are written, else 0.
+    """
+    texts = [numerals(plain(text)) for text in (response, item.reference or "")]
+    return scored(float(same_text(*texts)))
 
 
 def label_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
@@ -294,11 +305,9 @@ def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
         found = _affirmed_quantities(part)
     asked = quantities(plain_prompt)
     restated = {(one.value, one.unit) for one in asked if one.unit}
-    given = [
-        one for one in found
-        if (one.value, one.unit) not in restated
-        or any((one.value, one.unit) == (want.value, want.unit) or want.unit is None for want in wanted)
-    ]  # fmt: skip
+    bare = any(want.unit is None for want in wanted)
+    restated -= {(want.value, want.unit) for want in wanted}
+    given = [one for one in found if bare or (one.value, one.unit) not in restated]
     units = unit_words(question_of(plain_prompt)) | {one.unit for one in asked if one.unit}
     hits = sum(any(equal_in(want, one, units) for one in given) for want in wanted)
     if len(wanted) == 1:
@@ -322,7 +331,7 @@ def _enumerates(found: list[Quantity], text: str) -> bool:
     for one in found:
         kinds.setdefault(one.dimension, []).append(one)
     for same in kinds.values():
-        gaps = [text[a.end : b.start] for a, b in zip(same, same[1:], strict=False)]
+        gaps = [text[a.end : b.start] for a, b in pairwise(same)]
         close = [regex.fullmatch(r"[\s,、;]*(?:and|和)?\s*", gap) is not None for gap in gaps]
         if len({one.value for one in same}) >= 2 and sum(close) >= 2:
             return True

@@ -41,8 +41,10 @@ _TIMES = [
     for pattern in (
         rf"{_PERIOD}\s?(?<!\d)(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})(?::\d{{2}})?(?![\d%])\s?(?P<half>[ap]\.?m\b\.?)?",
         r"(?<![\d:.])(?P<hour>\d{1,2})\s?(?P<half>[ap]\.?m\b\.?)",
-        r"(?<![\d:.])(?P<hour>\d{1,2})\so'?clock(?:\sin\sthe\s(?P<part>morning|afternoon|evening))?",
-        rf"{_PERIOD}\s?(?<![\d.])(?P<hour>\d{{1,2}})(?:点钟?|时)(?:(?P<minute>\d{{1,2}})分?|(?P<word>半|1刻|3刻|一刻|三刻|整))?",
+        r"(?<![\d:.])(?P<hour>\d{1,2})\so'?clock(?:\sin\sthe\s(?P<part>morning|afternoon|"
+        r"evening))?",
+        rf"{_PERIOD}\s?(?<![\d.])(?P<hour>\d{{1,2}})(?:点钟?|时)(?:(?P<minute>\d{{1,2}})分?|"
+        rf"(?P<word>半|1刻|3刻|一刻|三刻|整))?",
         r"\b(?P<fraction>half|quarter)\s(?P<side>past|to)\s(?P<hour>\d{1,2})\b",
         r"\b(?P<noon>noon|midday|midnight)\b|(?P<noon_zh>正午|午夜12点|零点)",
     )

@@ -16,12 +16,14 @@ from instruct_scaling.evaluation.judge.scorers.reading import corrected, sentenc
 from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
 
 _LEADING = regex.compile(
-    r"^(?:(?:because of|because|due to|in|at|on|the|a|an|to|by|from|with|it is|it's|they are)\s+|因为|由于|在(?=\p{Han}{2})|"
+    r"^(?:(?:because of|because|due to|in|at|on|the|a|an|to|by|from|with|it is|it's|they are)\s+|"
+    r"因为|由于|在(?=\p{Han}{2})|"
     r"是(?=\p{Han}{2})|于(?=\p{Han}{2}))+",
     regex.IGNORECASE,
 )
 _SUFFIX = regex.compile(
-    r"(?<=\p{Han}{2})(?:市|省|县|州|自治区|先生|女士|同志|老师|公司|集团|有限公司)$|(?<=^[红橙黄绿青蓝紫白黑灰粉棕金银])色$|(?<=\p{Han})的$"
+    r"(?<=\p{Han}{2})(?:市|省|县|州|自治区|先生|女士|同志|老师|公司|集团|有限公司)$|"
+    r"(?<=^[红橙黄绿青蓝紫白黑灰粉棕金银])色$|(?<=\p{Han})的$"
 )
 _ASIDE = regex.compile(r"\s*\([^()]*\)")
 _WHO = regex.compile(

@@ -26,13 +26,15 @@ _STEP = regex.compile(r"(?:\bstep\s?\d+|第\d+步|步骤\d+)\s?[:.、,]?", regex
 _OPERATOR = regex.compile(r"\s?(?:[-+*/×÷]|x(?=\s?\d)|\\times|\\div|加|减|乘以?|除以)\s?")
 _CLAUSE = regex.compile(r"[,;:](?!\d)|\s-\s|[()]")
 _EXPLAINS = regex.compile(
-    r"^\s*(?:原来|便宜|贵了|节省|省了|省下|多出|少了|多了|原有|原本|其中|比|而(?!且)|包括|from\b|out of\b|than\b|compared\b|including\b|of which\b|after\b|"
+    r"^\s*(?:原来|便宜|贵了|节省|省了|省下|多出|少了|多了|原有|原本|其中|比|而(?!且)|包括|from\b|"
+    r"out of\b|than\b|compared\b|including\b|of which\b|after\b|"
     r"not\b|more than\b|less than\b|that is\b|i\.e|每|平均每)",
     regex.IGNORECASE,
 )
 # What follows the answer in its clause: "18 dollars in 7 days", "10 back from her 20".
 _ADJUNCT = regex.compile(
-    r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|to [a-z]+|of the|if|when)\b|/|每",
+    r"\b(?:in|per|for|from|out of|than|at|with|after|every|each|over|within|on|left of|"
+    r"to [a-z]+|of the|if|when)\b|/|每",
     regex.IGNORECASE,
 )
 Given = set[Fraction]
@@ -199,7 +201,8 @@ def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None
 
 
 def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
-    """The number before the noun of "how many", in the last sentence if that counts other things."""
+    """The number before the noun of "how many", in the last sentence if that counts other "
+    "things."""
     noun = _NOUN.search(asked)
     last = next((part for part in reversed(sentences(text)) if quantities(part)), "")
     found = quantities(last)

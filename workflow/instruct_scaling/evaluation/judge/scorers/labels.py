@@ -38,7 +38,8 @@ _LABEL_MARK = regex.compile(
 )
 _IDIOMS = regex.compile(r"事实上|实际上|in fact\b|of course\b|正面临", regex.IGNORECASE)
 _OVERALL = regex.compile(
-    r"\b(?:overall|however|in total|in conclusion|on balance|but)\b|总的来说|总体|整体|综合|但是?|不过|然而",
+    r"\b(?:overall|however|in total|in conclusion|on balance|but)\b|总的来说|总体|整体|综合|"
+    r"但是?|不过|然而",
     regex.IGNORECASE,
 )
 # "A carrot is no fruit" has no label A; "A is wrong" has.
@@ -145,7 +146,7 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     if split and regex.match(r"[\"'(\[]*\S{1,24}?[\"')\]]*(?:$|[.,:;。!\n]|\s-\s)", split[0]):
         head = regex.split(r"(?<=\w)[\"')\]]*(?:[.:。!]|,\s(?![^,]*\bor\b)|\s-\s)", split[0])[0]
         if len(head) < len(split[0]) or len(split) > 1:
-            parts.append((split[0] if "、" in split[0][: len(head) + 1] else split[0], False))
+            parts.append((split[0], False))
     concluded = conclusion(text)
     if concluded:
         parts.append((concluded, False))

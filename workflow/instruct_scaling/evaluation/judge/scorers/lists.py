@@ -18,11 +18,13 @@ _SEPARATOR = regex.compile(rf"[;、\n]|,(?!\d{{3}}(?!\d))|{_AND}", regex.IGNOREC
 _BULLET = regex.compile(r"^\s*(?:[-*•·]|\(?\d{1,2}[.):、]|[①-⑳]|[a-h][.)])\s*", regex.IGNORECASE)
 _FIELD = regex.compile(r"^[\"'{\[\s]*[\w\p{Han} ]{1,20}[\"']?\s?:\s*(?=\S)")
 _LEAD = regex.compile(
-    r"^.*?(?::\s*|\b(?:are|is|were|was|include|includes|including|namely)\b\s*:?|包括|分别是|分别为|有:|有(?=\p{Han}{2,}[、,])|是(?=[^、]+、)|为(?=[^、]+、))",
+    r"^.*?(?::\s*|\b(?:are|is|were|was|include|includes|including|namely)\b\s*:?|包括|分别是|"
+    r"分别为|有:|有(?=\p{Han}{2,}[、,])|是(?=[^、]+、)|为(?=[^、]+、))",
     regex.IGNORECASE,
 )
 _IN_ORDER = regex.compile(
-    r"\bin (?:the )?(?:right |correct |ascending |descending |alphabetical |chronological )?order\b|\bsort\b|\brank\b|"
+    r"\bin (?:the )?(?:right |correct |ascending |descending |alphabetical |"
+    r"chronological )?order\b|\bsort\b|\brank\b|"
     r"排序|从[小大低高早晚]到[大小高低晚早]|按.{1,6}顺序|依次",
     regex.IGNORECASE,
 )

@@ -100,11 +100,6 @@ def chrf(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     return scored(_CHRF.sentence_score(response, [reference]).score / 100)
 
 
-def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """1 if response and reference are equal but for case, width, space and punctuation."""
-    return scored(float(same_text(response, item.reference or "")))
-
-
 def label_set_problem(item: EvalItem, checks: Constraints) -> str | None:
     """Why the reference does not fit the label set, or None if it does."""
     if not checks.labels or item.reference is None:

@@ -9,6 +9,7 @@ starts another one. This file imports nothing of the package, so that the worker
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import resource
@@ -63,7 +64,8 @@ class MathWorker:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with contextlib.suppress(OSError):  # what was not written is lost anyway
+                        pipe.close()
 
     def _ask(self, question: dict[str, str]) -> bool:
         for attempt in (1, 2):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import regex
 
 _BOUNDARY = regex.compile(
-    r"[,.;:!?。、\n\"](?!\d)|\s-\s|(?<!\b(?:any|no)thing\s)\bbut\b(?! also)|而是|而应|\brather\b(?! than)|\bso\b|所以|\bit is\b(?<=, it is)",
+    r"[,.;:!?。、\n\"](?!\d)|\s-\s|(?<!\b(?:any|no)thing\s)\bbut\b(?! also)|而是|而应|"
+    r"\brather\b(?! than)|\bso\b|所以|\bit is\b(?<=, it is)",
     regex.IGNORECASE,
 )
 _DENIAL = regex.compile(
-    r"\b(?:not(?!\s(?:only|just|until|merely))|never|no longer|cannot|neither|nor|rather than|instead of|"
-    r"(?<!none )other than|except|excluding|anything but|far from|unlike|without|nothing(?! but)|none(?! other)|hardly|"
+    r"\b(?:not(?!\s(?:only|just|until|merely))|never|no longer|cannot|neither|nor|rather than|"
+    r"instead of|"
+    r"(?<!none )other than|except|excluding|anything but|far from|unlike|without|nothing(?! but)|"
+    r"none(?! other)|hardly|"
     r"no(?!\s(?:doubt|wonder|matter|1|one)))\b|n't\b(?!\s(?:only|just|until))|≠|!=|"
     r"并?非(?![常洲])|没有?(?!错|问题)|而非|除了?|"
     r"(?<!差|对|毫|得|无)不(?![久仅但过少断得只止论管错妨如同久远多时禁])",
@@ -20,26 +23,32 @@ _MAX_WORDS = 9
 _DENIED_AFTER = regex.compile(
     r"^[\"')\]]*\s*(?:(?:is|are|was|were|does|do|did|has|have|would|could|can|will)(?:n't|\snot)"
     r"(?!\s(?:only|just|until))|"
-    r"(?:is|are|was|were|would be|seems)\s(?:\w+ly\s)?(?:wrong|incorrect|false|untrue|ruled out|out|excluded)|"
+    r"(?:is|are|was|were|would be|seems)\s(?:\w+ly\s)?(?:wrong|incorrect|false|untrue|ruled out|"
+    r"out|excluded)|"
     r"(?:cannot|can't|won't)\sbe|"
-    r"[\w\p{Han}]{0,3}?(?:也|都|就|并|根本|肯定)?(?:不是|并非|不对|错误|有误|错了|不正确|不属于|不比|不算|不行|不可能|不符)|"
+    r"[\w\p{Han}]{0,3}?(?:也|都|就|并|根本|肯定)?(?:不是|并非|不对|错误|有误|错了|不正确|不属于|"
+    r"不比|不算|不行|不可能|不符)|"
     r"没有?.{1,5}[大高多长快重老贵远])",
     regex.IGNORECASE,
 )
 _JOINED_AFTER = regex.compile(
-    r"^[\"')\]]*\s*[,、]?\s*(?:\bor\b(?!\s(?:so|rather)\b)|或者?|还是|抑或|[,、;]?\s*(?:也可能|也许是|要么)|"
+    r"^[\"')\]]*\s*[,、]?\s*(?:\bor\b(?!\s(?:so|rather)\b)|或者?|还是|抑或|[,、;]?\s*(?:也可能|"
+    r"也许是|要么)|"
     r"~|"
-    r"[,.;]\s*(?:or\s)?(?:(?:maybe|perhaps|possibly)(?!\s(?:with|because|due|some|a bit|also))|it (?:could|might|may) (?:also )?be|might be))",
+    r"[,.;]\s*(?:or\s)?(?:(?:maybe|perhaps|possibly)(?!\s(?:with|because|due|some|a bit|also))|"
+    r"it (?:could|might|may) (?:also )?be|might be))",
     regex.IGNORECASE,
 )
 _JOINED_BEFORE = regex.compile(
-    r"(?:\bor\b\s(?:it\s)?(?:(?:could|might|may|can)\s(?:also\s)?be\s|is\s|was\s)?|\beither\b\s|或者?(?:是|在)?|还是|也可能[是在]?|要么是?|~|"
+    r"(?:\bor\b\s(?:it\s)?(?:(?:could|might|may|can)\s(?:also\s)?be\s|is\s|was\s)?|\beither\b\s|"
+    r"或者?(?:是|在)?|还是|也可能[是在]?|要么是?|~|"
     r"\bbetween\b\s(?:[\w.]+\sand\s)?|介于)"
     r"(?:(?:the|an?|in|at|on|to)\s)*[\"'(]*$",
     regex.IGNORECASE,
 )
 _COMPARED = regex.compile(
-    r"(?:\bthan|比|相比|比起|不如|\bunlike|\blike|不像|\bcompared (?:to|with)|\binstead of|\brather than|而不是)\s?"
+    r"(?:\bthan|比|相比|比起|不如|\bunlike|\blike|不像|\bcompared (?:to|with)|\binstead of|"
+    r"\brather than|而不是)\s?"
     r"(?:the\s|an?\s)?[\"']?$",
     regex.IGNORECASE,
 )

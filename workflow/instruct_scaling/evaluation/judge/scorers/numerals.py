@@ -85,7 +85,8 @@ _UNITS_EN = [
 _SCALES_EN = ["hundred", "thousand", "million", "billion", "trillion"]
 _WORD_EN = "(?:" + "|".join(_UNITS_EN + _SCALES_EN) + ")"
 _SPAN_EN = regex.compile(
-    rf"\b(?:(?!(?:{'|'.join(_SCALES_EN)})\b){_WORD_EN}|an?(?=\s(?:hundred|thousand|million|billion)\b))"
+    rf"\b(?:(?!(?:{'|'.join(_SCALES_EN)})\b){_WORD_EN}|an?(?=\s(?:hundred|thousand|million|"
+    rf"billion)\b))"
     rf"(?:(?:-|\s|\sand\s){_WORD_EN})*(?:\spoint(?:\s{_WORD_EN})+)?\b",
     regex.IGNORECASE,
 )
@@ -94,16 +95,26 @@ _BELOW_ZERO = regex.compile(
 )
 _MINUS_EN = regex.compile(r"\b(?:minus|negative)\s(?=\d)", regex.IGNORECASE)
 _SCALED_EN = regex.compile(
-    r"(\d+(?:\.\d+)?)\s?(hundred|thousand|million|billion|trillion|mn|bn|k(?![\w/])|(?-i:(?<=\d)[MB](?!\w)))\b",
+    r"(\d+(?:\.\d+)?)\s?(hundred|thousand|million|billion|trillion|mn|bn|k(?![\w/])|"
+    r"(?-i:(?<=\d)[MB](?!\w)))\b",
     regex.IGNORECASE,
 )
 _SCALE_EN = {
-    "hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "m": 10**6, "b": 10**9, "mn": 10**6,
-    "billion": 10**9, "bn": 10**9, "trillion": 10**12,
-}  # fmt: skip
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "k": 10**3,
+    "million": 10**6,
+    "mn": 10**6,
+    "m": 10**6,
+    "billion": 10**9,
+    "bn": 10**9,
+    "b": 10**9,
+    "trillion": 10**12,
+}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
 _PART = regex.compile(
-    r"\b(?:(?P<whole>\d+)\s(?:and\s))?(?P<count>\d+|an?|one)[\s-](?P<part>half|third|quarter|fourth|fifth|tenth)s?\b"
+    r"\b(?:(?P<whole>\d+)\s(?:and\s))?(?P<count>\d+|an?|one)[\s-](?P<part>half|third|quarter|"
+    r"fourth|fifth|tenth)s?\b"
     r"(?!\s(?:day|hour|time|place|floor|year|month|street|grade)\b)",
     regex.IGNORECASE,
 )
@@ -137,7 +148,8 @@ _TENS_ORDINAL = regex.compile(
     regex.IGNORECASE,
 )
 _ONE_UNIT = regex.compile(
-    r"\bone(?=\s(?:hour|minute|second|dollar|cent|euro|day|week|month|year|mile|meter|metre|liter|litre|kilogram|percent)\b)",
+    r"\bone(?=\s(?:hour|minute|second|dollar|cent|euro|day|week|month|year|mile|meter|metre|"
+    r"liter|litre|kilogram|percent)\b)",
     regex.IGNORECASE,
 )
 _ONE = regex.compile(
@@ -305,7 +317,8 @@ def _stands_alone(span: str, before: str, rest: str) -> bool:
 
 @cache
 def _read(span: str) -> str | None:
-    """The digits of one number in Chinese numerals, in digits, or in digits with 万 and the like."""
+    """The digits of one number in Chinese numerals, in digits, or in digits with 万 and the "
+    "like."""
     if regex.fullmatch(r"\d+(?:\.\d+)?", span):
         return span
     if span[0].isdigit():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 import regex
 
@@ -10,10 +11,13 @@ from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 from instruct_scaling.evaluation.judge.scorers.negation import denied_words, negations
 from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
 
-_STOP_EN = """a an the is are was were be been being am of to in on at by for with from as and or that
-this these those it its they their them he she his her him you your i we our us there so than then
-because since due owing very too also just only will would can could may might do does did have has had
-which who whom what when where how about into over under not no n t s"""
+_STOP_EN = """
+a an the is are was were be been being am of to in on at by for with from as and or that this these
+those it its they their them he she his her him you your i we our us there so than then because
+since due owing very too also just only will would can could may might do does did have has had which
+who whom what when where how about into over under not no n t
+s
+"""
 _STOP_ZH = "的了是在和与及有也都就而因为由于所以这那它他她们一个着地得被把将其之会能要等从对很"
 STOP = frozenset([*_STOP_EN.split(), *_STOP_ZH])
 _SUFFIX = regex.compile(r"(?<=\w{3})(?:ily|ities|ity|ies|ied|ing|edly|ed|es|s|ly|y|e)$")
@@ -22,15 +26,17 @@ _PREFIX = 6
 _SHORT, _INCOMPLETE = 12, 0.75
 _LEAST_PRECISION = 0.2
 _PAIRS = """
-increase/decrease rise/fall rose/fell more/less higher/lower high/low hot/cold warm/cool before/after
-early/late first/last 1st/last best/worst large/small larger/smaller big/small long/short fast/slow up/down
-north/south east/west left/right win/lose won/lost lose/find lost/found lose/found buy/sell bought/sold open/close
-start/end begin/end arrive/leave inside/outside above/below positive/negative profit/loss good/bad
-true/false gain/lose safe/dangerous legal/illegal always/never most/least older/younger oldest/youngest
-taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter fastest/slowest
-相同/不同 增加/减少 上升/下降 上涨/下跌 提高/降低 增长/下降 更多/更少 高于/低于 大于/小于 之前/之后 最大/最小
-最高/最低 最高/最矮 最多/最少 最快/最慢 最早/最晚 盈利/亏损 大雨/大雪 寒冷/炎热 有利/不利 成功/失败
-安全/危险 支持/反对 年纪大/年纪小 开门/关门 出发/到达 买入/卖出 赢/输 东/西 南/北
+increase/decrease rise/fall rose/fell more/less higher/lower high/low hot/cold warm/cool
+before/after early/late first/last 1st/last best/worst large/small larger/smaller big/small
+long/short fast/slow up/down north/south east/west left/right win/lose won/lost lose/find
+lost/found lose/found buy/sell bought/sold open/close start/end begin/end arrive/leave
+inside/outside above/below positive/negative profit/loss good/bad true/false gain/lose
+safe/dangerous legal/illegal always/never most/least older/younger oldest/youngest
+taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter
+fastest/slowest 相同/不同 增加/减少 上升/下降 上涨/下跌 提高/降低 增长/下降 更多/更少 高于/低于
+大于/小于 之前/之后 最大/最小 最高/最低 最高/最矮 最多/最少 最快/最慢 最早/最晚 盈利/亏损
+大雨/大雪 寒冷/炎热 有利/不利 成功/失败 安全/危险 支持/反对 年纪大/年纪小 开门/关门 出发/到达
+买入/卖出 赢/输 东/西 南/北
 """
 _OPPOSITES = [tuple(pair.split("/")) for pair in _PAIRS.split()]
 
@@ -132,7 +138,8 @@ def _forms(text: str) -> _Forms:
 
 
 class _Forms:
-    """Looks words up: whole words or their stems in Latin script, characters in a row in Chinese."""
+    """Looks words up: whole words or their stems in Latin script, characters in a row in "
+    "Chinese."""
 
     def __init__(self, text: str) -> None:
         tokens = tokenize(text)
@@ -170,12 +177,13 @@ def _exchanges(wanted: list[str], given: list[str]) -> bool:
 
 def _next(tokens: list[str]) -> dict[str, str]:
     """Each token that occurs once, with the one after it."""
-    pairs = zip(tokens, tokens[1:], strict=False)
+    pairs = pairwise(tokens)
     return {one: other for one, other in pairs if tokens.count(one) == 1}
 
 
 def _other_numbers(reference: str, response: str) -> bool:
-    """Whether the reference has numbers, the response has some, and one of the former is missing."""
+    """Whether the reference has numbers, the response has some, and one of the former is "
+    "missing."""
     wanted, given = quantities(reference), quantities(response)
     if not wanted or not given:
         return False

@@ -12,13 +12,15 @@ from instruct_scaling.evaluation.judge.scorers.negation import negations
 Polarity = Literal["yes", "no"]
 
 _YES = regex.compile(
-    r"^[\W_]*(?:yes|yeah|yep|yup|true|correct|right|certainly|of course|indeed|definitely|absolutely|"
+    r"^[\W_]*(?:yes|yeah|yep|yup|true|correct|right|certainly|of course|indeed|definitely|"
+    r"absolutely|"
     r"是的?|对的?|正确|有的?|能|可以|会的?|没错|当然|确实|可能的|真|肯定)(?=$|[\W_]|[吧呢啊])",
     regex.IGNORECASE,
 )
 _NO = regex.compile(
     r"^[\W_]*(?:no|nope|nah|false|incorrect|wrong|never|not really|"
-    r"不是的?|否|不对|不|错误?的?|没有|没|不能|不可以|不会的?|不行|假|并非如此|不可能|不正确|并没有|并不是?)(?=$|[\W_]|[吧呢啊])",
+    r"不是的?|否|不对|不|错误?的?|没有|没|不能|不可以|不会的?|不行|假|并非如此|不可能|不正确|"
+    r"并没有|并不是?)(?=$|[\W_]|[吧呢啊])",
     regex.IGNORECASE,
 )
 _YES_ANY = regex.compile(r"\b(?:yes|true)\b|(?<!不)是的|对的", regex.IGNORECASE)
@@ -77,7 +79,8 @@ _FILLER = frozenset(
 )
 # "It does.", "They can't."
 _SHORT = regex.compile(
-    r"^\W*(?:it|they|he|she|we|i|you|that|this)\s(?:is|are|was|were|do|does|did|can|could|will|would|"
+    r"^\W*(?:it|they|he|she|we|i|you|that|this)\s(?:is|are|was|were|do|does|did|can|could|will|"
+    r"would|"
     r"has|have|had)(?:n't|\snot)?\W*(?:$|[,.;!])|^\W*(?:it|they|he|she)\scan't\b",
     regex.IGNORECASE,
 )

@@ -19,7 +19,8 @@ _OTHER_UNIT = "|".join(
     regex.escape(name) for name in sorted(UNITS, key=len, reverse=True) if not name[0].isascii()
 )
 _QUANTITY = regex.compile(
-    rf"(?P<sign>(?<![\w)\]%])(?<![\d)\]%]\s)[-−]\s?|(?<=\p{{Han}})-)?(?P<currency>{_CURRENCY})?\s?(?P<sign2>(?<=[$¥€£])-)?"
+    rf"(?P<sign>(?<![\w)\]%])(?<![\d)\]%]\s)[-−]\s?|"
+    rf"(?<=\p{{Han}})-)?(?P<currency>{_CURRENCY})?\s?(?P<sign2>(?<=[$¥€£])-)?"
     r"(?<![A-Za-z_\d.]|\d[-/:])(?P<number>\d+(?:\.\d+)?|(?<!\d)\.\d+)(?P<more>\.{3}|…)?"
     r"(?:\s?/\s?(?P<under>\d+(?:\.\d+)?)(?![\d/]))?"
     rf"(?:(?:\s|-|\\)?(?P<unit>%|‰|°[cf]|(?:{_LATIN_UNIT})(?![A-Za-z])|{_OTHER_UNIT}))?",

@@ -23,28 +23,33 @@ _BOXED = regex.compile(r"\\boxed\s*(\{(?:[^{}]|(?1))*\})")
 _MARK = regex.compile(
     r"####|(?<![\p{L}])(?:(?:final|correct|right)\s)?(?:answer|result|solution)(?:s)?\s*"
     r"(?:(?:\bis\b|\bare\b|\bwould be\b|\bmust be\b|[:=])\s*[:=]?|(?=\s*[-$\\\d]))|"
-    r"(?:答案|结果|答复)(?:应该?|就|大概|可能|应当)?(?:\s*(?:是|为|选|[:=])\s*[:=]?|(?=\s*[-$\\\d]))|答\s*:",
+    r"(?:答案|结果|答复)(?:应该?|就|大概|可能|应当)?(?:\s*(?:是|为|选|[:=])\s*[:=]?|"
+    r"(?=\s*[-$\\\d]))|答\s*:",
     regex.IGNORECASE,
 )
 _CORRECTION = regex.compile(
     r"\b(?:wait|actually|correction|scratch that|oops|i mean|on second thoughts?|let me correct\w*|"
     r"in fact)\b[,:.\s]*(?:no\b)?|(?<=\?\s*)no\b|"
-    r"(?<=^|[\s,.。;!?])不对(?=[,。.!\s])|更正|等等[,。]|等一下|重新(?:算|计算|想)一?[下遍]|[说算弄]错了|"
+    r"(?<=^|[\s,.。;!?])不对(?=[,。.!\s])|更正|等等[,。]|等一下|重新(?:算|计算|想)一?[下遍]|"
+    r"[说算弄]错了|"
     r"(?<!答案)应该是|其实|(?<=\?\s*)不(?=[,是])",
     regex.IGNORECASE,
 )
 _THEREFORE = regex.compile(
     r"\b(?:therefore|thus|hence|consequently|(?<!\bor\s)so(?!\s(?:far|that|many|much|on|called))|"
-    r"which (?:makes|means|gives)|that (?:makes|means|gives))\b|因此|所以|因而|综上|总之|可见|故(?![事意障乡宫])",
+    r"which (?:makes|means|gives)|that (?:makes|means|gives))\b|因此|所以|因而|综上|总之|可见|"
+    r"故(?![事意障乡宫])",
     regex.IGNORECASE,
 )
 _REASON_AFTER = regex.compile(
-    r"(?<=\w[^.!?。\n]*)[,(\s]*(?:\b(?:because|since|given that|considering|even though|although)\b|因为|由于|"
+    r"(?<=\w[^.!?。\n]*)[,(\s]*(?:\b(?:because|since|given that|considering|even though|"
+    r"although)\b|因为|由于|"
     r"理由是|理由:|原因是)(?:[^.!?。;\n]|\.(?=\d))*",
     regex.IGNORECASE,
 )
 _REASON_BEFORE = regex.compile(
-    r"(?<=^|[.!?。;\n]\s*)(?:because|since|given that|considering|although|though|while|因为|由于|虽然|尽管)[^,.。;\n]*,\s*",
+    r"(?<=^|[.!?。;\n]\s*)(?:because|since|given that|considering|although|though|while|因为|"
+    r"由于|虽然|尽管)[^,.。;\n]*,\s*",
     regex.IGNORECASE,
 )
 _ASIDE = regex.compile(r"\s*[(\[](?!\w{1,2}[)\]])[^()\[\]]{3,}[)\]]")
@@ -52,13 +57,17 @@ _SENTENCE = regex.compile(
     r"(?<=[.!?])(?<!\b(?:p|a|m|Mr|Dr|St|vs|No|e\.g|i\.e)\.)\s+|(?<=[。!?;])|\n+"
 )
 _REFUSAL = regex.compile(
-    r"\b(?:i(?:'m| am) (?:not sure|sorry|unable|afraid)|i (?:don't|do not|cannot|can't|can not|could not) "
+    r"\b(?:i(?:'m| am) (?:not sure|sorry|unable|afraid)|i (?:don't|do not|cannot|can't|can not|"
+    r"could not) "
     r"(?:know|answer|help|tell|determine|classify|say|provide|find)|nobody knows|no idea|as an ai|"
-    r"(?:text|passage|article|document|context|message) (?:does not|doesn't) (?:say|mention|state|specify|"
-    r"contain|provide)|not (?:mentioned|stated|specified|given|provided|enough information)|unanswerable|"
+    r"(?:text|passage|article|document|context|message) (?:does not|doesn't) (?:say|mention|"
+    r"state|specify|"
+    r"contain|provide)|not (?:mentioned|stated|specified|given|provided|enough information)|"
+    r"unanswerable|"
     r"(?:cannot|can't) be (?:determined|answered|known)|impossible to (?:say|tell|know)|"
     r"there is no (?:information|answer|mention))\b|"
-    r"不知道|不清楚|无法(?:回答|判断|确定|提供|得知|分类|知道)|抱歉|对不起|没有?提[到及供]|未提[到及供]|"
+    r"不知道|不清楚|无法(?:回答|判断|确定|提供|得知|分类|知道)|抱歉|对不起|没有?提[到及供]|"
+    r"未提[到及供]|"
     r"不确定|作为(?:一个)?(?:ai|人工智能)|没有(?:说明|说|相关信息|足够)|不得而知|无从得知",
     regex.IGNORECASE,
 )
@@ -120,7 +129,7 @@ def marked(text: str) -> str | None:
     Where nothing does, the next line that holds something. None without a mark.
     """
     ends = [match.end() for match in _MARK.finditer(text)]
-    rest = text[ends[-1] :].strip(" .,:;。;:\n") if ends else ""
+    rest = text[ends[-1] :].strip(" .,:;。\n") if ends else ""
     return rest.split("\n")[0].strip() or None
 
 
