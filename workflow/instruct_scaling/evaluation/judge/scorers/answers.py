@@ -48,9 +48,10 @@ from instruct_scaling.evaluation.judge.scorers.reading import (
     refuses,
     statement,
 )
-from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
+from instruct_scaling.evaluation.judge.scorers.roles import elsewhere, of_another
 
 _CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za-z])[\w./#:-]{3,}")
+_SCORE = regex.compile(r"(\d{1,3})\s?(?:-|比)\s?(\d{1,3})")  # of a game
 _PHONE = regex.compile(r"\+?[\d(][\d\s().-]{5,}\d")
 _DIGITS_APART = regex.compile(r"(?<=\d)[\s().-]+(?=\d)")
 _POLAR_QUESTION = regex.compile(
@@ -66,6 +67,9 @@ _WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎�
 _ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
 _PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
 _PART_OF_DATE = 0.3
+_ABOUT = regex.compile(
+    r"\b(?:about|approximately|around|roughly|nearly)\b|约|大概|左右", regex.IGNORECASE
+)
 _BOUND = regex.compile(r"(?:不止|不到|\b(?:less|fewer) than)\s?$", regex.IGNORECASE)
 _REPLACED = 0.2
 _MOST_NAME_TOKENS, _MOST_NAME_CHARACTERS = 4, 8
@@ -156,7 +160,8 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
             return _moment_score(moments[0], given, read, question), name
     amounts = joined(quantities(wanted), wanted)
     if amounts and _only_quantities(amounts, wanted):
-        return _quantity_score(amounts, given, prompt), "as numbers"
+        about = _ABOUT.search(wanted) is not None
+        return _quantity_score(amounts, given, prompt, about=about), "as numbers"
     items = parts_of_list(wanted)
     if len(items) > 1:
         return list_score(items, given, plain(prompt)), "as a list"
@@ -224,6 +229,10 @@ def _code(reference: str) -> Callable[[str], float] | None:
         grouped = regex.search(r"\d[\s().-]+\d", written) is not None
         if grouped or (len(digits) >= 7 and digits.strip("0") == digits):
             return lambda text: _digits_score(digits, text)
+    pair = _SCORE.fullmatch(written)
+    if pair:
+        both = regex.compile(rf"(?<![\d.-]){pair[1]}\s?(?:-|:|to|比)\s?{pair[2]}(?![\d.-]\d|\d)")
+        return lambda text: _mention_score(both, text)
     if _CODE.fullmatch(written) and not quantities_with_unit(written):
         pattern = regex.compile(
             rf"(?<![a-z0-9_.-]){regex.escape(written)}(?![a-z0-9_-]|\.[a-z0-9])"
@@ -258,6 +267,8 @@ def _moment_score(
     wanted: Moment, text: str, read: Callable[[str], list[Moment]], question: str
 ) -> float:
     stated = corrected(text)
+    if read(statement(text)):
+        stated = statement(text)
     given = [
         one
         for one in read(stated)
@@ -291,7 +302,9 @@ _LOOSE = frozenset(
 )
 
 
-def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
+def _quantity_score(
+    wanted: list[Quantity], text: str, prompt: str, *, about: bool = False
+) -> float:
     stated = corrected(text)
     part = statement(text)
     found = _affirmed_quantities(part)
@@ -309,10 +322,25 @@ def _quantity_score(wanted: list[Quantity], text: str, prompt: str) -> float:
     restated -= {(want.value, want.unit) for want in wanted}
     given = [one for one in found if bare or (one.value, one.unit) not in restated]
     units = unit_words(question_of(plain_prompt)) | {one.unit for one in asked if one.unit}
+    question = question_of(plain(prompt))
+    given = [
+        one for one in given if not of_another(part, one.start, one.end, question, plain(prompt))
+    ]
     hits = sum(any(equal_in(want, one, units) for one in given) for want in wanted)
+    if about and not hits and len(wanted) == 1:
+        return float(any(_near(wanted[0], one) for one in given))
     if len(wanted) == 1:
         return float(hits == 1)
     return 1.0 if hits == len(wanted) else min(0.75, hits / len(wanted))
+
+
+def _near(want: Quantity, given: Quantity) -> bool:
+    """Within 5% in the same unit, for a reference that says "about"."""
+    if want.dimension != given.dimension:
+        return False
+    factors = [one.unit.factor if one.unit else 1 for one in (want, given)]
+    exact, other = want.value * factors[0], given.value * factors[1]
+    return abs(exact - other) <= abs(exact) / 20
 
 
 def _affirmed_quantities(text: str) -> list[Quantity]:

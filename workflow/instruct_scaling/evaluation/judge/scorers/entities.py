@@ -70,32 +70,31 @@ def mention_spans(wanted: str, text: str) -> list[tuple[int, int]]:
 def _forms(wanted: str) -> list[str]:
     bare = _LEADING.sub("", wanted.strip(" .,。\"'"))
     short = _SUFFIX.sub("", _ASIDE.sub("", bare))
-    return list(dict.fromkeys([wanted, bare, _ASIDE.sub("", bare), short]))
+    family = short.rsplit("·", 1)[-1]  # 华盛顿 for 乔治·华盛顿
+    forms = [wanted, bare, _ASIDE.sub("", bare), short, family if len(family) >= 2 else short]
+    return list(dict.fromkeys(forms))
 
 
 def _pattern(tokens: tuple[str, ...]) -> regex.Pattern[str]:
     pieces = []
     for number, token in enumerate(tokens):
-        last = number == len(tokens) - 1
         piece = regex.escape(token)
+        last = number == len(tokens) - 1
         if token.isascii() and token.isalpha() and last and len(token) > 2:
-            piece = (
-                regex.escape(token[:-1]) + "(?:y|ies)"
-                if token.endswith("y")
-                else piece + "(?:e?s)?"
-            )
-            piece += r"(?:'s)?"
-        if number:
-            glued = regex.match(r"\p{Han}", token) and regex.match(r"\p{Han}", tokens[number - 1])
-            piece = (r"[\s_·\"'-]*" if glued else r"[\W_]+") + piece
-            if not glued and (
-                regex.match(r"\p{Han}", token) or regex.match(r"\p{Han}", tokens[number - 1])
-            ):
-                piece = piece.replace(r"[\W_]+", r"[\W_]*", 1)
-        pieces.append(piece)
+            ending = "(?:y|ies)" if token.endswith("y") else token[-1] + "(?:e?s)?"
+            piece = regex.escape(token[:-1]) + ending + r"(?:'s)?"
+        pieces.append(_between(tokens[number - 1], token) + piece if number else piece)
     left = r"(?<![A-Za-z0-9À-ÿ])(?<!\d[.,])" if not regex.match(r"\p{Han}", tokens[0]) else ""
     right = r"(?![A-Za-z0-9À-ÿ+#]|[.,]\d)" if not regex.match(r"\p{Han}", tokens[-1]) else ""
     return regex.compile(left + "".join(pieces) + right, regex.IGNORECASE)
+
+
+def _between(one: str, other: str) -> str:
+    """What may stand between two tokens: between two words something must."""
+    if regex.match(r"\p{Han}", one) and regex.match(r"\p{Han}", other):
+        return r"[\s_·\"'-]*"
+    words = one[-1].isalpha() and other[0].isalpha() and not regex.search(r"\p{Han}", one + other)
+    return r"[\W_]+" if words or (one[-1].isdigit() and other[0].isdigit()) else r"[\W_]*"
 
 
 def _own_denial(wanted: str, text: str) -> bool:
@@ -135,8 +134,11 @@ def _part_score(wanted: str, text: str, question: str) -> float:
     if not target or negations(text) > negations(wanted):
         return 0.0
     latin = all(token.isascii() for token in target)
-    if latin and all(_has(token, given) for token in target):
+    core = [token for token in target if token not in asked] or target
+    if latin and all(_has(token, given) for token in core):
         return 1.0
+    if latin and core != target and not set(core) & set(given):
+        return 0.0
     rest = [token for token in given if token not in target and token not in asked]
     shared = [token for token in target if token in given]
     if not shared:

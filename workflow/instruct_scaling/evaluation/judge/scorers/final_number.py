@@ -46,7 +46,9 @@ _NOUN = regex.compile(r"\bhow many (\w+)", regex.IGNORECASE)
 _STATED = regex.compile(
     r"(?:\b(?:is|are|equals|makes|gives|leaves|gets|=)|[是为得])\s?[$¥€£]?$", regex.IGNORECASE
 )
-_THAT_IS = regex.compile(r",\s*(?:that is|i\.e\.)[^.!?\n]*", regex.IGNORECASE)
+_THAT_IS = regex.compile(
+    r",\s*(?:that is|i\.e\.)[^.!?\n]*\b(?:each|per|every)\b[^.!?\n]*", regex.IGNORECASE
+)
 _ASKS = regex.compile(r"多少|几|how (?:many|much|far|long|old|tall|fast)|what", regex.IGNORECASE)
 
 
@@ -206,7 +208,7 @@ def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, st
     noun = _NOUN.search(asked)
     last = next((part for part in reversed(sentences(text)) if quantities(part)), "")
     found = quantities(last)
-    if noun is None or len(found) < 2 or "=" in last:
+    if noun is None or len(found) < 2 or regex.search(r"=|\bleav(?:es|ing)\b|\bremain", last):
         return None
     name = regex.escape(noun[1])
     marked_ones = [

@@ -15,8 +15,10 @@ _AND = (
     r"(?<!参|给|赋)与(?!其|众|会)|及(?!其|时|格)"
 )
 _SEPARATOR = regex.compile(rf"[;、\n]|,(?!\d{{3}}(?!\d))|{_AND}", regex.IGNORECASE)
-_BULLET = regex.compile(r"^\s*(?:[-*•·]|\(?\d{1,2}[.):、]|[①-⑳]|[a-h][.)])\s*", regex.IGNORECASE)
-_FIELD = regex.compile(r"^[\"'{\[\s]*[\w\p{Han} ]{1,20}[\"']?\s?:\s*(?=\S)")
+_BULLET = regex.compile(
+    r"^\s*(?:[-*•·]|\(?\d{1,2}[.):、](?!\d)|[①-⑳]|[a-h][.)])\s*", regex.IGNORECASE
+)
+_FIELD = regex.compile(r"^[\"'{\[\s]*(?!\d+:)[\w\p{Han} ]{1,20}[\"']?\s?:\s*(?=\S)")
 _LEAD = regex.compile(
     r"^.*?(?::\s*|\b(?:are|is|were|was|include|includes|including|namely)\b\s*:?|包括|分别是|"
     r"分别为|有:|有(?=\p{Han}{2,}[、,])|是(?=[^、]+、)|为(?=[^、]+、))",

@@ -12,11 +12,10 @@ from instruct_scaling.evaluation.judge.scorers.negation import denied_words, neg
 from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
 
 _STOP_EN = """
-a an the is are was were be been being am of to in on at by for with from as and or that this these
-those it its they their them he she his her him you your i we our us there so than then because
-since due owing very too also just only will would can could may might do does did have has had which
-who whom what when where how about into over under not no n t
-s
+a an the is are was were be been being am of to in on at by for with from as and or that this
+these those it its they their them he she his her him you your i we our us there so than then
+because since due owing very too also just only will would can could may might do does did have
+has had which who whom what when where how about into over under not no n t s
 """
 _STOP_ZH = "的了是在和与及有也都就而因为由于所以这那它他她们一个着地得被把将其之会能要等从对很"
 STOP = frozenset([*_STOP_EN.split(), *_STOP_ZH])
@@ -32,7 +31,8 @@ long/short fast/slow up/down north/south east/west left/right win/lose won/lost 
 lost/found lose/found buy/sell bought/sold open/close start/end begin/end arrive/leave
 inside/outside above/below positive/negative profit/loss good/bad true/false gain/lose
 safe/dangerous legal/illegal always/never most/least older/younger oldest/youngest
-taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter
+heaviest/lightest pass/fail passed/failed largest/smaller biggest/smaller tallest/shorter
+oldest/younger taller/shorter tallest/shortest biggest/smallest largest/smallest heavier/lighter
 fastest/slowest 相同/不同 增加/减少 上升/下降 上涨/下跌 提高/降低 增长/下降 更多/更少 高于/低于
 大于/小于 之前/之后 最大/最小 最高/最低 最高/最矮 最多/最少 最快/最慢 最早/最晚 盈利/亏损
 大雨/大雪 寒冷/炎热 有利/不利 成功/失败 安全/危险 支持/反对 年纪大/年纪小 开门/关门 出发/到达

@@ -8,6 +8,7 @@ import regex
 
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 from instruct_scaling.evaluation.judge.scorers.negation import negations
+from instruct_scaling.evaluation.judge.scorers.overlap import reverses
 
 Polarity = Literal["yes", "no"]
 
@@ -132,7 +133,7 @@ def polarity_of(text: str, question: str) -> Polarity | None:
     known = [token for token in said if token in asked]
     if "not" in said and "necessarily" in said:
         return None
-    if negations(first):
+    if negations(first) or reverses(question, first):
         return "no"
     if said and len(known) / len(said) >= _LEAST_OVERLAP:
         return "yes"

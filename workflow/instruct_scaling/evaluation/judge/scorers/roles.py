@@ -9,7 +9,9 @@ from instruct_scaling.evaluation.judge.scorers.overlap import content, reverses,
 
 _CLAUSE = regex.compile(r"[,.;!?。\n:]")
 _WHO_ZH = regex.compile(r"谁(?!的|是|在)(\p{Han}{1,2}?)(?=了|过|着|的|\p{Han}|$)")
-_WHO_EN = regex.compile(r"\b(?:who|which \w+)\s(?!is\b|was\b|are\b|were\b)(\w+)", regex.IGNORECASE)
+_WHO_EN = regex.compile(
+    r"\b(?:who|which (?!is\b|was\b|are\b)\w+)\s(?!is\b|was\b|are\b|were\b)(\w+)", regex.IGNORECASE
+)
 _PASSIVE = regex.compile(r"\bby\b|被|的是|的人是|者是|\bwas\b|\bis\b|\bwere\b")
 
 
@@ -35,6 +37,7 @@ def _with_another(before: str, after: str) -> bool:
     """Whether the mention is one of two names: "Bob and Amy finished last"."""
     return (
         regex.match(r"\s(?:and|&)\s[A-Z]\w+", after) is not None
+        or regex.match(r"[和与跟]\p{Han}{1,4}?(?:一样|都|同样|并列)", after) is not None
         or regex.search(r"\b[A-Z]\w+\s(?:and|&)\s$", before) is not None
     )
 
@@ -54,7 +57,23 @@ def _is_object(before: str, question: str) -> bool:
     verb = stem(english[1].casefold())
     if verb not in words or _PASSIVE.search(before):
         return False
-    return regex.search(r"\b[A-Z]\w+", before) is not None
+    return regex.search(r"\b(?!The\b|It\b)[A-Z]\w+", before) is not None
+
+
+def of_another(text: str, start: int, end: int, question: str, prompt: str) -> bool:
+    """Whether a number belongs to another name of the passage than the one that is asked about:
+    "Liam is 9 and Zoe is 12", "40 in Paris".
+    """
+    asked = set(regex.findall(r"(?<=\S\s)[A-Z]\w+", question))
+    passage = set(regex.findall(r"\b[A-Z]\w+", prompt.replace(question, " ")))
+    if not asked & passage:
+        return False
+    place = regex.match(r"\s(?:\w+\s)?(?:in|at|for|from)\s([A-Z]\w+)", text[end:])
+    if place:
+        return place[1] in passage - asked
+    opening = max((m.end() for m in regex.finditer(r"[.!?\n]", text[:start])), default=0)
+    names = [n for n in regex.findall(r"\b[A-Z]\w+", text[opening:start]) if n in passage]
+    return bool(names) and names[-1] not in asked and bool(asked & set(names))
 
 
 def _after_another(before: str, question: str, prompt: str) -> bool:
