@@ -20,7 +20,7 @@ from instruct_scaling.config.pools import (
     RowSource,
     SyntheticSource,
 )
-from instruct_scaling.config.selection import annotation_name
+from instruct_scaling.config.selection import TAG, annotation_name, label_of
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -35,6 +35,7 @@ def inconsistencies(study: Study) -> list[Problem]:
         *_pool_sources(study),
         *_annotation_problems(study),
         *_unknown_tags(study),
+        *_unknown_record_tags(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -108,6 +109,45 @@ def _unknown_tags(study: Study) -> Iterator[Problem]:
     for index, name in enumerate(study.analysis.by_tag):
         if name not in known:
             yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
+
+
+def record_tags(study: Study, name: str) -> set[str]:
+    """Tags that records of a pool can have: those that its sources declare, and the annotations
+    of the pools that it is made of."""
+    found: set[str] = set()
+    left, seen = [name], {name}
+    while left:
+        for source in study.pools[left.pop()].sources:
+            if isinstance(source, RowSource):
+                found |= set(source.tags)
+            elif isinstance(source, PoolSource) and source.pool in study.pools:
+                found |= set(study.pools[source.pool].annotations)
+                if source.pool not in seen:
+                    seen.add(source.pool)
+                    left.append(source.pool)
+    return found
+
+
+def _unknown_record_tags(study: Study) -> Iterator[Problem]:
+    """Tags of records that a filter or a selection reads and no source declares."""
+    for name, pool in study.pools.items():
+        known = record_tags(study, name)
+        for index, step in enumerate(pool.steps):
+            for key in ("tags", "tag_bounds") if isinstance(step, Filter) else ():
+                for tag in sorted(set(getattr(step, key)) - known):
+                    location = ("pools", name, "steps", index, key, tag)
+                    yield location, _no_tag(tag, name, known)
+    for name, arm in study.arms.items():
+        label = label_of(arm.selection) or ""
+        if label.startswith(TAG) and arm.pool in study.pools:
+            tag, known = label.removeprefix(TAG), record_tags(study, arm.pool)
+            if tag not in known:
+                yield ("arms", name, "selection", "by"), _no_tag(tag, arm.pool, known)
+
+
+def _no_tag(tag: str, pool: str, known: set[str]) -> str:
+    there_is = nearest(tag, sorted(known)) if known else "; they declare none"
+    return f"the sources of pool {pool!r} declare no tag {tag!r}{there_is}"
 
 
 def _unknown_annotations(study: Study) -> Iterator[Problem]:
