@@ -117,7 +117,7 @@ def test_a_batch_that_grows_with_the_scale_sees_more_tokens(tiny, tmp_path):
 
 def staged(order, shares, *epochs):
     recipe = {"batch_size": 8, "epochs": 1, "phases": [{"epochs": each} for each in epochs]}
-    selection = {"type": "staged", "by": "annotation:length", "order": order, "shares": shares}
+    selection = {"type": "staged", "by": "source", "order": order, "shares": shares}
     return with_arm(recipe)["full"] | {"selection": selection}
 
 
