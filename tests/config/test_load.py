@@ -193,6 +193,24 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "analysis.by_tag.0: no such tag: 'languages'; did you mean 'language'?",
         ),
         (
+            "study: small",
+            "study: small\nanalysis: {primary: {judges: [metrics]}}",
+            2,
+            "analysis.primary.judges.0: the study has no 'metrics'; did you mean 'metric'?",
+        ),
+        (
+            "study: small",
+            "study: small\nseeds: {replicates: [1, 2, 3]}\nanalysis: {looks: {planned: 2}}",
+            3,
+            "analysis.looks.planned: 2 seeds were planned, and the study has 3",
+        ),
+        (
+            "study: small",
+            "study: small\nanalysis: {looks: {spending: pocock}}",
+            2,
+            "spending needs `planned`",
+        ),
+        (
             "    pool: own\n",
             "    pool: own\n    selection: {type: stratified, by: 'tag:level'}\n",
             12,

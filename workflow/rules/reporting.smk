@@ -2,9 +2,28 @@
 from analysis.tables import SCHEMAS as CURVE_TABLES
 
 
+rule costs:
+    input:
+        runs=rules.runs.output.table,
+        train=expand("{run}/train.json", run=TUNED),
+    output:
+        table=f"{RESULTS}/tables/costs.csv",
+    log:
+        f"{RESULTS}/logs/costs.log",
+    localrule: True
+    conda:
+        "../../envs/reporting.yaml"
+    params:
+        version=STAGE_VERSIONS["costs"],
+    shell:
+        "python -m instruct_scaling costs --runs {input.runs:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule curves:
     input:
         scores=rules.scores.output.parquet,
+        costs=rules.costs.output.table,
     output:
         verdicts=report(
             f"{RESULTS}/tables/verdicts.csv",
@@ -28,27 +47,12 @@ rule curves:
     params:
         options=lambda w: identity_json(STUDY.analysis),
         folder=lambda w, output: folder_of(output),
+        # No output: it grows with every look and is never removed.
+        looks=lambda w, output: str(Path(folder_of(output)).parent / "looks.jsonl"),
         version=STAGE_VERSIONS["curves"],
     shell:
         "python -m instruct_scaling curves {input.scores:q} --options {params.options:q}"
-        " --out {params.folder:q} 2>&1 | tee {log:q}"
-
-
-rule costs:
-    input:
-        runs=rules.runs.output.table,
-        train=expand("{run}/train.json", run=TUNED),
-    output:
-        table=f"{RESULTS}/tables/costs.csv",
-    log:
-        f"{RESULTS}/logs/costs.log",
-    localrule: True
-    conda:
-        "../../envs/reporting.yaml"
-    params:
-        version=STAGE_VERSIONS["costs"],
-    shell:
-        "python -m instruct_scaling costs --runs {input.runs:q} --out {output.table:q}"
+        " --costs {input.costs:q} --looks {params.looks:q} --out {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -58,6 +62,7 @@ rule figures:
         costs=rules.costs.output.table,
         validation_loss=rules.validation_loss.output.table,
         intermediate_scores=rules.intermediate_scores.output.table if PERCENTS else [],
+        overlap=rules.subset_overlap.output.table,
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from analysis.tables import OVERALL
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
@@ -36,6 +37,8 @@ def inconsistencies(study: Study) -> list[Problem]:
         *_annotation_problems(study),
         *_unknown_tags(study),
         *_unknown_record_tags(study),
+        *_unknown_primary(study),
+        *_unplanned_seeds(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -109,6 +112,27 @@ def _unknown_tags(study: Study) -> Iterator[Problem]:
     for index, name in enumerate(study.analysis.by_tag):
         if name not in known:
             yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
+
+
+def _unknown_primary(study: Study) -> Iterator[Problem]:
+    """Judges, arms or categories of the primary family that the study does not have."""
+    primary = study.analysis.primary
+    known: dict[str, Sequence[str]] = {"judges": list(study.judges), "arms": list(study.arms)}
+    own = study.evalset.categories
+    known["categories"] = [*(CATEGORIES if own is None else own), OVERALL]
+    for key, names in known.items():
+        for index, name in enumerate(getattr(primary, key) or ()):
+            # Without a list of its own the study may have categories that only its items tell.
+            if name not in names and (key != "categories" or own is not None):
+                location = ("analysis", "primary", key, index)
+                yield location, f"the study has no {name!r}{nearest(name, names)}"
+
+
+def _unplanned_seeds(study: Study) -> Iterator[Problem]:
+    planned, seeds = study.analysis.looks.planned, len(study.seeds.labels)
+    if planned is not None and seeds > planned:
+        message = f"{planned} seeds were planned, and the study has {seeds}"
+        yield ("analysis", "looks", "planned"), message
 
 
 def record_tags(study: Study, name: str) -> set[str]:
