@@ -17,6 +17,7 @@ import typer
 
 from analysis import pipeline
 from analysis.errors import InputError
+from analysis.estimand import read_overlap
 from analysis.inference.axes import read_costs
 from analysis.inference.looks import looks_at, read_looks, record_looks
 from analysis.inference.score_array import build_score_arrays
@@ -45,24 +46,37 @@ LooksFile = Annotated[
 ]
 
 
+OverlapFile = Annotated[
+    Path | None,
+    typer.Option("--overlap", help="What two seeds' subsets share (subset_overlap.csv)."),
+]
+
+
 def curves(
     table: Table,
     out: Annotated[Path, typer.Option(help="Folder for the tables.")],
     options: Options = None,
     costs: CostsFile = None,
     looks: LooksFile = None,
+    overlap: OverlapFile = None,
 ) -> None:
     """Write all tables of a score table."""
-    _write_tables(read_scores(table), out, parse_options(options), costs, looks)
+    _write_tables(read_scores(table), out, parse_options(options), costs, looks, overlap)
 
 
 def _write_tables(
-    scores: pd.DataFrame, out: Path, options: CurveOptions, costs: Path | None, looks: Path | None
+    scores: pd.DataFrame,
+    out: Path,
+    options: CurveOptions,
+    costs: Path | None,
+    looks: Path | None,
+    overlap: Path | None,
 ) -> None:
     """The tables of a score table; the look that they are is recorded before they can be seen."""
     known = [] if looks is None else read_looks(looks)
     runs = None if costs is None else read_costs(costs)
-    tables = pipeline.analyze(scores, options, runs, known)
+    shared = None if overlap is None else read_overlap(overlap)
+    tables = pipeline.analyze(scores, options, runs, known, shared)
     if looks is not None:
         record_looks(looks, looks_at(build_score_arrays(scores)), options)
     write_tables(tables, out)
@@ -74,6 +88,7 @@ def analyze(
     options: Options = None,
     costs: CostsFile = None,
     looks: LooksFile = None,
+    overlap: OverlapFile = None,
     no_figures: Annotated[
         bool, typer.Option("--no-figures", help="Write the tables only.")
     ] = False,
@@ -81,7 +96,7 @@ def analyze(
     """Write all tables of a score table, and draw them."""
     chosen = parse_options(options)
     scores = read_scores(table)
-    _write_tables(scores, out / "tables", chosen, costs, looks)
+    _write_tables(scores, out / "tables", chosen, costs, looks, overlap)
     print(f"tables: {out / 'tables'}")
     if not no_figures:
         from analysis.figures.drawing import draw_all  # matplotlib loads only to draw

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.estimand import estimand_rows
 from analysis.inference.axes import axis_rows, costs_by_run
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
@@ -35,12 +36,14 @@ def analyze(
     options: CurveOptions,
     costs: pd.DataFrame | None = None,
     looks: Sequence[Look] = (),
+    overlap: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Every table of `tables.SCHEMAS` from a checked score table (`scores.check_scores`).
 
     Args:
         costs: what a run of each arm and scale took (`axes.read_costs`), for further axes.
         looks: at earlier tables of the same study (`looks.read_looks`).
+        overlap: what two seeds' subsets have in common (`estimand.read_overlap`).
 
     Raises:
         InputError: no arm has a usable ladder, or `options.sizes` names an unknown arm.
@@ -81,6 +84,8 @@ def analyze(
         rows[name] = label_exploratory(rows[name])
     rows["axes"] = axis_rows(rows["curves"], by_run)
     rows["looks"] = look_rows(present, looks, options)
+    spends = options.looks.spending != "none"
+    rows["estimand"] = estimand_rows(max(look.seeds for look in present), overlap, spends)
     rows["seed_variance"] = seed_variance_rows(scores, options)
     rows["joint"] = joint_rows(score_arrays, options)
     rows["judges"] = judge_rows(scores, options)

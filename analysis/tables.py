@@ -107,6 +107,14 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "noise": "which noise the interval holds",
         "note": "why nothing is compared, or which mean lies between two scales",
     },
+    "estimand": {
+        "table": "a table with intervals",
+        "speaks_of": "what they speak of",
+        "looks": "whether they hold at one look or at all planned ones at once (option `looks`)",
+        "shared_low": "smallest share of their records that two seeds have in common, over scales",
+        "shared_high": "largest such share",
+        "note": "what to know about it",
+    },
     "looks": {
         "judge": "the judge",
         "arm": "the arm",

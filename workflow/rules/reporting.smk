@@ -24,6 +24,7 @@ rule curves:
     input:
         scores=rules.scores.output.parquet,
         costs=rules.costs.output.table,
+        overlap=rules.subset_overlap.output.table,
     output:
         verdicts=report(
             f"{RESULTS}/tables/verdicts.csv",
@@ -52,8 +53,8 @@ rule curves:
         version=STAGE_VERSIONS["curves"],
     shell:
         "python -m instruct_scaling curves {input.scores:q} --options {params.options:q}"
-        " --costs {input.costs:q} --looks {params.looks:q} --out {params.folder:q}"
-        " 2>&1 | tee {log:q}"
+        " --costs {input.costs:q} --overlap {input.overlap:q} --looks {params.looks:q}"
+        " --out {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule figures:

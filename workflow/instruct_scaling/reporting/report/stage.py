@@ -120,7 +120,8 @@ def _as_yaml(study: Study, *, defaults: bool = True) -> str:
 def _analysis_options(study: Study) -> pd.DataFrame:
     """Every option of the analysis with its value and meaning."""
     fields = type(study.analysis).model_fields.items()
-    rows = [(name, getattr(study.analysis, name), field.description) for name, field in fields]
+    values = study.analysis.model_dump()
+    rows = [(name, values[name], field.description) for name, field in fields]
     return pd.DataFrame(rows, columns=["option", "value", "meaning"], dtype=object)
 
 
