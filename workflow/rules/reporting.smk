@@ -117,6 +117,7 @@ rule report:
             category="Report",
             labels={"page": "report.html"},
         ),
+        config=f"{RESULTS}/config.json",
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -136,7 +137,7 @@ rule report:
         "python -m instruct_scaling report --study-config {params.study:q} --runs {input.runs:q}"
         " --tables {params.tables:q} --figures {input.figures:q} {params.pool_audits:q}"
         " --evalset-items {input.eval_items:q} --evalset-audit {input.evalset_audit:q}"
-        " --out {output.page:q} 2>&1 | tee {log:q}"
+        " --out {output.page:q} --config-out {output.config:q} 2>&1 | tee {log:q}"
 
 
 # Prints the plan, as every dry run does.

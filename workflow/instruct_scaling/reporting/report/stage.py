@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 import yaml
 
-from instruct_scaling.common.files import atomic_path, sha256_file
+from instruct_scaling.common.files import atomic_path, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import read_items
 from instruct_scaling.common.seeds import PURPOSES
@@ -45,6 +45,9 @@ def report(
     evalset_items: Annotated[Path, typer.Option(help="items.jsonl of the eval set.")],
     evalset_audit: Annotated[Path, typer.Option(help="audit.json of the eval set.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
+    config_out: Annotated[
+        Path | None, typer.Option(help="Where the whole config goes, defaults included (JSON).")
+    ] = None,
 ) -> None:
     """Write the report: one HTML file that needs nothing else, not even a network."""
     study = parse_section(Study, study_config, "--study-config")
@@ -75,6 +78,8 @@ def report(
     page = render(context)
     with atomic_path(out) as temporary:
         temporary.write_text(page, "utf-8")
+    if config_out is not None:
+        write_json(config_out, study.model_dump(mode="json"))
     log.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
 
 
