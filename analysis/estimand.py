@@ -75,7 +75,7 @@ def estimand_rows(
             "looks": "all planned ones at once" if over_looks and of_runs else "one look",
         }
         if of_runs and n_seeds > 1:
-            row |= {"shared_low": low, "shared_high": high, "note": _shared_note(overlap)}
+            row |= {"shared_least": low, "shared_most": high, "note": _shared_note(overlap)}
         rows.append(row)
     return rows
 

@@ -111,8 +111,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "table": "a table with intervals",
         "speaks_of": "what they speak of",
         "looks": "whether they hold at one look or at all planned ones at once (option `looks`)",
-        "shared_low": "smallest share of their records that two seeds have in common, over scales",
-        "shared_high": "largest such share",
+        "shared_least": "smallest share of their records that two seeds have in common, over scales",
+        "shared_most": "largest such share",
         "note": "what to know about it",
     },
     "looks": {

@@ -88,12 +88,12 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, looks: style.Looks) -> No
 
 
 def _short(value: float) -> str:
-    """A tick label: 500, 20k, 5M, 2G, and powers of ten beyond."""
-    for size, letter in ((1e12, ""), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size and letter:
-            return f"{value / size:.4g}{letter}"
+    """A tick label: 500, 20k, 5M, 2G, 1T, and powers of ten beyond."""
+    if value >= 1e15:
+        return f"{value:.0e}".replace("e+", "e")
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value:.0e}".replace("e+", "e")
+            return f"{value / size:.4g}{letter}"
     return f"{value:.4g}"
 
 

@@ -26,8 +26,8 @@ def test_every_table_with_intervals_says_of_what_they_speak():
     by_table = found.set_index("table")
     assert "new runs of this recipe on this pool" in by_table.loc["verdicts", "speaks_of"]
     assert "models at hand" in by_table.loc["judges", "speaks_of"]
-    assert by_table.loc["curves", ["shared_low", "shared_high"]].tolist() == [0.26, 1.0]
-    assert by_table.loc["judges", ["shared_low", "shared_high"]].isna().all()
+    assert by_table.loc["curves", ["shared_least", "shared_most"]].tolist() == [0.26, 1.0]
+    assert by_table.loc["judges", ["shared_least", "shared_most"]].isna().all()
 
 
 def test_with_one_seed_nothing_is_said_of_other_runs():
