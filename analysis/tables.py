@@ -111,7 +111,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "table": "a table with intervals",
         "speaks_of": "what they speak of",
         "looks": "whether they hold at one look or at all planned ones at once (option `looks`)",
-        "shared_least": "smallest share of their records that two seeds have in common, over scales",
+        "shared_least": "smallest share of their records that two seeds share, over scales",
         "shared_most": "largest such share",
         "note": "what to know about it",
     },
