@@ -23,6 +23,7 @@ from analysis.inference.variance import repeat_variances, variance_rows
 from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
 from analysis.power.plan import plan_rows
+from analysis.power.plan_verdicts import plan_verdict_rows
 from analysis.scaling_laws.efficiency import efficiency_rows
 from analysis.scaling_laws.extrapolation import extrapolation_rows
 from analysis.scaling_laws.fits import fit_arm_curves, fit_rows
@@ -66,7 +67,8 @@ def analyze(
         rows["fits"] += fit_rows(arm, fits)
         rows["extrapolation"] += extrapolation_rows(arm, fits, at)
         rows["needs"] += need_rows(arm, fits, at)
-        rows["plan"] += plan_rows(arm, at)
+        rows["plan"] += plan_rows(arm, at, repeats)
+        rows["plan_verdicts"] += plan_verdict_rows(arm, at)
     by_arm = {(look.judge, look.arm): at for look, at in zip(present, at_look, strict=True)}
     for pair in arm_pairs(score_arrays):
         judge = pair.first.judge
