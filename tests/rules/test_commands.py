@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
