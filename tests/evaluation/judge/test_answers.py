@@ -118,6 +118,11 @@ def test_any_two_texts_get_a_score(reference, response):
     assert 0 <= score("".join(reference), "".join(response), "谁 is it?\n12 km") <= 1
 
 
+def test_digits_of_other_scripts_are_read_and_unknown_ones_are_none():
+    assert score("42", "٤٢") == 1
+    assert score("0", "\U00016d70") == 0
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1).filter(str.strip), st.text())
 def test_any_unicode_gets_a_score(reference, response):
