@@ -18,7 +18,7 @@ _SEPARATOR = regex.compile(rf"[;、\n]|,(?!\d{{3}}(?!\d))|{_AND}", regex.IGNOREC
 _BULLET = regex.compile(
     r"^\s*(?:[-*•·]|\(?\d{1,2}[.):、](?!\d)|[①-⑳]|[a-h][.)])\s*", regex.IGNORECASE
 )
-_FIELD = regex.compile(r"^[\"'{\[\s]*(?!\d+:)[\w\p{Han} ]{1,20}[\"']?\s?:\s*(?=\S)")
+_FIELD = regex.compile(r"^[\"'{\[\s]*+(?!\d+:)[\w\p{Han} ]{1,20}[\"']?\s?:\s*(?=\S)")
 _LEAD = regex.compile(
     r"^.*?(?::\s*|\b(?:are|is|were|was|include|includes|including|namely)\b\s*:?|包括|分别是|"
     r"分别为|有:|有(?=\p{Han}{2,}[、,])|是(?=[^、]+、)|为(?=[^、]+、))",

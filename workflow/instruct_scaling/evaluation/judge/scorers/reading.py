@@ -12,6 +12,8 @@ from instruct_scaling.evaluation.judge.scorers.numerals import raised
 _THINKING = regex.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL)
 _LONG, _BEGIN, _END = 1000, 2000, 6000
 _REPEATED = regex.compile(r"(.{1,12}?)\1{40,}", regex.DOTALL)
+# Digits of other scripts; of some, newer than Python's tables, nothing is known.
+_OTHER_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 _HAN = regex.compile(r"\p{Han}")
 _EMPHASIS = regex.compile(
     r"(?<!\w)(\*\*|__|\*|`+)(?=\S)(.+?)(?<=\S)\1(?!\w)|(?<=\p{Han})\*\*(.+?)\*\*"
@@ -91,6 +93,7 @@ def plain(text: str) -> str:
     text = _bounded(_THINKING.sub("", text))
     text = raised(text.replace("，", ", ").replace("…", "..."))
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
+    text = _OTHER_DIGIT.sub(lambda m: str(unicodedata.decimal(m[0], " ")), text)
     text = text.replace("−", "-").replace("–", "-").replace("—", " - ").replace("\\$", "$")
     text = _HEADING.sub("", text)
     for _ in range(2):
