@@ -275,6 +275,7 @@ CURVES = Kind(
     prepare=prepare_curves,
     caption=caption_curves,
     draw=draw_curves,
+    intervals="curves",
 )
 EXTRAPOLATION = Kind(
     name="figure4_extrapolation",
@@ -283,4 +284,5 @@ EXTRAPOLATION = Kind(
     prepare=prepare_extrapolation,
     caption=caption_extrapolation,
     draw=draw_extrapolation,
+    intervals="extrapolation",
 )

@@ -24,7 +24,7 @@ TAILS = {"last two scales": 1.0, "last half": 2.0, "last quarter": TAIL_PART}
 
 
 def sensitivities(
-    arm: ArmCurves, claims: Mapping[str, Evidence], options: CurveOptions
+    arm: ArmCurves, claims: Mapping[str, Evidence], primary: set[str], options: CurveOptions
 ) -> dict[str, dict[str, str]]:
     """Columns of verdicts.csv by category: the verdict under other margins and other tails.
 
@@ -33,16 +33,17 @@ def sensitivities(
 
     Args:
         claims: evidence of the curves that may have a verdict.
+        primary: those whose verdicts are primary claims.
     """
     if not claims:
         return {}
-    usual = _verdicts(arm, claims, options)
+    usual = _verdicts(arm, claims, primary, options)
     by_margin = {
-        name: _verdicts(arm, _with_margins(arm, claims, changed), changed)
+        name: _verdicts(arm, _with_margins(arm, claims, changed), primary, changed)
         for name, changed in _margins(options).items()
     }
     by_tail = {
-        name: _verdicts(arm, _with_tail(arm, claims, part, options), options)
+        name: _verdicts(arm, _with_tail(arm, claims, part, options), primary, options)
         for name, part in _tails(arm.scales).items()
     }
     return {
@@ -93,9 +94,9 @@ def _with_tail(
 
 
 def _verdicts(
-    arm: ArmCurves, claims: Mapping[str, Evidence], options: CurveOptions
+    arm: ArmCurves, claims: Mapping[str, Evidence], primary: set[str], options: CurveOptions
 ) -> dict[str, str]:
-    p_values = correct(dict(claims), options.corrected)
+    p_values = correct(dict(claims), options.corrected, primary)
     return {
         name: edge_verdict(arm, name, options) or decide(each, p_values[name], options)
         for name, each in claims.items()

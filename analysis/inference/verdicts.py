@@ -13,6 +13,7 @@ import numpy as np
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join
+from analysis.inference.families import is_primary, label_verdict
 from analysis.inference.missing import tipping_point
 from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
 from analysis.inference.one_seed import smooth_estimate
@@ -51,7 +52,10 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         if (reason := why_no_claim(arm.curves[name], tail_weights(arm.scales)))
     }
     claims = {name: each for name, each in evidence.items() if name not in withheld}
-    p_values = correct(claims, options.corrected)
+    primary = {
+        name for name in claims if is_primary(options, arm.scores.judge, arm.scores.arm, name)
+    }
+    p_values = correct(claims, options.corrected, primary)
     rows = []
     for name, curve in arm.curves.items():
         row: dict[str, Any] = arm.key(name) | {
@@ -67,7 +71,8 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         if name in evidence:
             row |= _estimates(evidence[name], arm.scales, options.interval)
             if name in claims:
-                family = 1 if name == OVERALL else len(set(claims) - {OVERALL})
+                together = primary if name in primary else set(claims) - primary
+                family = 1 if name == OVERALL else len(together - {OVERALL})
                 row |= _decision(curve, evidence[name], p_values[name], arm.scales, family, options)
             else:
                 row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
@@ -76,9 +81,14 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
             row |= {"items_needed": np.nan, "seeds_needed": np.nan}
             row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
-        rows.append(row)
-    sensitivity = sensitivities(arm, claims, options)
+        rows.append(label_verdict(row, options))
+    sensitivity = sensitivities(arm, claims, primary, options)
     return [row | sensitivity.get(row["category"], {}) for row in rows]
+
+
+def no_claim_reason(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
+    """Why a curve bears no claim on its tail; empty if it does."""
+    return why_no_estimate(curve, scales, options) or why_no_claim(curve, tail_weights(scales))
 
 
 def _no_verdict(reason: str) -> str:

@@ -10,6 +10,8 @@ import pytest
 from analysis.tables import frame
 from instruct_scaling.common.records import EvalItem, Message
 from instruct_scaling.config.study import Study
+from instruct_scaling.evaluation.judge.choice import LIMITS
+from instruct_scaling.reporting.report.runs import no_answers, scorer_limits
 from instruct_scaling.reporting.report.tables import curve_tables, verdict_tables
 from tests.reporting.report.page import rendered, texts
 
@@ -72,7 +74,7 @@ def test_a_drop_is_shown_if_its_bound_is_above_zero(section):
 def means(section, *points: dict[str, Any]) -> str:
     rows = [KEYS | {"category": "math", "n_items": 5} | point for point in points]
     curves = curve_tables(frame("curves", rows), [])
-    return section("means.html.j2", curves=curves, tables={})
+    return section("means.html.j2", curves=curves, tables={}, scorer_limits={})
 
 
 def test_seeds_of_the_base_are_named_where_they_differ(section):
@@ -105,10 +107,43 @@ def test_only_what_judges_can_show_is_stated(section, repeats, judges, stated):
     table = frame("judges", [{"judge": "a", "category": "math", "repeat_sd": 0.5}])
     config = {"judges": {name: {"type": "metric"} for name in "abc"[:judges]}}
     context = {"judged": [row | {"repeats": repeats}], "missing_by_category": []}
+    context["no_answers"] = []
     text = section("judges.html.j2", config, tables={"judges": table}, **context)
     assert all(words in text for words in stated)
     assert f"a 1 {repeats} 10 0 0.0% none" in text
     assert "standard deviation between repeats of one response" in text
+
+
+def test_what_a_categorys_scores_see_is_said_below_its_curve(section, default_config):
+    """The text is that of the table of scorers, for the scorer that judged the category."""
+    rows = [KEYS | {"category": name, "scale": 250, "mean": 0.5} for name in ("rewrite", "math")]
+    curves = curve_tables(frame("curves", rows), [])
+    study = Study(**default_config | {"judges": {"m": {"type": "metric"}}})
+    limits = scorer_limits(study, ["rewrite", "math", "generation"])
+    text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
+    assert "Rewrite †" in text
+    assert "Math †" not in text
+    assert f"Rewrite (scorer content): {LIMITS['content']}." in text
+    assert LIMITS["open_ended"] not in text  # the table has no such category
+    own = {"m": {"type": "metric", "scorers": {"rewrite": "chrf", "math": "fluency"}}}
+    limits = scorer_limits(Study(**default_config | {"judges": own}), ["rewrite", "math"])
+    text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
+    assert f"Rewrite (scorer chrf): {LIMITS['chrf']}." in text
+    assert f"Math (scorer fluency): {LIMITS['fluency']}." in text
+
+
+def test_responses_without_an_answer_are_counted_by_scale(section):
+    judged = pd.DataFrame(
+        {
+            "judge": "m",
+            "scale": [0, 0, 250],
+            "status": ["reasoning_exhausted", "unparsable", "ok"],
+        }
+    )
+    row = {"judge": "m", "version": "1", "judgements": 3, "missing": 0, "reasons": {}}
+    context = {"judged": [row | {"repeats": 1}], "missing_by_category": [], "tables": {}}
+    text = section("judges.html.j2", None, no_answers=no_answers(judged), **context)
+    assert "judge records judgements unparsable reasoning exhausted m base 2 1 1" in text
 
 
 @pytest.mark.parametrize("captions", [True, False])
@@ -116,7 +151,7 @@ def test_a_caption_that_the_picture_has_is_not_repeated(section, captions):
     figure = {"name": "f", "title": "Curves", "caption": "Five seeds.", "keys": ["arm a"]}
     figure |= {"png_base64": "", "width": 1, "height": 1, "data": None, "csv_base64": None}
     config = {"figures": {"captions": captions}}
-    text = section("figures.html.j2", config, figures=[figure], omitted=[])
+    text = section("figures.html.j2", config, figures=[figure], omitted=[], scorer_limits={})
     assert "Curves (arm a)." in text
     assert ("Five seeds." in text) is not captions
 
@@ -133,7 +168,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     context = {"training": training, "training_totals": [run], "phases": ["training", "total"]}
     usage = {"arm": "full", "scale": 0, "shots": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
     context |= {"usage": [usage | {"tokens": 10, "cut": 1}], "judged": [judge]}
-    text = section("costs.html.j2", **context)
+    text = section("costs.html.j2", matched=[], **context)
     assert "full 250 2 3 4 5 6 50.0% 1.500 2.00" in text
     assert "Trained with 4 ranks on A100. Weights trained: full 7." in text
     assert "training total GPU hours in training GPU hours full 250 1 min 30 s 3 min 20 s" in text
@@ -142,9 +177,16 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "full base 1 4 40 10 2.5 25.0%" in text
     assert "gpt 10 2,000 $1.50" in text
     short = context | {"training_totals": [run | {"hours": 1e-6, "hours_training": 0.0}]}
-    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", **short)
+    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", matched=[], **short)
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
-    assert "gpt" not in section("costs.html.j2", **unpaid)
+    assert "gpt" not in section("costs.html.j2", matched=[], **unpaid)
+    assert "Arms at equal cost" not in text
+    arms = {"judge": "m", "arm_a": "once", "arm_b": "twice", "axis": "training_flops", "x": 1.5e12}
+    arms |= {"records_a": 4000, "records_b": 2000, "epochs_a": 1.0, "epochs_b": 2.0}
+    arms |= {"difference": -0.02, "low": -0.05, "high": 0.01, "q_value": 0.2}
+    text = section("costs.html.j2", matched=[arms], **context)
+    assert "once − twice training flops 1.5e+12 4,000 / 2,000 1.0 / 2.0 −0.020" in text
+    assert "[−0.050, +0.010] 0.200" in text
 
 
 def test_a_sample_shows_the_earlier_turns_of_a_conversation(section):

@@ -5,7 +5,7 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 3,
+    "evalset": 4,
     "pool": 4,
     "annotation": 1,
     "validation_set": 2,
@@ -15,11 +15,11 @@ STAGE_VERSIONS: dict[str, int] = {
     "tokens": 1,
     "finetune": 6,
     "generate": 3,
-    "judge": 2,
+    "judge": 3,
     "runs": 3,
     "subset_overlap": 1,
     "scores": 4,
-    "costs": 2,
+    "costs": 3,
     "validation_loss": 1,
     "intermediate_scores": 4,
     "curves": 8,

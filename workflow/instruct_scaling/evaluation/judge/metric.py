@@ -15,20 +15,25 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.provenance import identity_hash
 from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
 from instruct_scaling.config.judges import MetricJudge, ScorerName
+from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
+from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
-from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
-from instruct_scaling.evaluation.judge.scorers.matching import (
-    chrf,
+from instruct_scaling.evaluation.judge.scorers.answers import (
+    answer_match,
     exact_match,
     label_match,
+)
+from instruct_scaling.evaluation.judge.scorers.content import content
+from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
+from instruct_scaling.evaluation.judge.scorers.matching import (
     label_set_problem,
-    rouge_l,
     token_f1,
 )
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
 
-Need = Literal["reference", "tests", "nothing"]
+Need = Literal["reference", "reference or facts", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 
 
@@ -52,34 +57,26 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
+# What the scorers read text with.
+_READING = ("regex", "cn2an", "opencc", "text2num")
+_OPEN_PACKAGES = (*_READING, "nltk", "py3langid", "rouge-score")
+_CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
+
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
-        Scorer("final_answer", "reference", final_answer, ("math-verify", "sympy", "regex")),
+        Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 2),
         Scorer("unit_tests", "tests", None),
-        Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
+        Scorer("label_match", "reference", label_match, _READING, 2),
+        Scorer("answer_match", "reference", answer_match, _READING),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
-        Scorer("exact_match", "reference", exact_match),
-        Scorer("open_ended", "nothing", open_ended),
-        Scorer("fluency", "nothing", fluency_only),
+        Scorer("exact_match", "reference", exact_match, _READING, 2),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2),
+        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
-}
-
-DEFAULT_SCORERS: dict[str, str] = {
-    "math": "final_answer",
-    "code": "unit_tests",
-    "cot": "final_answer",
-    "classification": "label_match",
-    "extraction": "token_f1",
-    "rewrite": "chrf",
-    "open_qa": "token_f1",
-    "closed_qa": "token_f1",
-    "generation": "open_ended",
-    "brainstorming": "open_ended",
-    "translation": "chrf",
-    "summarization": "rouge_l",
 }
 
 
@@ -122,6 +119,10 @@ def lacking(item: EvalItem, scorer: Scorer) -> Outcome | None:
             raise InputError(f"item {item.id}: {problem}", fix="correct `reference` or `labels`")
     if scorer.needs == "reference" and not (item.reference or "").strip():
         return missing("no_reference", f"`{scorer.name}` needs a reference")
+    if scorer.needs == "reference or facts" and not (
+        (item.reference or "").strip() or checks.references or checks.required_facts
+    ):
+        return missing("no_reference", f"`{scorer.name}` needs a reference or required facts")
     if scorer.needs == "tests" and not (checks.tests or "").strip():
         return missing("no_tests", f"`{scorer.name}` needs `checks.tests`")
     return None
@@ -186,8 +187,8 @@ def judge_all(
 ) -> tuple[list[Judgement], str | None]:
     """Judge the responses of one run, in their order.
 
-    Programs run `workers` at a time (default: one for each core); the rest is scored here, in
-    the calling thread, since math-verify's time limit needs the main one.
+    Programs run `workers` at a time (default: one for each core); the rest is scored in the
+    calling thread, whichever that is.
 
     Returns:
         The judgements, and the isolation that programs ran under (None if there were none).
@@ -207,7 +208,10 @@ def judge_all(
 
     def outcome(response: Response) -> Outcome:
         item = items[response.item]
-        return score(scorers[item.category], item, checks_of(item), response.text, sandbox)
+        text = without_reasoning(response.text)
+        return exhausted(response) or score(
+            scorers[item.category], item, checks_of(item), text, sandbox
+        )
 
     judgements = []
     with ThreadPoolExecutor(workers or usable_cores()) as pool:

@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 import yaml
 
-from instruct_scaling.common.files import atomic_path, sha256_file
+from instruct_scaling.common.files import atomic_path, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import read_items
 from instruct_scaling.common.seeds import PURPOSES
@@ -45,6 +45,9 @@ def report(
     evalset_items: Annotated[Path, typer.Option(help="items.jsonl of the eval set.")],
     evalset_audit: Annotated[Path, typer.Option(help="audit.json of the eval set.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
+    config_out: Annotated[
+        Path | None, typer.Option(help="Where the whole config goes, defaults included (JSON).")
+    ] = None,
 ) -> None:
     """Write the report: one HTML file that needs nothing else, not even a network."""
     study = parse_section(Study, study_config, "--study-config")
@@ -59,6 +62,9 @@ def report(
         "tables": found,
         "clusters": analysis.cluster_ranges(items.values()),
         "overlap": read_overlap(tables / "subset_overlap.csv"),
+        "looks": analysis.look_tables(found),
+        "families": analysis.families(found),
+        "matched": analysis.matched_axes(found),
         "pools": [read_audit(path, path.parent.name) for path in pool_audit],
         "evalset": read_audit(evalset_audit, "eval set"),
         "eval_items": len(items),
@@ -66,6 +72,7 @@ def report(
         "purposes": PURPOSES,
         **_results(found, order),
         **_runs(study, rows, items, order),
+        "scorer_limits": run_figures.scorer_limits(study, order),
     }
     context["figures"], context["omitted"] = read_figures(figures)
     hashed = [*sorted(tables.glob("*.csv")), *tables.glob("scores.parquet"), evalset_items]
@@ -75,6 +82,8 @@ def report(
     page = render(context)
     with atomic_path(out) as temporary:
         temporary.write_text(page, "utf-8")
+    if config_out is not None:
+        write_json(config_out, study.model_dump(mode="json"))
     log.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
 
 
@@ -111,6 +120,7 @@ def _runs(
         "training_totals": run_figures.training_totals(training),
         "usage": run_figures.response_totals(survey.usage),
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
+        "no_answers": run_figures.no_answers(survey.judgements),
         "missing_by_category": run_figures.missing_by_category(survey.judgements, order),
         "samples": samples(chosen, survey.answers, arms),
     }
@@ -125,7 +135,8 @@ def _as_yaml(study: Study, *, defaults: bool = True) -> str:
 def _analysis_options(study: Study) -> pd.DataFrame:
     """Every option of the analysis with its value and meaning."""
     fields = type(study.analysis).model_fields.items()
-    rows = [(name, getattr(study.analysis, name), field.description) for name, field in fields]
+    values = study.analysis.model_dump()
+    rows = [(name, values[name], field.description) for name, field in fields]
     return pd.DataFrame(rows, columns=["option", "value", "meaning"], dtype=object)
 
 

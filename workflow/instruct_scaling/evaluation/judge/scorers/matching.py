@@ -1,4 +1,4 @@
-"""Scorers that compare words: overlap with the reference, and labels named.
+"""Words: what a token is, and the scorers that compare bags of them or look for labels.
 
 Texts may mix Chinese and alphabetic languages: `tokenize` says what a word is.
 """
@@ -10,7 +10,6 @@ import unicodedata
 import regex
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
-from sacrebleu.metrics import CHRF
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored
@@ -60,79 +59,26 @@ def same_text(left: str, right: str) -> bool:
     tokens = tokenize(left)
     if not tokens and not tokenize(right):
         return normalize(left).split() == normalize(right).split()
-    return tokens == tokenize(right)
+    return tokens == tokenize(right) and _signs(left) == _signs(right)
 
 
-_ROUGE = RougeScorer(["rouge1", "rougeL"], tokenizer=MixedTokenizer())
-_CHRF = CHRF()
+# Punctuation that is part of a word or a number: C++, C#, -5, 20%, $5.
+_SIGN = regex.compile(r"[$€£¥%°#√±≠<>=^]|\+\+|(?<![\w\s])-(?=\d)|(?<=^|\s)-(?=\d)")
 
 
-def _rouge(item: EvalItem, response: str, kind: str) -> Outcome:
-    reference = item.reference or ""
-    if not tokenize(reference):
-        return scored(float(same_text(response, reference)), "reference without words")
-    return scored(_ROUGE.score(reference, response)[kind].fmeasure)
+def _signs(text: str) -> list[str]:
+    return _SIGN.findall(normalize(text).replace("−", "-"))
+
+
+_ROUGE = RougeScorer(["rouge1"], tokenizer=MixedTokenizer())
 
 
 def token_f1(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     """F1 of the two bags of tokens (ROUGE-1 F-measure; SQuAD's F1 with this tokenizer)."""
-    return _rouge(item, response, "rouge1")
-
-
-def rouge_l(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """ROUGE-L F-measure: longest common subsequence of tokens (Lin, 2004)."""
-    return _rouge(item, response, "rougeL")
-
-
-def chrf(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """chrF2 / 100: F2 of character n-grams up to 6, white space ignored (Popovic, 2015)."""
     reference = item.reference or ""
-    if not response.strip():
-        return scored(0.0, "empty response")
-    return scored(_CHRF.sentence_score(response, [reference]).score / 100)
-
-
-def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """1 if response and reference are equal but for case, width, space and punctuation."""
-    return scored(float(same_text(response, item.reference or "")))
-
-
-# A letter or digit of a script that separates its words.
-_WORD = rf"[\p{{L}}\p{{N}}--[{CJK}]]"
-_IS_WORD = regex.compile(_WORD, flags=regex.VERSION1)
-
-
-def mentioned_labels(text: str, labels: list[str]) -> set[str]:
-    """The labels that occur in the text, normalized and with single spaces.
-
-    A longer label hides the shorter ones inside it ("not spam" is no mention of "spam"). Where
-    a label begins or ends in an alphabetic script, a whole word must begin or end there.
-    """
-    text = " ".join(normalize(text).split())
-    normalized = {" ".join(normalize(label).split()) for label in labels}
-    found = set()
-    for label in sorted(normalized - {""}, key=lambda label: (-len(label), label)):
-        left = rf"(?<!{_WORD})" if _IS_WORD.match(label[0]) else ""
-        right = rf"(?!{_WORD})" if _IS_WORD.match(label[-1]) else ""
-        pattern = regex.compile(left + regex.escape(label) + right, flags=regex.VERSION1)
-        text, times = pattern.subn("\0", text)
-        if times:
-            found.add(label)
-    return found
-
-
-def label_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """1 if the response names exactly one of `checks.labels` and it is the reference's.
-
-    An item without a label set is scored by token F1.
-    """
-    if not checks.labels:
-        return token_f1(item, checks, response)
-    found = mentioned_labels(response, checks.labels)
-    right = mentioned_labels(item.reference or "", checks.labels)
-    if len(found) != 1:
-        return scored(0.0, f"{len(found)} labels named")
-    return scored(float(found == right))
+    if not tokenize(reference):
+        return scored(float(same_text(response, reference)), "reference without words")
+    return scored(_ROUGE.score(reference, response)["rouge1"].fmeasure)
 
 
 def label_set_problem(item: EvalItem, checks: Constraints) -> str | None:
