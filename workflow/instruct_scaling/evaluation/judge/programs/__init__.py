@@ -1,0 +1,1 @@
+"""Programs in answers: where they run, and how their tests call them."""
