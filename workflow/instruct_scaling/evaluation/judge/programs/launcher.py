@@ -1,8 +1,8 @@
 """Confines its own process and then runs a Python text in it. Stand-alone: standard library only.
 
 Descriptor 0 begins with an 8-digit length and that many bytes of JSON (a `Job`); what follows them
-belongs to the text. The one argument is a descriptor to report on: `confined`, or what went wrong.
-Nothing of the text runs unless every step has succeeded.
+belongs to the text. Descriptor 2 is where it reports: `confined`, or what went wrong; from then on
+it leads nowhere. Nothing of the text runs unless every step has succeeded.
 
 The interpreter sets the filter of system calls on itself, once it has started: bubblewrap could
 set one, but before it executes the interpreter, and a filter cannot tell this execution from the
@@ -211,15 +211,16 @@ def confine(job: Job) -> None:
 
 def main() -> None:
     """Confine, report, and run the text as `__main__`."""
-    report = int(sys.argv[1])
     try:
         job = read_job()
         confine(job)
         code = compile(job["source"], "<source>", "exec")
+        nowhere = os.open(os.devnull, os.O_RDWR)
     except BaseException as error:
-        os.write(report, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000])
+        os.write(2, f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000])
         os._exit(97)
-    os.write(report, b"confined")
+    os.write(2, b"confined")
+    os.dup2(nowhere, 2)
     os.closerange(3, 64)
     main_module: Any = types.ModuleType("__main__")
     sys.modules["__main__"] = main_module

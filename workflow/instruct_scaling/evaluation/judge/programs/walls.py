@@ -38,7 +38,6 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.evaluation.judge.programs import bubblewrap, seccomp
 from instruct_scaling.evaluation.judge.programs.interpreter import (
     DEVICES,
-    Interpreter,
     this_interpreter,
     without_hidden,
 )
@@ -165,10 +164,11 @@ class Walls:
         folder = None
         if isolation.rung != "bubblewrap":
             folder = tempfile.mkdtemp(prefix="instruct-scaling-")
-            if user is not None:
-                os.chown(folder, user, user)
+        job = self._job(source, limits, isolation, user, folder)
         reading, writing = os.pipe()
         try:
+            if folder is not None and user is not None:
+                os.chown(folder, user, user)
             process = self._popen(isolation, limits, folder, writing)
         except OSError as error:
             os.close(reading)
@@ -178,7 +178,6 @@ class Walls:
             os.close(writing)
         started = Process(process, limits, folder)
         try:
-            job = self._job(source, limits, isolation, user, folder)
             started.confine(job, reading)
         except BaseException:
             started.close()
@@ -192,8 +191,7 @@ class Walls:
     ) -> subprocess.Popen[bytes]:
         # Not -I: it would take the fixed seed of hashes with the rest of the environment, which
         # holds nothing else of this machine.
-        python = [self._interpreter.executable, "-s", "-P", "-S", "-B", "-c", self._launcher]
-        inside = [*python, str(report)]
+        inside = [self._interpreter.executable, "-s", "-P", "-S", "-B", "-c", self._launcher]
         environment = ENVIRONMENT | {"HOME": folder or bubblewrap.FOLDER}
         environment["TMPDIR"] = environment["HOME"]
         if isolation.rung == "bubblewrap":
@@ -209,8 +207,7 @@ class Walls:
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(report,),
+            stderr=report,
             cwd=folder or "/",
             env=environment,
             start_new_session=True,
@@ -293,7 +290,7 @@ class Process:
         text = b""
         while part := os.read(report, 4096):
             text += part
-        if text != b"confined":
+        if not text.endswith(b"confined"):
             reason = text.decode("utf-8", "replace").strip()
             if self._stopped_for == "clock":
                 reason = f"not started after {START_SECONDS:g} s"
@@ -337,10 +334,7 @@ class Process:
 
     def _watch(self) -> None:
         """Stop it at a limit that the kernel does not watch; take note of how it ended."""
-        descriptor = os.pidfd_open(self._process.pid)
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while not poll.poll(1000 * self._pause()):
+        while not _ends(self._process.pid, self._pause()):
             if time.monotonic() >= self._deadline:
                 self._stopped_for = "clock"
             elif self._folder is not None and _size(self._folder) > self._limits.scratch_mb:
@@ -348,7 +342,6 @@ class Process:
             else:
                 continue
             self._signal()
-        os.close(descriptor)
         with self._lock:
             _, status, usage = os.wait4(self._process.pid, 0)
             self._used = max(self._seen, usage.ru_utime + usage.ru_stime)
@@ -378,6 +371,25 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def _ends(pid: int, seconds: float) -> bool:
+    """Whether a child ends within so long. It is not reaped."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # Linux before 5.3
+        deadline = time.monotonic() + seconds
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        return True
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(descriptor)
 
 
 def _is_root() -> bool:
