@@ -288,7 +288,8 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             _write_all(self.stdin.fileno(), job)
         text = b""
-        while part := os.read(report, 4096):
+        # bubblewrap keeps the other end open, so that the end of the pipe says nothing.
+        while not text.endswith(b"confined") and (part := os.read(report, 4096)):
             text += part
         if not text.endswith(b"confined"):
             reason = text.decode("utf-8", "replace").strip()
