@@ -65,7 +65,7 @@ class NoIsolation(Exception):
         self.fix = fix
 
 
-class NotStarted(Exception):
+class NotStarted(OSError):
     """The walls could not be put up around one process: nothing of its text has run."""
 
 
@@ -107,6 +107,8 @@ class Walls:
         *,
         unprotected: bool = False,
     ) -> None:
+        self.timeout_seconds = timeout_seconds
+        self.memory_mb = memory_mb
         self.limits = Limits(timeout_seconds, CLOCK_FACTOR * timeout_seconds, memory_mb)
         self._interpreter = this_interpreter()
         self._launcher = (resources.files(__package__) / "launcher.py").read_text("utf-8")
@@ -180,7 +182,7 @@ class Walls:
         try:
             started.confine(job, reading)
         except BaseException:
-            started.close()
+            started.kill()
             raise
         finally:
             os.close(reading)
@@ -251,7 +253,7 @@ class Walls:
 
 
 class Process:
-    """A process behind walls. As a context it is closed at the end.
+    """A process behind walls. As a context it is killed at the end.
 
     Attributes:
         stdin, stdout: unbuffered pipes to its descriptors 0 and 1: `write` may write less than
@@ -274,7 +276,6 @@ class Process:
         self._used: float | None = None  # CPU seconds, once it has ended
         self._seen = 0.0
         self._stopped_for: str | None = None
-        self._ended = threading.Event()
         self._deadline = time.monotonic() + START_SECONDS
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -299,20 +300,16 @@ class Process:
         self._deadline = time.monotonic() + self._limits.clock_seconds
 
     def kill(self) -> None:
-        """End it and wait until it has ended. Its pipes stay open."""
+        """End it if it runs; close its pipes; remove its folder. A second time it does nothing."""
         self._signal()
-        self._ended.wait()
+        self._watcher.join()
+        self.stdin.close()
+        self.stdout.close()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it has ended, after at most so long; the limit by the clock ends it anyway."""
-        return self._ended.wait(seconds)
-
-    def close(self) -> None:
-        """End it, close its pipes, remove its folder."""
-        self.kill()
-        self.stdin.close()
-        self.stdout.close()
-        self._watcher.join()
+        self._watcher.join(seconds)
+        return not self._watcher.is_alive()
 
     def cpu_seconds(self) -> float:
         """CPU time that it has used, or used in all if it has ended."""
@@ -323,7 +320,7 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.kill()
 
     def _signal(self) -> None:
         with self._lock:
@@ -349,7 +346,6 @@ class Process:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.ended_by = self._stopped_for or self._reason(self._process.returncode)
         _remove(self._folder)
-        self._ended.set()
 
     def _pause(self) -> float:
         """Seconds until the next look."""
