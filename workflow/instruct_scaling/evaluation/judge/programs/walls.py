@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import platform
 import select
@@ -42,6 +43,8 @@ from instruct_scaling.evaluation.judge.programs.interpreter import (
     without_hidden,
 )
 from instruct_scaling.evaluation.judge.programs.isolation import Isolation, candidates
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
 # By the clock a program may take this many times its CPU seconds: it shares the machine, and the
@@ -115,6 +118,10 @@ class Walls:
         self._users = itertools.cycle(_from_here(USERS))
         self._threads = THREADS + _own_threads()
         self.isolation = isolation or self._strongest(unprotected)
+        if self.isolation.rung == "unprotected" and _is_root():
+            raise NoIsolation(
+                "unprotected programs do not run as root", "judge as an ordinary user"
+            )
 
     def start(self, source: str, limits: Limits | None = None) -> Process:
         """Run a text of Python, which may use the standard library alone.
@@ -142,6 +149,7 @@ class Walls:
                 return isolation
             reasons.append(f"{isolation.rung}: {reason}")
         if unprotected and not root:
+            log.warning("programs run without isolation (%s)", "; ".join(reasons))
             return Isolation("unprotected")
         if bubblewrap.installed() is None:
             reasons.insert(0, "bubblewrap: not installed")
