@@ -25,7 +25,6 @@ class Task:
             tests.
         prelude: imports of the reference that the tests use without importing.
         names: names of the program that the tests use.
-        classes: those of them that are classes in the reference.
         reference: the item's own program, None where it has none.
     """
 
@@ -33,7 +32,6 @@ class Task:
     helpers: str
     prelude: str
     names: tuple[str, ...]
-    classes: tuple[str, ...]
     reference: str | None
     same_process: bool = False
 
@@ -61,13 +59,11 @@ def make_task(checks: Constraints, reference: str | None) -> Task:
     names = {
         name for name in used - own - modules if not hasattr(builtins, name) or name in defined
     }
-    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
     return Task(
         tests=tests,
         helpers=helpers,
         prelude="\n".join(imports.get(name, f"import {name}") for name in sorted(modules)),
         names=tuple(sorted(names)),
-        classes=tuple(sorted(classes & names)),
         reference=reference,
         same_process=bool(checks.same_process),
     )
@@ -75,11 +71,19 @@ def make_task(checks: Constraints, reference: str | None) -> Task:
 
 def parse(source: str) -> ast.Module | None:
     """The syntax tree of a program, None where it is none (or more than the parser can take)."""
+    result = parse_or_error(source)
+    return result if isinstance(result, ast.Module) else None
+
+
+def parse_or_error(source: str) -> ast.Module | SyntaxError | None:
+    """The syntax tree or the syntax error, None where the parser can do nothing with the text."""
     with _PARSER, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes in the program's texts
         try:
             return ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except SyntaxError as error:
+            return error
+        except (ValueError, RecursionError, MemoryError):
             return None
 
 

@@ -24,8 +24,8 @@ class Remote:
     """Stands for an object of the program that is no plain data."""
 
     def __init__(self, program: Program, handle: wire.Handle) -> None:
-        self._program = program
-        self._handle = handle
+        object.__setattr__(self, "_program", program)
+        object.__setattr__(self, "_handle", handle)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -39,7 +39,10 @@ class Remote:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__") and name.endswith("__") and name not in NAMES:
             raise AttributeError(name)  # which Python itself asks for
-        self._refuse()
+        self._program.refuse(f"a test uses `{name}` of an object of the program")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        self._program.refuse(f"a test sets `{name}` of an object of the program")
 
     def _refuse(self, *others: object) -> NoReturn:
         self._program.refuse("a test uses an object of the program as data")
@@ -66,14 +69,14 @@ class RemoteIterator(Remote):
 
     def __init__(self, program: Program, handle: wire.Handle) -> None:
         super().__init__(program, handle)
-        self._given = 0
+        object.__setattr__(self, "_given", [])
 
     def __iter__(self) -> RemoteIterator:
         return self
 
     def __next__(self) -> Any:
-        self._given += 1
-        if self._given > MAX_ITEMS:
+        self._given.append(None)
+        if len(self._given) > MAX_ITEMS:
             self._program.refuse(f"an iterator of the program gives more than {MAX_ITEMS} values")
         return self._program.next(self)
 
