@@ -11,7 +11,7 @@ import pytest
 
 from instruct_scaling.common.files import write_jsonl
 from instruct_scaling.common.records import EvalItem, Response, content_id
-from instruct_scaling.evaluation.judge.sandbox import Sandbox
+from instruct_scaling.evaluation.judge.programs.walls import Walls
 from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 

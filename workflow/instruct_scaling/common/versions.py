@@ -5,7 +5,7 @@ input: Snakemake then re-runs that stage and what depends on it. Editing a comme
 """
 
 STAGE_VERSIONS: dict[str, int] = {
-    "evalset": 3,
+    "evalset": 4,
     "pool": 4,
     "annotation": 1,
     "validation_set": 2,
@@ -14,7 +14,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "tokens": 1,
     "finetune": 6,
     "generate": 3,
-    "judge": 2,
+    "judge": 3,
     "runs": 2,
     "subset_overlap": 1,
     "scores": 3,

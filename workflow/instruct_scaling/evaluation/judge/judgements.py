@@ -20,12 +20,17 @@ Status = Literal[
     "no_tests",
     "timeout",
     "sandbox_error",
+    "needs_same_process",
+    "bad_tests",
+    "scorer_error",
     "unparsed",
     "empty",
     "http_error",
 ]
-# Failures that another request may not meet; every other judgement is final.
-TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout"})
+# Failures that another attempt may not meet; every other judgement is final.
+TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout", "sandbox_error"})
+# How the reason of a program's score begins where a time limit stopped it.
+TIME_OUT = "time-out: "
 
 
 @dataclass(frozen=True, slots=True)

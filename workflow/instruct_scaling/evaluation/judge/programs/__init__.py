@@ -1,1 +1,1 @@
-"""Programs in answers: where they run, and how their tests call them."""
+"""Programs in answers: found, run behind walls, and tested from another process."""
