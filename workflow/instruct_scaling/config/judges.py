@@ -49,6 +49,10 @@ class MetricJudge(Strict):
     it may take three times as long."""
     code_memory_mb: int = Field(512, ge=64)
     """Memory limit for one program."""
+    unprotected_programs: bool = False
+    """What happens to code where programs cannot be kept apart from the machine (neither bubblewrap
+    nor Landlock; `instruct-scaling doctor` says why): left missing with status `no_isolation`, or,
+    if true, run with limits alone. Never as root. Only for answers of models that you trust."""
 
 
 class LlmJudge(Strict):

@@ -31,7 +31,7 @@ from instruct_scaling.evaluation.judge.judgements import (
     missing,
 )
 from instruct_scaling.evaluation.judge.programs.judging import Programs
-from instruct_scaling.evaluation.judge.programs.walls import Walls
+from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
     chrf,
@@ -208,7 +208,8 @@ def judge_all(
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
     version = judge_version(judge, scorers)
-    programs = _programs(judge, items, scorers, unscorable, workers, references)
+    programs, unisolated = _programs(judge, items, scorers, unscorable, workers, references)
+    unscorable |= unisolated
     keys = {response.id: _key(items[response.item], response, version) for response in responses}
     with JudgementCache(kept_judgements(work, version)) as cache:
         pending = [response for response in responses if keys[response.id] not in cache.done]
@@ -241,17 +242,26 @@ def _programs(
     unscorable: Mapping[str, Outcome],
     workers: int | None,
     references: Path | None,
-) -> Programs | None:
-    """What judges programs; None where no item has tests."""
+) -> tuple[Programs | None, dict[str, Outcome]]:
+    """What judges programs, None where no item has tests or where they cannot be kept apart; the
+    outcome of each item with tests in the latter case."""
     with_tests = {
         item.id: (item, checks_of(item))
         for item in items.values()
         if scorers[item.category].needs == "tests" and item.id not in unscorable
     }
     if not with_tests:
-        return None
-    walls = Walls(judge.code_timeout_seconds, judge.code_memory_mb)
-    return Programs(walls, with_tests, workers or usable_cores(), references)
+        return None, {}
+    try:
+        walls = Walls(
+            judge.code_timeout_seconds,
+            judge.code_memory_mb,
+            unprotected=judge.unprotected_programs,
+        )
+    except NoIsolation as error:
+        log.warning("%s; code stays without a score: %s", error, error.fix)
+        return None, dict.fromkeys(with_tests, missing("no_isolation", f"{error}; {error.fix}"))
+    return Programs(walls, with_tests, workers or usable_cores(), references), {}
 
 
 def _outcomes(
