@@ -98,6 +98,10 @@ class Walls:
         isolation: use this one instead of trying which works.
         unprotected: run with limits alone where no isolation works. Not as root.
 
+    Attributes:
+        isolation: the one that is used.
+        passed_over: stronger ones that were tried, and why they do not work.
+
     Raises:
         NoIsolation: none works.
     """
@@ -117,6 +121,7 @@ class Walls:
         self._launcher = (resources.files(__package__) / "launcher.py").read_text("utf-8")
         self._users = itertools.cycle(_from_here(USERS))
         self._threads = THREADS + _own_threads()
+        self.passed_over: list[str] = []
         self.isolation = isolation or self._strongest(unprotected)
         if self.isolation.rung == "unprotected" and _is_root():
             raise NoIsolation(
@@ -140,21 +145,21 @@ class Walls:
 
     def _strongest(self, unprotected: bool) -> Isolation:
         root = _is_root()
-        reasons = []
+        if bubblewrap.installed() is None:
+            self.passed_over.append("bubblewrap: not installed")
         for isolation in candidates(
             root, bubblewrap.installed() is not None, self._interpreter.readable_by_others()
         ):
             reason = self.problem(isolation)
             if reason is None:
                 return isolation
-            reasons.append(f"{isolation.rung}: {reason}")
-        if unprotected and not root:
-            log.warning("programs run without isolation (%s)", "; ".join(reasons))
+            self.passed_over.append(f"{isolation.rung}: {reason}")
+        reasons = "; ".join(dict.fromkeys(self.passed_over))
+        if unprotected:
+            log.warning("programs run without isolation (%s)", reasons)
             return Isolation("unprotected")
-        if bubblewrap.installed() is None:
-            reasons.insert(0, "bubblewrap: not installed")
         raise NoIsolation(
-            f"programs cannot be kept apart on this machine ({'; '.join(reasons)})",
+            f"programs cannot be kept apart on this machine ({reasons})",
             "`instruct-scaling doctor` says what to install or to allow",
         )
 
