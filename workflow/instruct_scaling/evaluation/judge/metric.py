@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -31,7 +32,7 @@ from instruct_scaling.evaluation.judge.judgements import (
     missing,
 )
 from instruct_scaling.evaluation.judge.programs.judging import Programs
-from instruct_scaling.evaluation.judge.programs.walls import Walls
+from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
     chrf,
@@ -185,8 +186,8 @@ def judge_all(
     name: str,
     items: Mapping[str, EvalItem],
     responses: Sequence[Response],
-    work: Path,
     workers: int | None = None,
+    work: Path | None = None,
     references: Path | None = None,
 ) -> tuple[list[Judgement], dict[str, Any] | None]:
     """Judge the responses of one run, in their order.
@@ -196,21 +197,24 @@ def judge_all(
 
     Args:
         work: folder where judgements are kept one by one; those of an earlier, stopped attempt are
-            used.
+            used. Without it none is.
         references: file of verdicts on the items' references, shared by the runs of a study.
 
     Returns:
         The judgements, and how programs were run (None if there were none).
 
     Raises:
-        InputError: as `choose_scorers`, `find_lacking` and `Walls`.
+        InputError: as `choose_scorers` and `find_lacking`.
     """
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
     version = judge_version(judge, scorers)
     programs = _programs(judge, items, scorers, unscorable, workers, references)
     keys = {response.id: _key(items[response.item], response, version) for response in responses}
-    with JudgementCache(kept_judgements(work, version)) as cache:
+    with (
+        tempfile.TemporaryDirectory() as passing,
+        JudgementCache(kept_judgements(work or Path(passing), version)) as cache,
+    ):
         pending = [response for response in responses if keys[response.id] not in cache.done]
         with tqdm(
             total=len(responses), initial=len(responses) - len(pending), desc=f"judge {name}"
@@ -238,11 +242,14 @@ def _programs(
     judge: MetricJudge,
     items: Mapping[str, EvalItem],
     scorers: Mapping[str, Scorer],
-    unscorable: Mapping[str, Outcome],
+    unscorable: dict[str, Outcome],
     workers: int | None,
     references: Path | None,
 ) -> Programs | None:
-    """What judges programs; None where no item has tests."""
+    """What judges programs; None where no item has tests.
+
+    Where this machine cannot keep programs apart, `unscorable` is given the items with tests.
+    """
     with_tests = {
         item.id: (item, checks_of(item))
         for item in items.values()
@@ -250,7 +257,14 @@ def _programs(
     }
     if not with_tests:
         return None
-    walls = Walls(judge.code_timeout_seconds, judge.code_memory_mb)
+    try:
+        walls = Walls(
+            judge.code_timeout_seconds, judge.code_memory_mb, unprotected=judge.code_unprotected
+        )
+    except NoIsolation as error:
+        log.warning("programs are not judged: %s; %s", error, error.fix)
+        unscorable |= dict.fromkeys(with_tests, missing("sandbox_error", f"{error}; {error.fix}"))
+        return None
     return Programs(walls, with_tests, workers or usable_cores(), references)
 
 
