@@ -49,9 +49,10 @@ class MetricJudge(Strict):
     the clock they may take three times as long."""
     code_memory_mb: int = Field(512, ge=64)
     """Memory limit for one program, and again for its unit tests."""
-    code_unprotected: bool = False
-    """Run programs without isolation where this machine has none, with limits alone: they can read
-    and change what you can. Never as root. `instruct-scaling doctor` says what is missing."""
+    unprotected_programs: bool = False
+    """What happens to code where programs cannot be kept apart from the machine (neither bubblewrap
+    nor Landlock; `instruct-scaling doctor` says why): left missing with status `no_isolation`, or,
+    if true, run with limits alone. Never as root. Only for answers of models that you trust."""
 
 
 class LlmJudge(Strict):

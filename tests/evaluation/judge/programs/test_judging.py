@@ -200,7 +200,7 @@ def test_without_isolation_programs_are_missing_and_the_rest_is_judged(monkeypat
     monkeypatch.setattr(metric, "Walls", none)
     fact = EvalItem.make("open_qa", "q", reference="r")
     rows, programs = judge([(code(), ADD), (fact, "r")])
-    assert [(row.score, row.status) for row in rows] == [(None, "sandbox_error"), (1, "ok")]
+    assert [(row.score, row.status) for row in rows] == [(None, "no_isolation"), (1, "ok")]
     assert rows[0].reason == "bubblewrap: not installed; install bubblewrap"
     assert programs is None
     assert "install bubblewrap" in caplog.text

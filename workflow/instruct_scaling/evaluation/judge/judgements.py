@@ -19,6 +19,7 @@ Status = Literal[
     "no_reference",
     "no_tests",
     "timeout",
+    "no_isolation",
     "sandbox_error",
     "needs_same_process",
     "bad_tests",
@@ -28,7 +29,7 @@ Status = Literal[
     "http_error",
 ]
 # Failures that another attempt may not meet; every other judgement is final.
-TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout", "sandbox_error"})
+TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout", "sandbox_error", "no_isolation"})
 # How the reason of a program's score begins where a time limit stopped it.
 TIME_OUT = "time-out: "
 

@@ -209,7 +209,8 @@ def judge_all(
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
     version = judge_version(judge, scorers)
-    programs = _programs(judge, items, scorers, unscorable, workers, references)
+    programs, unisolated = _programs(judge, items, scorers, unscorable, workers, references)
+    unscorable |= unisolated
     keys = {response.id: _key(items[response.item], response, version) for response in responses}
     with (
         tempfile.TemporaryDirectory() as passing,
@@ -242,30 +243,29 @@ def _programs(
     judge: MetricJudge,
     items: Mapping[str, EvalItem],
     scorers: Mapping[str, Scorer],
-    unscorable: dict[str, Outcome],
+    unscorable: Mapping[str, Outcome],
     workers: int | None,
     references: Path | None,
-) -> Programs | None:
-    """What judges programs; None where no item has tests.
-
-    Where this machine cannot keep programs apart, `unscorable` is given the items with tests.
-    """
+) -> tuple[Programs | None, dict[str, Outcome]]:
+    """What judges programs, None where no item has tests or where they cannot be kept apart; the
+    outcome of each item with tests in the latter case."""
     with_tests = {
         item.id: (item, checks_of(item))
         for item in items.values()
         if scorers[item.category].needs == "tests" and item.id not in unscorable
     }
     if not with_tests:
-        return None
+        return None, {}
     try:
         walls = Walls(
-            judge.code_timeout_seconds, judge.code_memory_mb, unprotected=judge.code_unprotected
+            judge.code_timeout_seconds,
+            judge.code_memory_mb,
+            unprotected=judge.unprotected_programs,
         )
     except NoIsolation as error:
-        log.warning("programs are not judged: %s; %s", error, error.fix)
-        unscorable |= dict.fromkeys(with_tests, missing("sandbox_error", f"{error}; {error.fix}"))
-        return None
-    return Programs(walls, with_tests, workers or usable_cores(), references)
+        log.warning("%s; code stays without a score: %s", error, error.fix)
+        return None, dict.fromkeys(with_tests, missing("no_isolation", f"{error}; {error.fix}"))
+    return Programs(walls, with_tests, workers or usable_cores(), references), {}
 
 
 def _outcomes(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import os
 import platform
 import select
@@ -43,6 +44,8 @@ from instruct_scaling.evaluation.judge.programs.interpreter import (
 )
 from instruct_scaling.evaluation.judge.programs.isolation import Isolation, candidates
 
+log = logging.getLogger(__name__)
+
 START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
 # By the clock a program may take this many times its CPU seconds: it shares the machine, and the
 # verdict should not depend on what else runs there.
@@ -65,7 +68,7 @@ class NoIsolation(Exception):
         self.fix = fix
 
 
-class NotStarted(Exception):
+class NotStarted(OSError):
     """The walls could not be put up around one process: nothing of its text has run."""
 
 
@@ -95,6 +98,10 @@ class Walls:
         isolation: use this one instead of trying which works.
         unprotected: run with limits alone where no isolation works. Not as root.
 
+    Attributes:
+        isolation: the one that is used.
+        passed_over: stronger ones that were tried, and why they do not work.
+
     Raises:
         NoIsolation: none works.
     """
@@ -107,12 +114,19 @@ class Walls:
         *,
         unprotected: bool = False,
     ) -> None:
+        self.timeout_seconds = timeout_seconds
+        self.memory_mb = memory_mb
         self.limits = Limits(timeout_seconds, CLOCK_FACTOR * timeout_seconds, memory_mb)
         self._interpreter = this_interpreter()
         self._launcher = (resources.files(__package__) / "launcher.py").read_text("utf-8")
         self._users = itertools.cycle(_from_here(USERS))
         self._threads = THREADS + _own_threads()
+        self.passed_over: list[str] = []
         self.isolation = isolation or self._strongest(unprotected)
+        if self.isolation.rung == "unprotected" and _is_root():
+            raise NoIsolation(
+                "unprotected programs do not run as root", "judge as an ordinary user"
+            )
 
     def start(self, source: str, limits: Limits | None = None) -> Process:
         """Run a text of Python, which may use the standard library alone.
@@ -131,20 +145,21 @@ class Walls:
 
     def _strongest(self, unprotected: bool) -> Isolation:
         root = _is_root()
-        reasons = []
+        if bubblewrap.installed() is None:
+            self.passed_over.append("bubblewrap: not installed")
         for isolation in candidates(
             root, bubblewrap.installed() is not None, self._interpreter.readable_by_others()
         ):
             reason = self.problem(isolation)
             if reason is None:
                 return isolation
-            reasons.append(f"{isolation.rung}: {reason}")
-        if unprotected and not root:
+            self.passed_over.append(f"{isolation.rung}: {reason}")
+        reasons = "; ".join(dict.fromkeys(self.passed_over))
+        if unprotected:
+            log.warning("programs run without isolation (%s)", reasons)
             return Isolation("unprotected")
-        if bubblewrap.installed() is None:
-            reasons.insert(0, "bubblewrap: not installed")
         raise NoIsolation(
-            f"programs cannot be kept apart on this machine ({'; '.join(reasons)})",
+            f"programs cannot be kept apart on this machine ({reasons})",
             "`instruct-scaling doctor` says what to install or to allow",
         )
 
@@ -180,7 +195,7 @@ class Walls:
         try:
             started.confine(job, reading)
         except BaseException:
-            started.close()
+            started.kill()
             raise
         finally:
             os.close(reading)
@@ -251,7 +266,7 @@ class Walls:
 
 
 class Process:
-    """A process behind walls. As a context it is closed at the end.
+    """A process behind walls. As a context it is killed at the end.
 
     Attributes:
         stdin, stdout: unbuffered pipes to its descriptors 0 and 1: `write` may write less than
@@ -274,7 +289,6 @@ class Process:
         self._used: float | None = None  # CPU seconds, once it has ended
         self._seen = 0.0
         self._stopped_for: str | None = None
-        self._ended = threading.Event()
         self._deadline = time.monotonic() + START_SECONDS
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -299,20 +313,16 @@ class Process:
         self._deadline = time.monotonic() + self._limits.clock_seconds
 
     def kill(self) -> None:
-        """End it and wait until it has ended. Its pipes stay open."""
+        """End it if it runs; close its pipes; remove its folder. A second time it does nothing."""
         self._signal()
-        self._ended.wait()
+        self._watcher.join()
+        self.stdin.close()
+        self.stdout.close()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it has ended, after at most so long; the limit by the clock ends it anyway."""
-        return self._ended.wait(seconds)
-
-    def close(self) -> None:
-        """End it, close its pipes, remove its folder."""
-        self.kill()
-        self.stdin.close()
-        self.stdout.close()
-        self._watcher.join()
+        self._watcher.join(seconds)
+        return not self._watcher.is_alive()
 
     def cpu_seconds(self) -> float:
         """CPU time that it has used, or used in all if it has ended."""
@@ -323,7 +333,7 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.kill()
 
     def _signal(self) -> None:
         with self._lock:
@@ -349,7 +359,6 @@ class Process:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.ended_by = self._stopped_for or self._reason(self._process.returncode)
         _remove(self._folder)
-        self._ended.set()
 
     def _pause(self) -> float:
         """Seconds until the next look."""
