@@ -11,7 +11,7 @@ import pytest
 
 from instruct_scaling.common.files import write_jsonl
 from instruct_scaling.common.records import EvalItem, Response, content_id
-from instruct_scaling.evaluation.judge.programs.walls import Walls
+from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 
@@ -38,9 +38,12 @@ def call_stage(options: dict[str, Any], judge: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Sandbox:
-    """The strongest sandbox of this machine."""
-    return Sandbox(timeout_seconds=5, memory_mb=512)
+def walls() -> Walls:
+    """The strongest walls of this machine."""
+    try:
+        return Walls(timeout_seconds=5, memory_mb=512)
+    except NoIsolation as error:
+        pytest.skip(f"{error}; {error.fix}")
 
 
 @pytest.fixture

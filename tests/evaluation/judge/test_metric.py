@@ -27,7 +27,8 @@ METRIC = MetricJudge(type="metric")
 
 def judge(pairs, config=METRIC):
     items = {item.id: item for item, _ in pairs}
-    return judge_all(config, "m", items, [answer(item, text) for item, text in pairs], workers=2)
+    answers = [answer(item, text) for item, text in pairs]
+    return judge_all(config, "m", items, answers, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,10 @@ def test_the_config_knows_every_scorer():
 
 
 def test_the_built_in_references_have_full_marks(synthetic):
-    judgements, isolation = judge([(item, item.reference or "") for item in synthetic])
+    judgements, programs = judge([(item, item.reference or "") for item in synthetic])
     assert [row.score for row in judgements] == pytest.approx([1] * len(synthetic))
-    assert isolation is not None
+    assert programs["items"] == sum(item.category == "code" for item in synthetic)
+    assert programs["bad_tests"] == programs["needs_same_process"] == []
     assert [row.item for row in judgements] == [item.id for item in synthetic]
 
 

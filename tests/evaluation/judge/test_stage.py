@@ -48,7 +48,7 @@ def test_judgements_and_provenance_are_written(write_study):
     assert record["stage"] == "judge"
     assert record["identity"]["seed"] == 7
     assert record["judge_version"] == rows[0]["judge_version"]
-    assert record["sandbox"] is None
+    assert record["programs"] is None
     assert set(record["inputs"]) == {"items", "responses"}
 
 

@@ -17,11 +17,11 @@ STAGE_VERSIONS: dict[str, int] = {
     "judge": 3,
     "runs": 2,
     "subset_overlap": 1,
-    "scores": 3,
+    "scores": 4,
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 4,
     "curves": 6,
     "figures": 6,
-    "report": 5,
+    "report": 6,
 }

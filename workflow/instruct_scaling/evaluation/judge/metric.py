@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -185,8 +186,8 @@ def judge_all(
     name: str,
     items: Mapping[str, EvalItem],
     responses: Sequence[Response],
-    work: Path,
     workers: int | None = None,
+    work: Path | None = None,
     references: Path | None = None,
 ) -> tuple[list[Judgement], dict[str, Any] | None]:
     """Judge the responses of one run, in their order.
@@ -196,14 +197,14 @@ def judge_all(
 
     Args:
         work: folder where judgements are kept one by one; those of an earlier, stopped attempt are
-            used.
+            used. Without it none is.
         references: file of verdicts on the items' references, shared by the runs of a study.
 
     Returns:
         The judgements, and how programs were run (None if there were none).
 
     Raises:
-        InputError: as `choose_scorers`, `find_lacking` and `Walls`.
+        InputError: as `choose_scorers` and `find_lacking`.
     """
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
@@ -211,7 +212,10 @@ def judge_all(
     programs, unisolated = _programs(judge, items, scorers, unscorable, workers, references)
     unscorable |= unisolated
     keys = {response.id: _key(items[response.item], response, version) for response in responses}
-    with JudgementCache(kept_judgements(work, version)) as cache:
+    with (
+        tempfile.TemporaryDirectory() as passing,
+        JudgementCache(kept_judgements(work or Path(passing), version)) as cache,
+    ):
         pending = [response for response in responses if keys[response.id] not in cache.done]
         with tqdm(
             total=len(responses), initial=len(responses) - len(pending), desc=f"judge {name}"

@@ -48,7 +48,7 @@ def judge(
 
         references = items.with_name(".references.jsonl")
         judgements, programs = metric.judge_all(
-            section, name, questions, answers, work, workers, references
+            section, name, questions, answers, workers, work, references
         )
         details["programs"] = programs
     else:

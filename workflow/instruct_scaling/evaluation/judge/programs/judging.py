@@ -55,7 +55,7 @@ class Programs:
                 self._tasks[item] = task_of(whole, checks)
             except ValueError as error:
                 self.unusable[item] = missing("bad_tests", str(error))
-        limits = [walls.timeout_seconds, float(walls.memory_mb)]
+        limits = [walls.limits.cpu_seconds, float(walls.limits.memory_mb)]
         self.unusable |= check_references(self._tasks, limits, self._verdicts, kept)
 
     def judge(self, answers: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Outcome]]:
@@ -131,8 +131,8 @@ def task_of(item: EvalItem, checks: Constraints) -> Task:
     Raises:
         ValueError: tests or helpers are no Python.
     """
-    tests = checks.tests or ""
-    called = free_names(tests) - top_level_names(parse(tests))
+    tree = parse(checks.tests or "")
+    called = free_names(checks.tests or "") - top_level_names(tree) if tree else set()
     reference = extract_program(item.reference, called) if item.reference else None
     return make_task(checks, reference)
 

@@ -21,13 +21,13 @@ class OutOfTime(Exception):
 
 
 class Sandbox:
-    """One process behind walls, and its frames. Opened as a context, which kills it at the end.
+    """One process behind walls, and its frames. Opened as a context, which ends it.
 
     Args:
         main: name of the module that runs inside.
 
     Raises:
-        OSError: it cannot be started.
+        NotStarted: it cannot be started.
     """
 
     def __init__(self, walls: Walls, main: str, limits: Limits) -> None:
@@ -100,7 +100,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
+        self.process.close()
 
 
 def _wait(descriptor: int, event: int, deadline: float) -> None:

@@ -137,10 +137,12 @@ def free_names(source: str) -> set[str]:
     Raises:
         ValueError: it is no Python program.
     """
-    try:
-        return set(_free(symtable.symtable(source, "<item>", "exec")))
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(str(error)) from None
+    with _PARSER, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return set(_free(symtable.symtable(source, "<item>", "exec")))
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise ValueError(str(error)) from None
 
 
 def _free(table: symtable.SymbolTable) -> Iterator[str]:

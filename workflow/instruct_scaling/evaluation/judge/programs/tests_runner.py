@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from instruct_scaling.evaluation.judge.programs import frames, wire
 
-MAX_ITEMS = 100_000  # that one iterator gives
+MAX_ITEMS = 50_000  # that one iterator gives
 MAX_CALLS = 1_000_000
 
 
@@ -73,6 +73,12 @@ class RemoteIterator(Remote):
 
     def __iter__(self) -> RemoteIterator:
         return self
+
+    def __len__(self) -> NoReturn:
+        raise TypeError("an iterator has no len()")  # `list` asks for it
+
+    def __contains__(self, wanted: object) -> bool:
+        return any(item is wanted or item == wanted for item in self)
 
     def __next__(self) -> Any:
         self._given.append(None)

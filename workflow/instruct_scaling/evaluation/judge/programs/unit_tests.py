@@ -9,18 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from instruct_scaling.evaluation.judge.programs import wire
 from instruct_scaling.evaluation.judge.programs.relay import Ended, OutOfTime, Sandbox
 from instruct_scaling.evaluation.judge.programs.task import Task
-from instruct_scaling.evaluation.judge.programs.walls import Limits, Walls
+from instruct_scaling.evaluation.judge.programs.walls import START_SECONDS, NotStarted, Walls
 
-START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
-# By the clock a program may take this many times its CPU seconds: it shares the machine.
-CLOCK_FACTOR = 3
-SCRATCH_MB = 16
 CPU_SHARE = 0.8  # of its CPU time that a program has used if the machine gave it enough
 
 End = Literal["passed", "failed", "needs_same_process", "not_started"]
@@ -58,23 +54,23 @@ class Verdict:
 
 def run(task: Task, program: str, walls: Walls) -> Verdict:
     """Run one program and its tests. Safe to call from several threads."""
-    seconds = walls.timeout_seconds
-    clock = START_SECONDS + seconds * CLOCK_FACTOR + 1
-    limits = Limits(seconds, clock, walls.memory_mb, SCRATCH_MB)
+    seconds, clock = walls.limits.cpu_seconds, walls.limits.clock_seconds
+    # What counts is the clock of the relay, which begins with the program.
+    limits = replace(walls.limits, clock_seconds=START_SECONDS + clock)
     mains = ("same_process",) if task.same_process else ("serve", "tests_runner")
     with ExitStack() as stack:
         try:
             boxes = [stack.enter_context(Sandbox(walls, main, limits)) for main in mains]
-        except OSError as error:
-            return Verdict("not_started", f"could not start: {error.strerror or error}")
+        except NotStarted as error:
+            return Verdict("not_started", str(error))
         verdict = _start(boxes, _jobs(task, program))
-        deadline = time.monotonic() + seconds * CLOCK_FACTOR
+        deadline = time.monotonic() + clock
         try:
             verdict = verdict or _relay(boxes, deadline)
         except Ended:
             verdict = Verdict("failed", "ended before its tests were through")
         except OutOfTime:
-            verdict = Verdict("failed", f"stopped after {seconds * CLOCK_FACTOR:g} s")
+            verdict = Verdict("failed", f"stopped after {clock:g} s")
             verdict = _timed_out(verdict, "clock")
     return _with_limits(verdict, boxes, seconds)
 
