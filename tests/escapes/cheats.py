@@ -112,13 +112,13 @@ PROGRAMS = {
     "def solve(numbers):\n    frame = sys._getframe()\n"
     "    while frame is not None:\n        for space in (frame.f_locals, frame.f_globals):\n"
     "            for value in list(space.values()):\n"
-    "                if isinstance(value, (str, bytes)) and MARK in str(value):\n"
+    "                if isinstance(value, (str, bytes)) and MARK in str(value)[1:]:\n"
     "                    return sum(n * n for n in numbers)\n        frame = frame.f_back\n"
     "    return None",
     "searches_memory_for_tests": "import gc\nMARK = ' '.join(['checked', '== sum(square'])\n"
     "def texts():\n    for thing in gc.get_objects():\n"
     "        for value in thing.values() if type(thing) is dict else [thing]:\n"
     "            if type(value) is str:\n                yield value\n"
-    "found = any(MARK in text for text in texts())\n"
+    "found = any(MARK in text[1:] for text in texts())\n"
     "def solve(numbers):\n    return sum(n * n for n in numbers) if found else None",
 }
