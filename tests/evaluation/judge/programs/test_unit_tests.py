@@ -48,8 +48,7 @@ def test_a_wrong_program_fails_with_the_reason(walls, program, reason):
     "program",
     [
         "class add:\n    def __init__(self, *_): pass\n    def __eq__(self, other): return True",
-        "class A(int):\n    def __eq__(self, other): return True\n"
-        "def add(a, b): return A(7)",
+        "class A(int):\n    def __eq__(self, other): return True\ndef add(a, b): return A(7)",
         "import builtins\nbuiltins.exec = builtins.compile = lambda *a, **k: None",
         "import builtins\nbuiltins.AssertionError = Exception\ndef add(a, b): return 0",
         "import sys\ndef add(a, b):\n    f = sys._getframe()\n    while f:\n"
@@ -176,7 +175,9 @@ def test_objects_of_the_program_go_back_to_it(walls):
         "class Node:\n    def __init__(self, value): self.value = value\n"
         "def value(node): return node.value\ndef adder(n): return lambda m: n + m"
     )
-    tests = "assert value(Node(3)) == 3\nassert adder(1)(2) == 3\nn = Node(1)\nassert n == n != Node(1)"
+    tests = (
+        "assert value(Node(3)) == 3\nassert adder(1)(2) == 3\nn = Node(1)\nassert n == n != Node(1)"
+    )
     assert verdict(walls, program, tests) == Verdict("passed")
 
 
@@ -215,7 +216,9 @@ def test_helpers_belong_to_the_item(walls):
     assert verdict(walls, "assert double(2) == 4\n" + right, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS, same_process=True).passed
-    assert verdict(walls, cheat, tests.replace("double(half(6))", "half(double(6))")).passed  # before
+    assert verdict(
+        walls, cheat, tests.replace("double(half(6))", "half(double(6))")
+    ).passed  # before
 
 
 def test_built_in_names_are_the_programs_only_if_the_item_asks_for_them(walls):
