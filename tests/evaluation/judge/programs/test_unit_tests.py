@@ -48,8 +48,7 @@ def test_a_wrong_program_fails_with_the_reason(walls, program, reason):
     "program",
     [
         "class add:\n    def __init__(self, *_): pass\n    def __eq__(self, other): return True",
-        "class A(int):\n    def __eq__(self, other): return True\n"
-        "def add(a, b): return A(7)",
+        "class A(int):\n    def __eq__(self, other): return True\ndef add(a, b): return A(7)",
         "import builtins\nbuiltins.exec = builtins.compile = lambda *a, **k: None",
         "import builtins\nbuiltins.AssertionError = Exception\ndef add(a, b): return 0",
         "import sys\ndef add(a, b):\n    f = sys._getframe()\n    while f:\n"
@@ -176,7 +175,9 @@ def test_objects_of_the_program_go_back_to_it(walls):
         "class Node:\n    def __init__(self, value): self.value = value\n"
         "def value(node): return node.value\ndef adder(n): return lambda m: n + m"
     )
-    tests = "assert value(Node(3)) == 3\nassert adder(1)(2) == 3\nn = Node(1)\nassert n == n != Node(1)"
+    tests = (
+        "assert value(Node(3)) == 3\nassert adder(1)(2) == 3\nn = Node(1)\nassert n == n != Node(1)"
+    )
     assert verdict(walls, program, tests) == Verdict("passed")
 
 
@@ -215,7 +216,8 @@ def test_helpers_belong_to_the_item(walls):
     assert verdict(walls, "assert double(2) == 4\n" + right, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS, same_process=True).passed
-    assert verdict(walls, cheat, tests.replace("double(half(6))", "half(double(6))")).passed  # before
+    # It did while they were the program's: this is what such tests see.
+    assert verdict(walls, cheat, tests.replace("double(half(6))", "half(double(6))")).passed
 
 
 def test_built_in_names_are_the_programs_only_if_the_item_asks_for_them(walls):
@@ -248,7 +250,8 @@ def test_modules_that_the_tests_use_are_their_own(walls):
         "from concurrent.futures import ThreadPoolExecutor as P\ndef add(a, b):\n"
         "    with P(2) as pool:\n        return sum(pool.map(int, [a, b]))",
         "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\n"
-        "class Pair:\n    a: int\n    b: int\ndef add(a, b):\n    p = Pair(a, b)\n    return p.a + p.b",
+        "class Pair:\n    a: int\n    b: int\n"
+        "def add(a, b):\n    p = Pair(a, b)\n    return p.a + p.b",
         "print('x' * 10**5)\nimport sys\nsys.stdout.flush()\n" + ADD,
         "def add(a, b):\n    open('x', 'w').write(str(a + b))\n    return int(open('x').read())",
         ADD + "\nif __name__ == '__main__':\n    print(add(int(input()), 1))",

@@ -30,8 +30,8 @@ class Survey:
     `scale`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the length limit).
     `judgements` has a row per judgement: `judge`, `version`, `repeat`, `category`, `status`,
     `tokens`, `cost`. `time_outs` has a row per judge, arm and scale of programs: `judge`, `arm`,
-    `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests could not
-    be used, by status.
+    `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests could
+    not be used, by status.
     """
 
     usage: pd.DataFrame
