@@ -3,8 +3,9 @@
 Reads `runs.csv`, the eval items, and the responses and judgements in the folders of the runs;
 writes `scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing
 ones by reason, time-outs of programs by scale, provenance). One row is one judgement; a score is
-empty where it is missing. Each tag of the items is a column `tag_NAME` behind the others, empty where an item has none. Where arms
-share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
+empty where it is missing. Each tag of the items is a column `tag_NAME` behind the others, empty
+where an item has none. Where arms share a folder (the untuned base's answers under greedy
+decoding), each of them gets the rows.
 """
 
 from __future__ import annotations
