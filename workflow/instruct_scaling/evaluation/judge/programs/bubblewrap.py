@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from instruct_scaling.evaluation.judge.programs.interpreter import DEVICES, Inte
 
 FOLDER = "/tmp"  # where programs work; it exists in memory only, and ends with them
 MEGABYTE = 1024 * 1024
+_INFORMATION = re.compile(rb"\{[^{}]*\}\s*")
+_CHILD = re.compile(rb'"child-pid":\s*(\d+)')
 
 
 def installed() -> str | None:
@@ -22,6 +25,7 @@ def command(
     inside: Sequence[str],
     *,
     scratch_mb: int,
+    report: int,
     own_users: bool,
     no_further_users: bool,
 ) -> list[str]:
@@ -35,18 +39,30 @@ def command(
         interpreter: what is readable.
         inside: the command to run.
         scratch_mb: size of the folder.
+        report: descriptor that bubblewrap writes the number of the process inside on.
         own_users: in a user namespace, as an ordinary user needs. Otherwise (as root) the command
             keeps the two capabilities with which it becomes another user.
         no_further_users: forbid user namespaces inside; bubblewrap 0.8 and later, with `own_users`.
     """
     walls = ["--die-with-parent", "--as-pid-1", "--unshare-pid", "--unshare-net", "--unshare-ipc"]
-    walls += ["--unshare-uts", "--hostname", "sandbox"]
+    walls += ["--unshare-uts", "--hostname", "sandbox", "--info-fd", str(report)]
     if own_users:
         walls += ["--unshare-user", "--uid", "65534", "--gid", "65534"]
         walls += ["--disable-userns"] if no_further_users else []
     else:
         walls += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return [installed() or "bwrap", *walls, *_file_system(interpreter, scratch_mb), *inside]
+
+
+def child(report: bytes) -> int | None:
+    """The number of the process inside, which bubblewrap writes first."""
+    found = _CHILD.search(report)
+    return None if found is None else int(found.group(1))
+
+
+def without_information(report: bytes) -> bytes:
+    """A report without what bubblewrap writes of itself."""
+    return _INFORMATION.sub(b"", report)
 
 
 def _file_system(interpreter: Interpreter, scratch_mb: int) -> list[str]:

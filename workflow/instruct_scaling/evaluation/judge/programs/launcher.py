@@ -221,7 +221,7 @@ def main() -> None:
         os._exit(97)
     os.write(2, b"confined")
     os.dup2(nowhere, 2)
-    os.closerange(3, 64)
+    os.closerange(3, 4096)
     main_module: Any = types.ModuleType("__main__")
     sys.modules["__main__"] = main_module
     sys.argv[:] = ["<source>"]

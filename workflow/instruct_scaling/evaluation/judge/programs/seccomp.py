@@ -98,7 +98,8 @@ X32_BIT = 0x40000000  # marks the calls of a second interface of x86_64
 OWN_PID = 0x7FFF5049  # stands for the process's own number, which it writes in itself
 
 CLONE_THREAD = 0x00010000
-AF_UNIX = 1
+AF_UNIX, SOCK_STREAM = 1, 1
+SOCKET_TYPE_BITS = 0xF  # the others are flags
 # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_CAPBSET_READ, PR_GET_NO_NEW_PRIVS
 # and names of memory areas, which glibc sets. Not PR_SET_PDEATHSIG: it ends with its judge.
 PROCESS_OPTIONS = (3, 15, 16, 21, 23, 39, 0x53564D41)
@@ -109,6 +110,7 @@ DESCRIPTOR_COMMANDS_REFUSED = (8, 10, 15, 1024, 1026, 1031)
 DEVICE_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 
 _LOAD, _EQUAL, _AT_LEAST, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_AND = 0x54
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
@@ -183,7 +185,16 @@ def _checks() -> dict[str, list[Instruction]]:
             _answer(_ALLOW),
             _refuse(errno.EPERM),
         ],
-        "socketpair": _only(0, (AF_UNIX,), errno.EPERM),
+        # Only streams: a pair for datagrams can send to any other socket of the machine.
+        "socketpair": [
+            _load_argument(0),
+            (_EQUAL, 0, 4, AF_UNIX),
+            _load_argument(1),
+            (_AND, 0, 0, SOCKET_TYPE_BITS),
+            (_EQUAL, 0, 1, SOCK_STREAM),
+            _answer(_ALLOW),
+            _refuse(errno.EPERM),
+        ],
         "kill": _only(0, (OWN_PID,), errno.EPERM),
         "tgkill": _only(0, (OWN_PID,), errno.EPERM),
         "prlimit64": _only(0, (0, OWN_PID), errno.EPERM),

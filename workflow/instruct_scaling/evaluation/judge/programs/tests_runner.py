@@ -114,10 +114,13 @@ class Program:
             self.refused = (letter, why)
         raise NotData(why)
 
-    def names(self, content: bytes) -> dict[str, Any]:
-        """What the program defines, of the names that the tests use."""
+    def names(self, content: bytes, asked: list[str]) -> dict[str, Any]:
+        """What the program defines, of the names that the tests use.
+
+        It may say that it defines others, such as `range`, which the tests must keep.
+        """
         [found] = wire.Decoder(content, self.remote).roots()
-        return dict(found)
+        return {name: found[name] for name in asked if name in found}
 
     def remote(self, kind: int, number: int) -> Remote:
         """The stand-in of a handle, the same one each time."""
@@ -205,8 +208,8 @@ def main() -> None:
     connection = frames.Connection()
     program = Program(connection)
     _, content = connection.receive()
-    [job] = wire.Decoder(content, program.remote).roots()
+    [job, asked] = wire.Decoder(content, program.remote).roots()
     connection.send(b"R")
     _, content = connection.receive()
-    letter, why = run(program, job, program.names(content))
+    letter, why = run(program, job, program.names(content, asked))
     connection.send(letter, frames.text_bytes(why))

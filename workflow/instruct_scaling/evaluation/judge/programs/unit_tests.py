@@ -83,7 +83,7 @@ def _jobs(task: Task, program: str) -> list[bytes]:
     tests = {"prelude": task.prelude, "helpers": task.helpers, "tests": task.tests}
     return [
         wire.Encoder().message([code, list(task.names)]),
-        wire.Encoder().message([tests]),
+        wire.Encoder().message([tests, list(task.names)]),
     ]
 
 

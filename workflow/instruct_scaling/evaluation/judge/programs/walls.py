@@ -51,6 +51,7 @@ START_SECONDS = 60.0  # a loaded machine may take long to start an interpreter
 # verdict should not depend on what else runs there.
 CLOCK_FACTOR = 3
 SCRATCH_MB = 16
+REAP_SECONDS = 5.0  # what bubblewrap takes at most to end after its process
 LOOK_SECONDS = 0.25  # how often the folder's size is looked at
 OUT_OF_MEMORY = 98  # as in launcher.py
 THREADS = 256
@@ -214,6 +215,7 @@ class Walls:
                 self._interpreter,
                 inside,
                 scratch_mb=limits.scratch_mb,
+                report=report,
                 own_users=not isolation.other_user,
                 no_further_users=isolation.no_further_users,
             )
@@ -223,6 +225,7 @@ class Walls:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=report,
+            pass_fds=(report,) if isolation.rung == "bubblewrap" else (),
             cwd=folder or "/",
             env=environment,
             start_new_session=True,
@@ -287,6 +290,7 @@ class Process:
         self._folder = folder
         self._lock = threading.Lock()  # a number is signaled only while it is this process's
         self._used: float | None = None  # CPU seconds, once it has ended
+        self._inner: int | None = None  # pidfd of the process inside bubblewrap
         self._seen = 0.0
         self._stopped_for: str | None = None
         self._deadline = time.monotonic() + START_SECONDS
@@ -302,11 +306,11 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             _write_all(self.stdin.fileno(), job)
         text = b""
-        # bubblewrap keeps the other end open, so that the end of the pipe says nothing.
         while not text.endswith(b"confined") and (part := os.read(report, 4096)):
             text += part
+        self._take(bubblewrap.child(text))
         if not text.endswith(b"confined"):
-            reason = text.decode("utf-8", "replace").strip()
+            reason = bubblewrap.without_information(text).decode("utf-8", "replace").strip()
             if self._stopped_for == "clock":
                 reason = f"not started after {START_SECONDS:g} s"
             raise NotStarted(reason or "it ended before the walls stood")
@@ -315,7 +319,10 @@ class Process:
     def kill(self) -> None:
         """End it if it runs; close its pipes; remove its folder. A second time it does nothing."""
         self._signal()
-        self._watcher.join()
+        self._watcher.join(REAP_SECONDS)
+        if self._watcher.is_alive():
+            self._signal()
+            self._watcher.join()
         self.stdin.close()
         self.stdout.close()
 
@@ -327,7 +334,7 @@ class Process:
     def cpu_seconds(self) -> float:
         """CPU time that it has used, or used in all if it has ended."""
         with self._lock:
-            return self._used if self._used is not None else _cpu_seconds(self._process.pid)
+            return _cpu_seconds(self._process.pid) if self._used is None else self._used
 
     def __enter__(self) -> Process:
         return self
@@ -335,13 +342,27 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def _take(self, child: int | None) -> None:
+        """Hold on to the process inside bubblewrap."""
+        with self._lock, contextlib.suppress(OSError):
+            if child is not None and self._used is None:
+                self._inner = os.pidfd_open(child)
+
     def _signal(self) -> None:
-        with self._lock:
-            if self._used is None:
-                # bubblewrap, killed with it, does not count what its child has used.
+        """Kill the process inside first: bubblewrap then ends too, having reaped it. Killed with
+        it, bubblewrap would leave it to process 1, which in a container may reap nothing."""
+        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._used is not None:
+                return
+            if self._inner is not None:
+                inner, self._inner = self._inner, None
+                try:
+                    signal.pidfd_send_signal(inner, signal.SIGKILL)
+                finally:
+                    os.close(inner)
+            else:
                 self._seen = _cpu_seconds(self._process.pid)
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
         """Stop it at a limit that the kernel does not watch; take note of how it ended."""
@@ -355,6 +376,8 @@ class Process:
             self._signal()
         with self._lock:
             _, status, usage = os.wait4(self._process.pid, 0)
+            if self._inner is not None:
+                os.close(self._inner)
             self._used = max(self._seen, usage.ru_utime + usage.ru_stime)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.ended_by = self._stopped_for or self._reason(self._process.returncode)
