@@ -131,6 +131,18 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
         ("{start: 100, factor: 2, count: 3}", "{scales: [0, 50]}", 15, "scales must be above 0"),
         (
             "{start: 100, factor: 2, count: 3}",
+            "{scales: [50], base: false, few_shot: 2}",
+            15,
+            "it is the base that answers",
+        ),
+        (
+            "{start: 100, factor: 2, count: 3}",
+            "{scales: [50], few_shot: 500}",
+            15,
+            "500 examples of 100 validation records",
+        ),
+        (
+            "{start: 100, factor: 2, count: 3}",
             "{start: 100, scales: [100]}",
             15,
             "give either `scales` or `start`",

@@ -90,7 +90,7 @@ def test_the_order_of_the_arms_changes_no_row(study, tmp_path):
     write_runs(tmp_path / "backward.csv", Study(**study | {"arms": backward}))
     text = (tmp_path / "forward.csv").read_bytes()
     assert text == (tmp_path / "backward.csv").read_bytes()
-    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1,,,"
+    assert text.splitlines()[1] == b"a,0,1,runs/a/n0/s1,,,,0"
 
 
 def test_sampled_bases_answer_for_themselves(study):
@@ -234,6 +234,23 @@ def test_sampled_answers_are_not_shared(arms):
     arms["generate"] = {"temperature": 0.5}
     study = Study(**arms)
     assert answering_runs(study) == all_runs(study)
+
+
+def test_the_few_shot_base_stands_beside_scale_0_and_is_shared_on_one_pool(arms, tmp_path):
+    arms["ladder"] |= {"few_shot": 3}
+    arms["pools"]["second"] = {"sources": [{"type": "synthetic", "records": 500, "seed": 9}]}
+    arms["arms"]["second"] = arms["arms"]["full"] | {"pool": "second"}
+    study = Study(**arms)
+    write_runs(tmp_path / "runs.csv", study)
+    rows = [row for row in read_runs(tmp_path / "runs.csv") if row.scale == 0]
+    assert {(row.shots, row.arm) for row in rows} == {
+        (k, arm) for k in (0, 3) for arm in study.arms
+    }
+    folder = {(row.arm, row.shots): row.folder.relative_to(tmp_path).as_posix() for row in rows}
+    assert folder["lora", 3] == folder["full", 3] == "runs/full/n0/s1/few_shot"
+    # Without examples the pool has no part in the answers.
+    assert folder["second", 0] == folder["full", 0] == "runs/full/n0/s1"
+    assert folder["second", 3] == "runs/second/n0/s1/few_shot"
 
 
 def test_the_table_of_runs_comes_back_with_its_folders(arms, tmp_path, monkeypatch):

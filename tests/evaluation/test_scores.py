@@ -117,7 +117,7 @@ def test_tags_of_the_items_are_columns_behind_the_others(study, monkeypatch):
 
 def test_one_row_for_each_judgement_with_the_columns_of_the_contract(study):
     table = pq.read_table(study.run())
-    columns = "study arm scale seed subset_seed training_seed category item cluster response"
+    columns = "study arm scale seed subset_seed training_seed shots category item cluster response"
     columns += " judge judge_version repeat"
     assert table.column_names == [*columns.split(), "score", "status", "tokens", "cost"]
     assert table.schema.types == SCHEMA.types
@@ -211,11 +211,14 @@ def test_missing_judgements_have_no_score_and_are_counted(study):
         "missing_by_run": [],
         "tokens": 0,
         "dollars": None,
+        "time_outs_by_scale": [],
     }
     assert (llm["rows"], llm["scored"], llm["tokens"], llm["dollars"]) == (24, 22, 15, 0.75)
     assert llm["status"] == {"ok": 22, "timeout": 1, "unparsed": 1}
     assert llm["missing_by_category"] == {"math": {"unparsed": 1}, "open_qa": {"timeout": 1}}
-    assert llm["missing_by_run"] == [{"arm": "full", "scale": 400, "seed": 1, "missing": 2}]
+    assert llm["missing_by_run"] == [
+        {"arm": "full", "scale": 400, "seed": 1, "shots": 0, "missing": 2}
+    ]
     assert summary["provenance"]["stage"] == "scores"
     assert len(summary["provenance"]["inputs"]) == 2 + 4 + 8
 

@@ -54,6 +54,7 @@ STAGES: dict[str, Subcommand] = {
     "validation-set": Subcommand(
         "data.validation_set:validation_set", "draw the records that no run trains on"
     ),
+    "few-shot": Subcommand("data.few_shot:few_shot", "put solved examples before every question"),
     "subset": Subcommand("data.subset:subset", "draw the records that a run trains on"),
     "subset-overlap": Subcommand(
         "data.subset_overlap:subset_overlap", "say what the seeds' subsets have in common"

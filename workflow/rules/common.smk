@@ -12,6 +12,7 @@ from instruct_scaling.config.runs import (
     answering_runs,
     base_files,
     evalset_files,
+    few_shot_seed,
     pool_files,
     run_identity,
     run_rows,
@@ -29,6 +30,7 @@ RESULTS = f"results/{STUDY.study}"
 POOL = f"{RESULTS}/pools/{{pool}}"
 RUN = f"{RESULTS}/runs/{{arm}}/n{{scale}}/s{{seed}}"
 INTERMEDIATE = f"{RUN}/intermediate/{{percent}}"
+FEW_SHOT = f"{RUN}/few_shot"
 
 ANSWERING = [f"{RESULTS}/{run.folder}" for run in answering_runs(STUDY)]
 SELECTIONS = selections(STUDY)
@@ -90,6 +92,11 @@ def source_annotations(pool):
         for source in STUDY.pools[pool].source_pools()
         for name in sorted(STUDY.pools[source].annotations)
     ]
+
+
+def few_shot_of(w):
+    """The eval items with examples from the pool of an arm."""
+    return f"{RESULTS}/few_shot/{STUDY.arms[w.arm].pool}.jsonl"
 
 
 def base_of(w):

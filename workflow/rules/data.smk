@@ -119,6 +119,28 @@ rule validation_set:
 
 
 # A subset belongs to pool, selection, scale and seed: all arms on the pool share it.
+rule few_shot:
+    input:
+        records=rules.pool.output.records,
+        validation_set=rules.validation_set.output,
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        eval_items=f"{RESULTS}/few_shot/{{pool}}.jsonl",
+    log:
+        f"{RESULTS}/logs/few_shot/{{pool}}.log",
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        shots=STUDY.ladder.few_shot,
+        seed=few_shot_seed(STUDY),
+        version=STAGE_VERSIONS["few_shot"],
+    shell:
+        "python -m instruct_scaling few-shot --records {input.records:q}"
+        " --validation {input.validation_set:q} --items {input.eval_items:q}"
+        " --shots {params.shots} --seed {params.seed} --out {output.eval_items:q} 2>&1 | tee {log:q}"
+
+
 rule subset:
     input:
         records=rules.pool.output.records,

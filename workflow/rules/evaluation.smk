@@ -44,6 +44,19 @@ use rule generate as generate_intermediate with:
         f"{RESULTS}/benchmarks/generate/{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.tsv"
 
 
+use rule generate as generate_few_shot with:
+    input:
+        model=base_of,
+        eval_items=few_shot_of,
+    output:
+        responses=f"{FEW_SHOT}/responses.jsonl",
+        provenance=f"{FEW_SHOT}/responses.provenance.json",
+    log:
+        f"{RESULTS}/logs/generate/{{arm}}-n{{scale}}-s{{seed}}-few-shot.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/generate/{{arm}}-n{{scale}}-s{{seed}}-few-shot.tsv"
+
+
 rule judge:
     input:
         responses=rules.generate.output.responses,
@@ -86,6 +99,19 @@ use rule judge as judge_intermediate with:
         f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-at{{percent}}.tsv"
+
+
+use rule judge as judge_few_shot with:
+    input:
+        responses=rules.generate_few_shot.output.responses,
+        eval_items=rules.evalset.output.eval_items,
+    output:
+        judgements=f"{FEW_SHOT}/judgements/{{judge}}.jsonl",
+        provenance=f"{FEW_SHOT}/judgements/{{judge}}.provenance.json",
+    log:
+        f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-few-shot.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}-few-shot.tsv"
 
 
 rule scores:

@@ -105,10 +105,40 @@ def test_only_what_judges_can_show_is_stated(section, repeats, judges, stated):
     table = frame("judges", [{"judge": "a", "category": "math", "repeat_sd": 0.5}])
     config = {"judges": {name: {"type": "metric"} for name in "abc"[:judges]}}
     context = {"judged": [row | {"repeats": repeats}], "missing_by_category": []}
+    context |= {"items_with_tests": 0}
     text = section("judges.html.j2", config, tables={"judges": table}, **context)
     assert all(words in text for words in stated)
     assert f"a 1 {repeats} 10 0 0.0% none" in text
     assert "standard deviation between repeats of one response" in text
+
+
+def test_time_outs_and_items_that_cannot_be_used_are_named(section):
+    row = {
+        "judge": "m",
+        "version": "1",
+        "judgements": 10,
+        "missing": 0,
+        "reasons": {},
+        "repeats": 1,
+    }
+    config = {"judges": {"m": {"type": "metric"}}}
+    context = {"judged": [row], "missing_by_category": [], "tables": {}, "items_with_tests": 12}
+    context |= {"same_process": 0, "unusable_items": {}, "time_outs": []}
+    plain = section("judges.html.j2", config, **context)
+    assert "12 items have unit tests" in plain
+    assert "No program was stopped by a time limit." in plain
+    assert "same_process" not in plain
+    stopped = {"judge": "m", "arm": "a", "scale": 400, "programs": 8, "time_outs": 2, "share": 0.25}
+    context |= {"same_process": 3, "time_outs": [stopped]}
+    context |= {"unusable_items": {"bad_tests": ["x1", "x2"]}}
+    full = section("judges.html.j2", config, **context)
+    assert "3 of them run in the program's own process" in full
+    assert "2 could not be used (bad_tests): x1, x2." in full
+    assert "m a 400 8 2 25.0%" in full
+    assert "No program was stopped" not in full
+    assert "unit tests" not in section(
+        "judges.html.j2", config, **context | {"items_with_tests": 0}
+    )
 
 
 @pytest.mark.parametrize("captions", [True, False])

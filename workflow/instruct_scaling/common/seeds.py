@@ -8,13 +8,17 @@ from typing import Literal
 Purpose = Literal["subset", "order", "init", "generation", "judge"]
 PURPOSES: tuple[Purpose, ...] = ("subset", "order", "init", "generation", "judge")
 
-# The validation records are no source of variation: they are the same for all replicates. The
-# name of their purpose is older than the word validation; another one would draw other records.
+# Validation records and few-shot examples are no source of variation: they are the same for all
+# replicates. The name of the first purpose is older than the word validation; another one would
+# draw other records.
 FIXED_REPLICATE = 0
 VALIDATION_PURPOSE: Literal["heldout"] = "heldout"
+FEW_SHOT_PURPOSE: Literal["few_shot"] = "few_shot"
 
 
-def derive_seed(study_seed: int, replicate: int, purpose: Purpose | Literal["heldout"]) -> int:
+def derive_seed(
+    study_seed: int, replicate: int, purpose: Purpose | Literal["heldout", "few_shot"]
+) -> int:
     """A 31-bit seed that depends on the study seed, the replicate and the purpose's own name.
 
     31 bits, so that every library's seeding function takes it.

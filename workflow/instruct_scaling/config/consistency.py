@@ -40,6 +40,7 @@ def inconsistencies(study: Study) -> list[Problem]:
         *_unpinned_sources(study),
         *_too_small_pools(study),
         *_repeated_seeds(study),
+        *_few_shot_problems(study),
     ]
 
 
@@ -233,3 +234,13 @@ def _repeated_seeds(study: Study) -> Iterator[Problem]:
     for location, values in lists.items():
         if len(set(values)) < len(values):
             yield location, "a value occurs twice"
+
+
+def _few_shot_problems(study: Study) -> Iterator[Problem]:
+    """Few-shot examples without a base that answers, or without records to take them from."""
+    shots, records = study.ladder.few_shot, study.validation.records
+    if shots and not study.ladder.base:
+        yield ("ladder", "few_shot"), "it is the base that answers: set `ladder.base: true`"
+    if shots > records:
+        message = f"{shots} examples of {records} validation records: raise `validation.records`"
+        yield ("ladder", "few_shot"), message

@@ -2,9 +2,10 @@
 
 `runs.csv` has a row for every run (arm, scale, seed), the folder of its files below the study's
 results, its subset, and the labels of the seeds behind both; the base (scale 0) has none of the
-last three. Stages that join all runs are given this one file: the paths of a large study do not fit
-on a command line. Arms with the same base, template and precision share the answers of the untuned
-base under greedy decoding: their rows at scale 0 then name the same folder.
+last three. `shots` is the number of solved examples before each question, 0 but for the base's
+few-shot answers. Stages that join all runs are given this one file: the paths of a large study do
+not fit on a command line. Arms with the same base, template and precision share the answers of the
+untuned base under greedy decoding: their rows at scale 0 then name the same folder.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,13 @@ import typer
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path
 from instruct_scaling.common.provenance import identity_hash
-from instruct_scaling.common.seeds import FIXED_REPLICATE, VALIDATION_PURPOSE, Purpose, derive_seed
+from instruct_scaling.common.seeds import (
+    FEW_SHOT_PURPOSE,
+    FIXED_REPLICATE,
+    VALIDATION_PURPOSE,
+    Purpose,
+    derive_seed,
+)
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import TOKENIZER_FILES, PretrainedBase
@@ -32,7 +39,7 @@ from instruct_scaling.config.selection import UNIFORM, Selection, annotation_nam
 from instruct_scaling.config.study import Study
 
 NEEDED_COLUMNS = ("arm", "scale", "seed", "folder")
-COLUMNS = (*NEEDED_COLUMNS, "subset", "subset_seed", "training_seed")
+COLUMNS = (*NEEDED_COLUMNS, "subset", "subset_seed", "training_seed", "shots")
 
 # What decides how a model in a local folder computes and how its text is tokenized.
 BASE_FILES = (
@@ -46,22 +53,25 @@ BASE_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One fine-tuned model, or the base (scale 0) under the arm's template."""
+    """One fine-tuned model, or the base (scale 0) under the arm's template, with `shots` solved
+    examples before each question."""
 
     arm: str
     scale: int
     seed: int
+    shots: int = 0
 
     @property
     def folder(self) -> str:
         """Folder of the run's files below the study's results."""
-        return f"runs/{self.arm}/n{self.scale}/s{self.seed}"
+        folder = f"runs/{self.arm}/n{self.scale}/s{self.seed}"
+        return f"{folder}/few_shot" if self.shots else folder
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A row of `runs.csv`: a run, the folder that holds its files, its subset and the labels of
-    the seeds of subset and training; None for the base."""
+    the seeds of subset and training; None for the base. `shots` as in `Run`."""
 
     arm: str
     scale: int
@@ -70,6 +80,7 @@ class RunRow:
     subset: Path | None = None
     subset_seed: int | None = None
     training_seed: int | None = None
+    shots: int = 0
 
 
 def tuned_runs(study: Study) -> list[Run]:
@@ -95,28 +106,37 @@ def base_runs(study: Study) -> list[Run]:
     return [Run(arm, 0, seed) for arm in study.arms for seed in seeds]
 
 
+def few_shot_runs(study: Study) -> list[Run]:
+    """The base with solved examples before each question, beside scale 0 of every arm."""
+    shots = study.ladder.few_shot
+    return [replace(run, shots=shots) for run in base_runs(study)] if shots else []
+
+
 def all_runs(study: Study) -> list[Run]:
-    """Base and tuned runs: all points of the study's curves."""
-    return base_runs(study) + tuned_runs(study)
+    """Base, few-shot base and tuned runs: all that the study's tables compare."""
+    return base_runs(study) + few_shot_runs(study) + tuned_runs(study)
 
 
 def answering_run(study: Study, run: Run) -> Run:
     """The run whose files hold this run's answers.
 
     The untuned bases of two arms give the same answers if base, template and precision are the same
-    and decoding is greedy; the first such arm by name then answers for all of them.
+    and decoding is greedy; with examples before the questions also the pool, which they come from.
+    The first such arm by name then answers for all of them.
     """
     if run.scale > 0 or not _greedy(study):
         return run
     # By name, for the order of the arms in the config is not part of the study's identity.
-    own = _base_answers(study, run.arm)
-    return Run(min(name for name in study.arms if _base_answers(study, name) == own), 0, run.seed)
+    own = _base_answers(study, run.arm, run.shots)
+    same = [name for name in study.arms if _base_answers(study, name, run.shots) == own]
+    return replace(run, arm=min(same))
 
 
-def _base_answers(study: Study, name: str) -> tuple[str, str, str]:
+def _base_answers(study: Study, name: str, shots: int) -> tuple[str, ...]:
     """What decides how an arm's untuned base answers."""
     arm = study.arms[name]
-    return arm.base, arm.template, arm.recipe.precision
+    alone = arm.base, arm.template, arm.recipe.precision
+    return (*alone, arm.pool) if shots else alone
 
 
 def answering_runs(study: Study) -> list[Run]:
@@ -142,7 +162,7 @@ def run_rows(study: Study) -> list[tuple[str | int, ...]]:
     for run in all_runs(study):
         own = (run.arm, run.scale, run.seed, answering_run(study, run).folder)
         of_subset = (subset_file(study, run), *study.seeds.pair(run.seed))
-        rows.append((*own, *(of_subset if run.scale > 0 else ("", "", ""))))
+        rows.append((*own, *(of_subset if run.scale > 0 else ("", "", "")), run.shots))
     return sorted(rows)
 
 
@@ -213,8 +233,8 @@ def read_runs(path: Path) -> list[RunRow]:
             where=path,
             fix="remove it and run the study again",
         ) from error
-    counts = Counter((row.arm, row.scale, row.seed) for row in rows)
-    for (arm, scale, seed), count in counts.items():
+    counts = Counter((row.arm, row.scale, row.seed, row.shots) for row in rows)
+    for (arm, scale, seed, _), count in counts.items():
         if count > 1:
             raise InputError(
                 f"arm {arm}, scale {scale}, seed {seed} is in the table {count} times",
@@ -225,14 +245,15 @@ def read_runs(path: Path) -> list[RunRow]:
 
 
 def _run_row(row: dict[str, str], results: Path) -> RunRow:
-    subset, *seeds = (row.get(name) for name in COLUMNS[len(NEEDED_COLUMNS) :])
+    subset, *numbers, shots = (row.get(name) for name in COLUMNS[len(NEEDED_COLUMNS) :])
     return RunRow(
         row["arm"],
         int(row["scale"]),
         int(row["seed"]),
         results / row["folder"],
         results / subset if subset else None,
-        *(int(seed) if seed else None for seed in seeds),
+        *(int(number) if number else None for number in numbers),
+        shots=int(shots or 0),
     )
 
 
@@ -249,6 +270,11 @@ def seed_for(study: Study, seed: int, purpose: Purpose) -> int:
 def validation_seed(study: Study) -> int:
     """The seed of the validation records: one for all scales, replicates and arms."""
     return derive_seed(study.seeds.study, FIXED_REPLICATE, VALIDATION_PURPOSE)
+
+
+def few_shot_seed(study: Study) -> int:
+    """The seed of the few-shot examples: one for all replicates and arms."""
+    return derive_seed(study.seeds.study, FIXED_REPLICATE, FEW_SHOT_PURPOSE)
 
 
 def run_identity(study: Study, run: Run) -> str:

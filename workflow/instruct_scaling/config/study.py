@@ -66,6 +66,10 @@ class Ladder(Strict):
     """Explicit record counts, increasing."""
     base: bool = True
     """Also evaluate the untuned base model, as scale 0."""
+    few_shot: int = Field(0, ge=0)
+    """Also let the untuned base answer with this many solved examples before each question, to
+    show what tuning adds over prompting. The examples are validation records of the arm's pool,
+    for each question those of its category and language first. 0 turns it off."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Ladder:

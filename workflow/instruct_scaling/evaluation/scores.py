@@ -2,9 +2,10 @@
 
 Reads `runs.csv`, the eval items, and the responses and judgements in the folders of the runs;
 writes `scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing
-ones by reason, time-outs of programs by scale, provenance). One row is one judgement; a score is empty where it is missing. Each
-tag of the items is a column `tag_NAME` behind the others, empty where an item has none. Where arms
-share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
+ones by reason, time-outs of programs by scale, provenance). One row is one judgement; a score is
+empty where it is missing. Each tag of the items is a column `tag_NAME` behind the others, empty
+where an item has none. Where arms share a folder (the untuned base's answers under greedy
+decoding), each of them gets the rows.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
         pa.field("seed", pa.int64(), nullable=False),
         pa.field("subset_seed", pa.int64()),
         pa.field("training_seed", pa.int64()),
+        pa.field("shots", pa.int64(), nullable=False),
         pa.field("category", pa.string(), nullable=False),
         pa.field("item", pa.string(), nullable=False),
         pa.field("cluster", pa.string()),
@@ -54,7 +56,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-OF_RUN = ("arm", "scale", "seed", "subset_seed", "training_seed")
+OF_RUN = ("arm", "scale", "seed", "subset_seed", "training_seed", "shots")
 
 Columns = dict[str, list[Any]]
 
@@ -237,8 +239,8 @@ def summarize(table: pd.DataFrame) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for judge, rows in table.groupby("judge", sort=True):
         lost = rows[rows["score"].isna()]
-        by_run = lost.groupby(["arm", "scale", "seed"]).size()
-        once = rows.drop_duplicates(["response", "repeat"])
+        by_run = lost.groupby(["arm", "scale", "seed", "shots"]).size()
+        once = rows.drop_duplicates(["response", "shots", "repeat"])
         priced = once["cost"].notna().any()
         summary[str(judge)] = {
             "judge_version": rows["judge_version"].iloc[0],
@@ -249,8 +251,8 @@ def summarize(table: pd.DataFrame) -> dict[str, Any]:
                 category: _counts(part["status"]) for category, part in lost.groupby("category")
             },
             "missing_by_run": [
-                {"arm": arm, "scale": scale, "seed": seed, "missing": count}
-                for (arm, scale, seed), count in by_run.to_dict().items()
+                {"arm": arm, "scale": scale, "seed": seed, "shots": shots, "missing": count}
+                for (arm, scale, seed, shots), count in by_run.to_dict().items()
             ],
             "tokens": int(once["tokens"].sum()),
             "dollars": float(once["cost"].sum()) if priced else None,
@@ -297,7 +299,7 @@ def scores(
     if out.suffix != ".parquet":
         raise InputError("the table is a .parquet file", where=out, fix="name it scores.parquet")
     questions, judges = read_items(items), sorted(set(judge))
-    rows = sorted(read_runs(runs), key=lambda run: (run.arm, run.scale, run.seed))
+    rows = sorted(read_runs(runs), key=lambda run: (run.arm, run.scale, run.seed, run.shots))
     answers = read_answers(rows, questions)
     tables = [judge_table(study, name, rows, answers, questions) for name in judges]
     table = pa.concat_tables(tables).combine_chunks()

@@ -39,7 +39,7 @@ class TimeOuts:
             self._stopped[run] += stopped
 
     def rows(self) -> list[dict[str, Any]]:
-        """`arm`, `scale`, `programs`, `time_outs` and `share`; none where no program was stopped."""
+        """`arm`, `scale`, `programs`, `time_outs` and `share`; none if no program was stopped."""
         if not self._stopped.total():
             return []
         return [

@@ -130,6 +130,7 @@ def jobs(study: Study) -> dict[str, int]:
         "tokens": len({(arm.pool, token_store(study, name)) for name, arm in study.arms.items()}),
         "annotation": len(used_annotations(study)),
         "finetune": tuned,
+        "few_shot": len(pools) * int(study.ladder.few_shot > 0),
         "generate": answering,
         "judge": answering * judges,
         "generate_intermediate": tuned * percents,

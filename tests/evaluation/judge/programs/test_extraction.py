@@ -51,7 +51,7 @@ ANSWERS = {
     "markers of MBPP": f"[BEGIN]\n{ADD}\n[DONE]",
     "prose close by": f"Solution:\n{ADD}\nThis adds two numbers.",
     "prose in Chinese": f"下面是函数：\n{ADD}\n这个函数返回两数之和。",
-    "two runs in prose": "First a helper:\n\ndef plus(a, b):\n    return a + b\n\nThen the function:"
+    "two runs in prose": "First a helper:\n\ndef plus(a, b):\n    return a + b\n\nThen:"
     "\n\ndef add(a, b):\n    return plus(a, b)\n\nThat is all.",
     "a text over lines in prose": 'So:\ndef add(a, b):\n    """Adds.\n\nNot indented.\n    """\n'
     "    parts = [\na,\nb,\n]\n    return sum(parts)\nThat is all.",

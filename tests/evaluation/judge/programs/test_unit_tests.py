@@ -216,9 +216,8 @@ def test_helpers_belong_to_the_item(walls):
     assert verdict(walls, "assert double(2) == 4\n" + right, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS).passed
     assert not verdict(walls, cheat, tests, helpers=HELPERS, same_process=True).passed
-    assert verdict(
-        walls, cheat, tests.replace("double(half(6))", "half(double(6))")
-    ).passed  # before
+    # It did while they were the program's: this is what such tests see.
+    assert verdict(walls, cheat, tests.replace("double(half(6))", "half(double(6))")).passed
 
 
 def test_built_in_names_are_the_programs_only_if_the_item_asks_for_them(walls):
@@ -251,7 +250,8 @@ def test_modules_that_the_tests_use_are_their_own(walls):
         "from concurrent.futures import ThreadPoolExecutor as P\ndef add(a, b):\n"
         "    with P(2) as pool:\n        return sum(pool.map(int, [a, b]))",
         "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\n"
-        "class Pair:\n    a: int\n    b: int\ndef add(a, b):\n    p = Pair(a, b)\n    return p.a + p.b",
+        "class Pair:\n    a: int\n    b: int\n"
+        "def add(a, b):\n    p = Pair(a, b)\n    return p.a + p.b",
         "print('x' * 10**5)\nimport sys\nsys.stdout.flush()\n" + ADD,
         "def add(a, b):\n    open('x', 'w').write(str(a + b))\n    return int(open('x').read())",
         ADD + "\nif __name__ == '__main__':\n    print(add(int(input()), 1))",

@@ -54,8 +54,8 @@ TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 class Scorer:
     """A scorer's name, what an item must have for it, and the packages that decide its score.
 
-    `function` is None for unit tests, which run behind walls (`programs`). `version` is raised when a change
-    of code changes scores.
+    `function` is None for unit tests, which run behind walls (`programs`). `version` is raised
+    when a change of code changes scores.
     """
 
     name: str

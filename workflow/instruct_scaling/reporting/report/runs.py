@@ -18,7 +18,7 @@ from instruct_scaling.reporting.report.tables import Row, in_order, rows
 
 OK = "ok"
 UNUSABLE = ("bad_tests", "needs_same_process")
-_USAGE = ["arm", "scale", "seed", "responses", "prompt_tokens", "tokens", "cut"]
+_USAGE = ["arm", "scale", "shots", "seed", "responses", "prompt_tokens", "tokens", "cut"]
 _JUDGED = ["judge", "version", "repeat", "category", "status", "tokens", "cost"]
 
 
@@ -27,11 +27,11 @@ class Survey:
     """The responses and judgements of all runs, counted, and the answers to show.
 
     `usage` has a row per folder of responses: `arm` (joined by commas where arms share it),
-    `scale`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the length limit).
+    `scale`, `shots`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the limit).
     `judgements` has a row per judgement: `judge`, `version`, `repeat`, `category`, `status`,
     `tokens`, `cost`. `time_outs` has a row per judge, arm and scale of programs: `judge`, `arm`,
-    `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests could not
-    be used, by status.
+    `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests could
+    not be used, by status.
     """
 
     usage: pd.DataFrame
@@ -81,7 +81,7 @@ def survey(
             for j in judgements
         ]
         for run in sharing:
-            if run.seed == first[run.arm, run.scale]:
+            if run.seed == first[run.arm, run.scale] and not run.shots:
                 kept = [row for row in responses if row.item in shown]
                 sample_answers(answers, run, kept, judgements, judges)
     return Survey(
@@ -112,6 +112,7 @@ def _usage(sharing: Sequence[RunRow], responses: Sequence[Response]) -> tuple:
     return (
         ", ".join(run.arm for run in sharing),
         sharing[0].scale,
+        sharing[0].shots,
         sharing[0].seed,
         len(responses),
         sum(row.prompt_tokens for row in responses),
@@ -134,8 +135,8 @@ def _read_judgements(path: Path, items: Mapping[str, EvalItem]) -> list[Judgemen
 
 def response_totals(usage: pd.DataFrame) -> list[Row]:
     """Sums over the runs of each arm and scale, in the order of the table of runs by scale."""
-    sums = usage.assign(runs=1).groupby(["arm", "scale"], sort=False).sum(numeric_only=True)
-    return _by_arm(sums.reset_index())
+    groups = usage.assign(runs=1).groupby(["arm", "scale", "shots"], sort=False)
+    return _by_arm(groups.sum(numeric_only=True).reset_index())
 
 
 def training_totals(training: pd.DataFrame) -> list[Row]:

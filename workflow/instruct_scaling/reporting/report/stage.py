@@ -111,7 +111,9 @@ def _runs(
         "time_outs": survey.time_outs,
         "unusable_items": survey.unusable_items,
         "items_with_tests": len(items_with_tests(items)),
-        "same_process": sum(bool((item.checks or {}).get("same_process")) for item in items.values()),
+        "same_process": sum(
+            bool((item.checks or {}).get("same_process")) for item in items.values()
+        ),
         "samples": samples(chosen, survey.answers, arms),
     }
 

@@ -28,8 +28,9 @@ _PYTHON = {"", "python", "python2", "python3", "py", "py3", "pycon", "ipython", 
 _FENCE = regex.compile(r"^(?P<indent>[ \t>]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
 _INLINE = regex.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _CODE_LINE = regex.compile(
-    r"(?:async |def |class |import |from \S+ import |@\w|if |for |while |try:|with |return |print\(|"
-    r"assert |[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/|&%]|//|\*\*)?=(?!=)|[A-Za-z_]\w*:\s*\w+.*=)"
+    r"(?:async |def |class |import |from \S+ import |@\w|if |for |while |try:|with |return |"
+    r"print\(|assert |[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/|&%]|//|\*\*)?=(?!=)|"
+    r"[A-Za-z_]\w*:\s*\w+.*=)"
 )
 _GOES_ON = regex.compile(r"(?:else|elif|except|finally)\b")
 

@@ -141,8 +141,8 @@ def outcome_of(verdict: Verdict, checked: bool) -> Outcome:
     """The outcome of a response.
 
     A program that fails, stops early or exceeds a limit is wrong (0); a sandbox that could not
-    start it says nothing (missing). Tests that pass what is no plain data say nothing either, unless
-    the reference passed them: then it is the program that led them there.
+    start it says nothing (missing). Tests that pass what is no plain data say nothing either,
+    unless the reference passed them: then it is the program that led them there.
 
     Args:
         checked: the item's reference passed the same tests.

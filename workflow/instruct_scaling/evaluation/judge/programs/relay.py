@@ -100,7 +100,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.close()
+        self.process.kill()
 
 
 def _wait(descriptor: int, event: int, deadline: float) -> None:

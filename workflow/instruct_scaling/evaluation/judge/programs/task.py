@@ -123,12 +123,15 @@ def _imports(tree: ast.Module) -> dict[str, str]:
                 name = alias.asname or alias.name.split(".")[0]
                 if alias.name.split(".")[0] in sys.stdlib_module_names:
                     found[name] = ast.unparse(ast.Import([alias]))
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            if (node.module or "").split(".")[0] in sys.stdlib_module_names:
-                for alias in node.names:
-                    one = ast.ImportFrom(node.module, [alias], 0)
-                    found[alias.asname or alias.name] = ast.unparse(one)
+        elif isinstance(node, ast.ImportFrom) and _is_of_library(node):
+            for alias in node.names:
+                one = ast.ImportFrom(node.module, [alias], 0)
+                found[alias.asname or alias.name] = ast.unparse(one)
     return found
+
+
+def _is_of_library(node: ast.ImportFrom) -> bool:
+    return not node.level and (node.module or "").split(".")[0] in sys.stdlib_module_names
 
 
 def free_names(source: str) -> set[str]:

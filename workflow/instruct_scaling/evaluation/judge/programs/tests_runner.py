@@ -176,7 +176,7 @@ class Program:
                     self.refuse(f"a test passes an iterator of over {MAX_ITEMS} values", b"N")
             return wire.Items(items)
         what = "a type" if isinstance(value, type) else f"a value of type {type(value).__name__}"
-        self.refuse(f"a test passes {what}", b"N")
+        return self.refuse(f"a test passes {what}", b"N")
 
 
 def _raised(value: Any) -> BaseException:

@@ -1,8 +1,8 @@
 """Plain data as bytes: what passes between a program's process and that of its tests.
 
 Standard library only: the module also runs inside both sandboxes. Nothing that is decoded can run
-code: a decoder builds built-in types, `collections`, `Fraction` and `Decimal`, and asks its `handle`
-for the rest.
+code: a decoder builds built-in types, those of `collections`, `Fraction` and `Decimal`, and asks
+its `handle` for the rest.
 
 A message holds roots and a table of objects. An *atom* is a scalar, a reference to an object of the
 table, or a handle; an object's node lists atoms. Objects that cannot change follow what they
@@ -460,9 +460,9 @@ def _shell(node: tuple[bytes, Any, list[Any]]) -> Any:
 def _fill(target: Any, node: tuple[bytes, Any, list[Any]], atoms: list[Any]) -> None:
     """Give an object its content, whatever it has now."""
     tag, before, _ = node
-    if type(target) is not type(_shell(node)):
-        if not (tag in b"lemqA" and isinstance(target, type(_shell(node)))):
-            raise Malformed("a change into another type")
+    kind = type(_shell(node))
+    if type(target) is not kind and not (tag in b"lemqA" and isinstance(target, kind)):
+        raise Malformed("a change into another type")
     if tag == b"l":
         list.__setitem__(target, slice(None), atoms)
     elif tag == b"A":
