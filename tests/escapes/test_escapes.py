@@ -136,7 +136,9 @@ def _judge_all(folder: Path, known: dict[str, object]) -> Judged:
         answer(item, f"```python\n{text}\n```", scale) for scale, text in enumerate(texts.values())
     ]
     judge = MetricJudge(type="metric", code_timeout_seconds=SECONDS, code_memory_mb=256)
-    judgements, kept = metric.judge_all(judge, "metric", {item.id: item}, responses, folder, 4)
+    judgements, kept = metric.judge_all(
+        judge, "metric", {item.id: item}, responses, workers=4, work=folder
+    )
     for path in folder.glob("*.jsonl"):
         path.unlink()
     found = dict(zip(texts, judgements, strict=True))

@@ -33,7 +33,7 @@ def command(
 
     Own processes, network, IPC and host name; a file system with what the interpreter reads,
     read-only, the simplest devices, and a folder in memory of `scratch_mb`. There is no /proc: no
-    other process, and no environment of one, can be looked at. The program is process 1 and alone.
+    other process, and no environment of one, can be looked at. The command is process 1.
 
     Args:
         interpreter: what is readable.

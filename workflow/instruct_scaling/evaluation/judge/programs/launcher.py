@@ -45,9 +45,10 @@ SCOPES = 0b11  # abstract sockets and signals, from version 6
 class Job(TypedDict):
     """What to run and how.
 
-    `user` is whom to become, `judge` the process that this one ends with (None: bubblewrap sees to
-    it), `readable` and `listed` what Landlock lets it read and list (None: without Landlock),
-    `folder` where it works, `filter` the system call filter in hexadecimal (None: without).
+    `user` is whom to become, `first` whether a process of the old user stays as process 1, `judge`
+    the process that this one ends with (None: bubblewrap sees to it), `readable` and `listed` what
+    Landlock lets it read and list (None: without Landlock), `folder` where it works, `filter` the
+    system call filter in hexadecimal (None: without).
     """
 
     source: str
@@ -58,6 +59,7 @@ class Job(TypedDict):
     user: int | None
     keeps_reading: bool
     judge: int | None
+    first: bool
     folder: str
     readable: list[str] | None
     listed: list[str]
@@ -120,10 +122,27 @@ def become(user: int, keeps_reading: bool) -> None:
 
 
 def end_with(judge: int) -> None:
-    """Be killed when the thread of the judge that started this process ends."""
+    """Be killed when the thread of the judge that started this process ends.
+
+    Set after a change of user, which takes it back.
+    """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != judge:
         raise OSError("the judge has ended")
+
+
+def stay_as_first() -> None:
+    """Go on in a child; the parent waits for it as process 1 and ends as it does.
+
+    If the judge is killed, bubblewrap ends process 1 and with it all inside. It has no rights, so
+    that it can only end a process of its own user, which the program's is not where root judges.
+    """
+    child = os.fork()
+    if child == 0:
+        return
+    os.closerange(0, 4096)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def restrict_files(job: Job) -> None:
@@ -196,6 +215,8 @@ def check(result: int, what: str) -> int:
 
 def confine(job: Job) -> None:
     """Every wall, the filter last: what the others need is no longer allowed after it."""
+    if job["first"]:
+        stay_as_first()
     os.chdir(job["folder"])
     set_limits(job)
     if job["user"] is not None:

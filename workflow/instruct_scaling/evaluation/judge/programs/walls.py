@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from math import ceil
+from pathlib import Path
 from typing import BinaryIO
 
 import psutil
@@ -196,7 +197,7 @@ class Walls:
         try:
             started.confine(job, reading)
         except BaseException:
-            started.kill()
+            started.close()
             raise
         finally:
             os.close(reading)
@@ -257,6 +258,7 @@ class Walls:
             "threads": self._threads if folder is not None and user is None else THREADS,
             "user": user,
             "keeps_reading": isolation.keeps_reading,
+            "first": isolation.rung == "bubblewrap" and user is not None,
             "judge": os.getpid() if folder is not None else None,
             "folder": folder or bubblewrap.FOLDER,
             "readable": without_hidden(readable, self._interpreter.hidden) if landlock else None,
@@ -269,7 +271,7 @@ class Walls:
 
 
 class Process:
-    """A process behind walls. As a context it is killed at the end.
+    """A process behind walls. As a context it is closed at the end.
 
     Attributes:
         stdin, stdout: unbuffered pipes to its descriptors 0 and 1: `write` may write less than
@@ -317,12 +319,16 @@ class Process:
         self._deadline = time.monotonic() + self._limits.clock_seconds
 
     def kill(self) -> None:
-        """End it if it runs; close its pipes; remove its folder. A second time it does nothing."""
+        """End it if it runs, and wait until it and its folder are gone. Its pipes stay open."""
         self._signal()
         self._watcher.join(REAP_SECONDS)
         if self._watcher.is_alive():
             self._signal()
             self._watcher.join()
+
+    def close(self) -> None:
+        """Kill it and close its pipes. A second time it does nothing."""
+        self.kill()
         self.stdin.close()
         self.stdout.close()
 
@@ -340,7 +346,7 @@ class Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self.close()
 
     def _take(self, child: int | None) -> None:
         """Hold on to the process inside bubblewrap."""
@@ -354,6 +360,7 @@ class Process:
         with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
             if self._used is not None:
                 return
+            self._seen = _cpu_seconds(self._process.pid)  # not all of it is passed on
             if self._inner is not None:
                 inner, self._inner = self._inner, None
                 try:
@@ -361,7 +368,6 @@ class Process:
                 finally:
                     os.close(inner)
             else:
-                self._seen = _cpu_seconds(self._process.pid)
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
@@ -446,14 +452,23 @@ def _own_threads() -> int:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Of a running process and its children."""
+    """Of a running process and those below it."""
     total = 0.0
     with contextlib.suppress(psutil.Error):
-        first = psutil.Process(pid)
-        for process in [first, *first.children(recursive=True)]:
-            times = process.cpu_times()
-            total += times.user + times.system
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+        total += sum(_cpu_seconds(child) for child in _children(process))
     return total
+
+
+def _children(process: psutil.Process) -> list[int]:
+    """Their numbers; from the kernel's own list, where it has one, since a search takes longer."""
+    try:
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii")
+        return [int(number) for number in listed.split()]
+    except OSError:
+        return [child.pid for child in process.children()]
 
 
 def _size(folder: str) -> float:
