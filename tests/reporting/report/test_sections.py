@@ -196,7 +196,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     training = training.assign(seconds_training=90, seconds_total=200, gpu_hours=3.0)
     judge = {"judge": "gpt", "judgements": 10, "tokens": 2000, "cost": 1.5}
     context = {"training": training, "training_totals": [run], "phases": ["training", "total"]}
-    usage = {"arm": "full", "scale": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
+    usage = {"arm": "full", "scale": 0, "shots": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
     context |= {"usage": [usage | {"tokens": 10, "cut": 1}], "judged": [judge]}
     text = section("costs.html.j2", **context)
     assert "full 250 2 3 4 5 6 50.0% 1.500 2.00" in text
