@@ -17,7 +17,6 @@ from instruct_scaling.data.synthetic import generate_items, generate_records
 from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS
 from instruct_scaling.evaluation.judge.programs.task import make_task
 from instruct_scaling.evaluation.judge.programs.unit_tests import run
-from instruct_scaling.evaluation.judge.programs.walls import Walls
 
 SHARED_RUN = 40  # the decontamination stage's default
 SEEDS = st.integers(0, 2**31 - 1)
@@ -135,8 +134,7 @@ def test_a_wrong_answer_does_not_score_full_marks(items):
 
 
 @pytest.mark.slow
-def test_reference_programs_pass_in_the_judges_sandbox(items):
-    walls = Walls(timeout_seconds=5.0, memory_mb=512)
+def test_reference_programs_pass_in_the_judges_sandbox(items, walls):
     programs = [item for item in items if item.category == "code"][:12]
     for item in programs:
         task = make_task(Constraints(**item.checks), item.reference)

@@ -11,7 +11,6 @@ import pytest
 
 from instruct_scaling.common.files import write_jsonl
 from instruct_scaling.common.records import EvalItem, Response, content_id
-from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 
@@ -35,15 +34,6 @@ def call_stage(options: dict[str, Any], judge: dict[str, Any]) -> None:
     """Run the stage in this process, with the options of its command line."""
     named = {name.removeprefix("--"): value for name, value in options.items()}
     judge_stage(judge=json.dumps(judge), **named)
-
-
-@pytest.fixture(scope="session")
-def walls() -> Walls:
-    """The strongest walls of this machine."""
-    try:
-        return Walls(timeout_seconds=5, memory_mb=512)
-    except NoIsolation as error:
-        pytest.skip(f"{error}; {error.fix}")
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def test_a_reference_in_a_fence_counts(walls):
     assert judge([(item, ADD)])[0][0].score == 1
 
 
+@pytest.mark.usefixtures("walls")
 def test_references_run_once_for_an_eval_set(runs, tmp_path):
     kept = tmp_path / ".references.jsonl"
     item = code()
@@ -115,11 +116,13 @@ def test_a_reference_that_the_machine_stopped_is_tried_again(runs, tmp_path):
     assert not kept.exists()
 
 
+@pytest.mark.usefixtures("walls")
 def test_a_folder_that_cannot_be_written_to_does_without(runs, tmp_path):
     rows, _ = judge([(code(), ADD)], references=tmp_path / "none" / ".references.jsonl")
     assert rows[0].score == 1
 
 
+@pytest.mark.usefixtures("walls")
 def test_a_stop_by_the_clock_is_repeated_alone_before_it_counts(runs):
     slow = [(code(str(n)), f"{ADD}  # slow {n}") for n in range(2)]
     fast = [(code(str(n)), f"{ADD}  # {n}") for n in range(2, 5)]
@@ -133,6 +136,7 @@ def test_a_stop_by_the_clock_is_repeated_alone_before_it_counts(runs):
     assert programs["run_again_alone"] == 0
 
 
+@pytest.mark.usefixtures("walls")
 def test_one_response_may_fail_and_the_stage_may_not(runs):
     pairs = [(code("1"), ADD), (code("2"), f"{ADD}  # broken"), (code("3"), f"{ADD}  # lost")]
     rows, _ = judge(pairs)
@@ -159,6 +163,7 @@ def test_a_scorer_that_breaks_down_costs_its_response_alone(monkeypatch):
     assert rows[0].reason == "token_f1: ZeroDivisionError: a bug"
 
 
+@pytest.mark.usefixtures("walls")
 def test_a_stopped_judge_goes_on(runs, tmp_path, monkeypatch):
     pairs = [(code(str(n), reference=None), f"{ADD}  # {n}") for n in range(6)]
     whole = judge(pairs, work=tmp_path / "whole")[0]
@@ -182,6 +187,7 @@ def test_a_stopped_judge_goes_on(runs, tmp_path, monkeypatch):
     assert len(runs) == 6 - len(done)
 
 
+@pytest.mark.usefixtures("walls")
 def test_a_kept_judgement_of_another_answer_or_item_is_not_used(runs, tmp_path):
     item = code()
     judge([(item, ADD)], work=tmp_path)
@@ -206,6 +212,7 @@ def test_without_isolation_programs_are_missing_and_the_rest_is_judged(monkeypat
     assert "install bubblewrap" in caplog.text
 
 
+@pytest.mark.usefixtures("walls")
 def test_as_many_programs_run_at_a_time_as_the_rule_allows(monkeypatch):
     running, most = 0, 0
     lock = threading.Lock()
