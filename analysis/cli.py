@@ -8,6 +8,7 @@ python -m analysis paper                              the published curve, judge
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,17 @@ from analysis import pipeline
 from analysis.errors import InputError
 from analysis.options import CurveOptions, options_from_json
 from analysis.paper import paper_text
-from analysis.power.plan import Costs, pilot_components, plan_table, plan_text, stated_components
+from analysis.power.design import AnswerNoise
+from analysis.power.plan import (
+    Costs,
+    best_design,
+    pilot_components,
+    plan_table,
+    plan_text,
+    stated_components,
+    with_answers,
+)
+from analysis.power.plan_verdicts import chances_text
 from analysis.scores import read_scores
 from analysis.tables import write_tables
 
@@ -115,9 +126,13 @@ def plan(
     ] = 0.0,
     largest: Annotated[float, typer.Option(min=0, help="Records of the largest scale.")] = 0.0,
     answers: Annotated[int, typer.Option(min=1, help="Answers to each item in a run.")] = 1,
+    answer_sd: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Stated SD between answers of a run to one item."),
+    ] = None,
     judge_sd: Annotated[
-        float, typer.Option(min=0, max=1, help="Stated SD of repeats of one judgement.")
-    ] = 0.0,
+        float | None, typer.Option(min=0, max=1, help="Stated SD of repeats of one judgement.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
 ) -> None:
     """Print items, seeds and scales for a wanted margin and power."""
@@ -136,12 +151,15 @@ def plan(
             where="plan",
             fix="add --largest",
         )
-    if pilot and (answers > 1 or judge_sd):
+    if pilot and answers > 1 and answer_sd is None:
         raise InputError(
-            "--answers and --judge-sd go with stated variances, not with a pilot", where="plan"
+            "a pilot does not tell what more answers to an item average out",
+            where="plan",
+            fix="state --answer-sd, the SD between answers of one run to one item",
         )
     if pilot:
-        unit, source = pilot_components(pilot, arm, judge), f"variances measured on {pilot}"
+        unit, noise = pilot_components(pilot, arm, judge, answer_sd)
+        source = f"variances measured on {pilot}"
     elif item_sd is None or run_sd is None or noise_sd is None:
         raise InputError(
             "there is neither a pilot nor a full statement of the variances",
@@ -149,10 +167,15 @@ def plan(
             fix="give a score table, or --item-sd, --run-sd and --noise-sd",
         )
     else:
-        # Noise of an answer is averaged over answers, that of a judgement over both.
-        noise = float(np.sqrt((noise_sd**2 + judge_sd**2 / repeats) / answers))
-        unit = stated_components(item_sd, run_sd, noise, run_sd_known, categories)
+        # The stated noise of an item in a run is that of its answer, to which the judge's is added.
+        answer_sd, judge_sd = noise_sd if answer_sd is None else answer_sd, judge_sd or 0.0
+        whole = float(np.hypot(noise_sd, judge_sd))
+        unit = stated_components(item_sd, run_sd, whole, run_sd_known, categories)
+        noise = {name: AnswerNoise(min(answer_sd, noise_sd) ** 2) for name in unit}
         source = "variances as stated"
+    if judge_sd is not None:
+        noise = {name: replace(each, judge=judge_sd**2) for name, each in noise.items()}
+    unit = with_answers(unit, noise, answers, repeats)
     costs = Costs(
         arms,
         categories,
@@ -167,6 +190,9 @@ def plan(
         out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(out, index=False)
     print(plan_text(table, source, len(unit), options))
+    design = best_design(table)
+    if design is not None:
+        print(chances_text(unit, design, factor, categories, options))
 
 
 def paper() -> None:

@@ -79,6 +79,15 @@ class CurveOptions(Options):
     """Items per category that the plan table goes through."""
     plan_seeds: list[int] = [1, 2, 3, 5, 8]
     """Seeds that the plan table goes through."""
+    plan_answers: list[Annotated[int, Field(ge=1)]] = [1]
+    """Answers of a run to each item that the plan table goes through. More than 1 needs
+    `answer_sd`."""
+    plan_repeats: list[Annotated[int, Field(ge=1)]] = []
+    """Judgements of each answer that the plan table goes through; empty: as many as the table has.
+    What more of them bring is known where the table has repeats."""
+    answer_sd: float | None = Field(None, gt=0, lt=1)
+    """Standard deviation of the score between answers of one run to one item, known from
+    elsewhere: the part of the noise that more answers average out."""
 
     @property
     def level(self) -> float:

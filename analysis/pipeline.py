@@ -17,6 +17,7 @@ from analysis.inference.variance import repeat_variances, variance_rows
 from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
 from analysis.power.plan import plan_rows
+from analysis.power.plan_verdicts import plan_verdict_rows
 from analysis.scaling_laws.efficiency import efficiency_rows
 from analysis.scaling_laws.extrapolation import extrapolation_rows
 from analysis.scaling_laws.fits import fit_arm_curves, fit_rows
@@ -45,7 +46,8 @@ def analyze(scores: pd.DataFrame, options: CurveOptions) -> dict[str, pd.DataFra
         rows["fits"] += fit_rows(arm, fits)
         rows["extrapolation"] += extrapolation_rows(arm, fits, options)
         rows["needs"] += need_rows(arm, fits, options)
-        rows["plan"] += plan_rows(arm, options)
+        rows["plan"] += plan_rows(arm, options, repeats)
+        rows["plan_verdicts"] += plan_verdict_rows(arm, options)
     for pair in arm_pairs(score_arrays):
         rows["comparisons"] += comparison_rows(pair, options)
         rows["efficiency"] += efficiency_rows(pair, options)

@@ -210,6 +210,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         **_CURVE_KEY,
         "items": "items per category",
         "seeds": "seeds",
+        "answers": "answers of a run to each item",
+        "repeats": "judgements of each answer",
         "scales": "scales of the ladder",
         "slope_se": "standard error of the tail slope",
         "df": "its degrees of freedom",
@@ -220,8 +222,24 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "power_at_margin": "power to call a tail slope of the margin improving",
         "power_margin": "power to call a tail slope of twice the margin improving",
         "runs": "tuning runs: seeds times scales",
-        "judgements": "judgements: runs times items times categories (each repeat counts)",
+        "judgements": "judgements: runs times items times categories, answers and repeats",
         "noise": "where the variance components come from",
+    },
+    "plan_verdicts": {
+        "judge": "the judge",
+        "arm": "the arm",
+        "items": "items per category",
+        "seeds": "seeds",
+        "scales": "scales of the ladder",
+        "truth": "the true curve of a category with the mean variances of the study's: level; "
+        "level after a rise of twice the range margin; a straight line in log n with the slope of "
+        "the margin, or twice it",
+        "flat": "chance of the verdict flat",
+        "non_monotone": "chance of non-monotone",
+        "plateaued": "chance of plateaued",
+        "improving": "chance of improving",
+        "undetermined": "chance of undetermined; the corrections are those of the verdicts, "
+        "whatever the other categories show",
     },
     "judges": {
         "judge": "the judge",

@@ -19,15 +19,16 @@ import contextlib
 import importlib
 import io
 import os
-import re
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import psutil
 
@@ -157,16 +158,18 @@ def _escapes(quick: bool) -> dict[str, int] | None:
     names = importlib.import_module("tests.escapes.test_escapes").NAMES
     if quick:
         return {"programs": len(names)}
-    command = [sys.executable, "-m", "pytest", "-q", str(ROOT / "tests" / "escapes")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
-    return {"programs": len(names), "tests_passed": counts.get("passed", 0)} | {
-        "tests_failed": counts.get("failed", 0) + counts.get("error", 0)
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        tests = ROOT / "tests" / "escapes"
+        command = [sys.executable, "-m", "pytest", "-q", str(tests), f"--junitxml={report}"]
+        subprocess.run(command, capture_output=True, cwd=ROOT)
+        suite = ElementTree.parse(report).getroot()[0]
+    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    return {"programs": len(names)} | counts
 
 
 def _gold() -> dict[str, Any] | None:
-    if not (ROOT / "tests" / "gold").is_dir():
+    if not (ROOT / "tests" / "gold" / "agreement.py").is_file():
         return None
     agreement = importlib.import_module("tests.gold.agreement")
     tried = agreement.try_all(agreement.read_gold())

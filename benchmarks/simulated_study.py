@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 FACTOR = 2.0
+CATEGORIES = 12
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
@@ -86,6 +87,19 @@ def simulate(
     if design.kind == "binary":
         return (rng.random(shape) < p).astype(float)
     return rng.beta(GRADED_PRECISION * p, GRADED_PRECISION * (1 - p))
+
+
+def shared_runs(rng: np.random.Generator, scales: int, seeds: int, lag: float = 0.0) -> np.ndarray:
+    """(C, K, S) standard normal run effects of twelve categories, correlated by .5 between them.
+
+    Args:
+        lag: correlation of a run's effect with that of the same seed at the scale before.
+    """
+    shared = rng.standard_normal((1, scales, seeds))
+    run = (shared + rng.standard_normal((CATEGORIES, scales, seeds))) / np.sqrt(2)
+    for k in range(1, scales):
+        run[:, k] = lag * run[:, k - 1] + np.sqrt(1 - lag**2) * run[:, k]
+    return run
 
 
 _CENTERS: dict[tuple[tuple[float, ...], float], tuple[np.ndarray, np.ndarray]] = {}

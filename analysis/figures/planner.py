@@ -19,7 +19,7 @@ from analysis.figures.layout import Grid, Page
 
 SeedLooks = dict[int, dict[str, Any]]
 KEY = ["judge", "arm", "category"]
-PLAN = (*KEY, "items", "seeds", "scales", "power", "detectable", "noise")
+PLAN = (*KEY, "items", "seeds", "answers", "repeats", "scales", "power", "detectable", "noise")
 VERDICTS = (*KEY, "margin", "n_items", "n_seeds", "detectable")
 MARGIN_LOOK = {"color": "#111111", "linewidth": 0.8, "linestyle": style.DASHED}
 HERE_LOOK: dict[str, Any] = {
@@ -34,9 +34,13 @@ HERE_LOOK: dict[str, Any] = {
 def prepare(sources: Sources) -> pd.DataFrame:
     """plan.csv with the verdicts' margin, and a row of the kind `here` for the study itself.
 
-    `detectable` of the study itself is that of verdicts.csv, at its own items and seeds.
+    `detectable` of the study itself is that of verdicts.csv, at its own items and seeds. Of several
+    numbers of answers and judgements the fewest are drawn.
     """
     plan = sources.table("plan", PLAN).assign(kind="plan")
+    for column in ("answers", "repeats"):
+        fewest = plan.groupby(KEY)[column].transform("min")
+        plan = plan[plan[column] == fewest]
     plan = plan[np.isfinite(plan["detectable"])]
     if plan.empty:
         raise NothingToDraw("no design of plan.csv has a detectable slope")
@@ -127,9 +131,21 @@ def caption(frame: pd.DataFrame) -> str:
         f"arm {plan['arm'].iloc[0]}",
         text.counted(plan["scales"], "scale"),
         f"tail slope found with a power of {plan['power'].iloc[0]:g}",
+        _answers(plan),
         *(f"variances {source}" for source in sources),
         warning,
     )
+
+
+def _answers(plan: pd.DataFrame) -> str:
+    """Answers and judgements of an item, where there is more than one of either."""
+    if plan["answers"].max() == 1 and plan["repeats"].max() == 1:
+        return ""
+    answers, repeats = (
+        text.counted(plan[name].round().astype(int), what)
+        for name, what in (("answers", "answer"), ("repeats", "judgement"))
+    )
+    return f"{answers} to an item, {repeats} of each"
 
 
 PLANNER = Kind(

@@ -214,27 +214,49 @@ def _pair_p_value(
     margin -= max(difference.below, difference.above)
     if difference.se == 0:
         return float(observed >= margin)
+    se, df = np.array(difference.se), np.array(difference.df)
+    return float(pair_p_values(total, weights, se, df, np.array(observed), margin))
+
+
+def pair_p_values(
+    total: np.ndarray,
+    weights: np.ndarray,
+    se: np.ndarray,
+    df: np.ndarray,
+    observed: np.ndarray,
+    margin: float,
+    draws: int = _DRAWS,
+) -> np.ndarray:
+    """(...) bounds for one pair of scales of curves with covariance (..., K, K).
+
+    Args:
+        weights: (K,) of the pair's difference.
+        se, df: (...) of that difference, above 0.
+        observed: (...) ranges of the means.
+        draws: of the other means, at most _DRAWS.
+    """
     # The others lie between the two if their distance from the middle is at most
     # range - |difference| / 2, so each draw of the others caps the difference.
-    cap = np.minimum(observed, 2 * (observed - _furthest(total, weights)))
-    below = stdtr(difference.df, (cap - margin) / difference.se)
-    return float(np.where(cap < 0, 0.0, below).mean())
+    observed, se, df = (each[..., None] for each in (observed, se, df))
+    cap = np.minimum(observed, 2 * (observed - _furthest(total, weights, draws)))
+    return np.where(cap < 0, 0.0, stdtr(df, (cap - margin) / se)).mean(-1)
 
 
-def _furthest(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Draws of the largest distance of the other means from the pair's middle, given the pair."""
+def _furthest(total: np.ndarray, weights: np.ndarray, draws: int) -> np.ndarray:
+    """(..., draws) of the largest distance of the other means from the pair's middle, given the
+    pair, of curves with covariance (..., K, K)."""
     others = np.flatnonzero(weights == 0)
     if not len(others):
         return np.zeros(1)
     contrasts = np.eye(len(weights))[others] - np.abs(weights) / 2
-    shared = contrasts @ total @ weights
-    variance = float(weights @ total @ weights)
-    given = contrasts @ total @ contrasts.T
-    if variance > 0:  # a pair whose difference has no variance tells nothing of the others
-        given -= np.outer(shared, shared) / variance
+    shared = contrasts @ (total @ weights)[..., None]
+    variance = weights @ (total @ weights)[..., None]
+    # A pair whose difference has no variance tells nothing of the others.
+    known = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0)
+    given = contrasts @ total @ contrasts.T - shared @ shared.swapaxes(-1, -2) * known[..., None]
     values, vectors = np.linalg.eigh(given)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.abs(_normals(len(others)) @ root.T).max(1)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return np.abs(_normals(len(others))[:draws] @ root.swapaxes(-1, -2)).max(-1)
 
 
 @cache

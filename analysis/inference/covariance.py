@@ -92,8 +92,7 @@ class Covariance:
         """(K, K) covariance of the scale means that training runs make."""
         if not self.run_measured:
             return np.diag((self._run_sd or 0.0) ** 2 / self.n_runs)
-        rest = self._rest @ self._rest.T
-        values, vectors = np.linalg.eigh(self._run_noise.matrix(self._position) - rest)
+        values, vectors = np.linalg.eigh(self.seed_matrix - self.rest_matrix)
         return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
     @cached_property
@@ -108,6 +107,16 @@ class Covariance:
         off = sample.influence - sample.item_influence[:, None]
         off = np.where(sample.runs[..., None], off, 0.0)
         return (off * deviation_factor(sample)[:, None, None]).reshape(self.n_scales, -1)
+
+    @property
+    def seed_matrix(self) -> np.ndarray:
+        """(K, K) covariance of the scale means over seeds, item-by-run noise in it."""
+        return self._run_noise.matrix(self._position)
+
+    @property
+    def rest_matrix(self) -> np.ndarray:
+        """(K, K) covariance of the scale means that item-by-run noise makes."""
+        return self._rest @ self._rest.T
 
     def with_missing(self, weight: float) -> Covariance:
         """The same, if only this share of the missing scores went against an estimate."""

@@ -43,7 +43,7 @@ def seeds_of(covariance: Covariance) -> float:
     return round(covariance.n_scales / float((1 / covariance.n_runs).sum()), 9)
 
 
-def _items_per_df(covariance: Covariance) -> float:
+def items_per_df(covariance: Covariance) -> float:
     """Items per degree of freedom (and one more) of a category's item variance."""
     sample = covariance.sample
     return sample.n_items / max(1.0, float((sample.strata_df + 1).sum()))
@@ -53,6 +53,31 @@ def shared_degrees(categories: int) -> float:
     """`Components.shared` of a study that is not yet run: the run noise of any two categories is
     taken to be correlated by .5."""
     return categories / (1 + 0.25 * (categories - 1))
+
+
+@dataclass(frozen=True)
+class AnswerNoise:
+    """What of an item's noise within a run more answers and judgements average out.
+
+    Attributes:
+        answer: variance between answers of one run to one item, without the judge's noise.
+        judge: variance between judgements of one answer.
+        repeats: judgements of each answer that the measured variances hold.
+    """
+
+    answer: float = 0.0
+    judge: float = 0.0
+    repeats: float = 1.0
+
+    def planned(self, item_run: float, across: float, answers: int, repeats: float) -> float:
+        """`Components.item_run` with other numbers of answers and judgements.
+
+        Args:
+            item_run: as measured, with one answer; never less is taken than both noises bring.
+            across: sum of the contrast's squared weights.
+        """
+        rest = max(0.0, item_run - across * (self.answer + self.judge / self.repeats))
+        return rest + across * (self.answer + self.judge / repeats) / answers
 
 
 @dataclass(frozen=True)
@@ -78,7 +103,7 @@ def components_of(covariance: Covariance, scales: np.ndarray) -> Components:
         run_measured=covariance.run_measured or run > 0,
         run_known=not covariance.run_measured,
         shared=covariance.run_df(weights) / (seeds - 1 if seeds > 1 else 1.0),
-        cluster=_items_per_df(covariance),
+        cluster=items_per_df(covariance),
     )
 
 

@@ -18,12 +18,15 @@ import pandas as pd
 
 from analysis.errors import InputError
 from analysis.inference.contrasts import tail_weights
+from analysis.inference.covariance import Covariance
 from analysis.inference.curves import ArmCurves, build_arm_curves
 from analysis.inference.multiplicity import number_of_claims
 from analysis.inference.score_array import build_score_arrays
+from analysis.inference.variance import Repeats, repeat_variances
 from analysis.options import CurveOptions
 from analysis.power.design import (
     ITEM_GRID,
+    AnswerNoise,
     Components,
     components_of,
     power_within,
@@ -40,60 +43,116 @@ _FORMATS = {
 }
 
 
-def plan_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
-    """Designs of the options' items and seeds on the same ladder, per category with noise."""
+def plan_rows(
+    arm: ArmCurves, options: CurveOptions, repeats: Mapping[tuple[str, str, str], Repeats]
+) -> list[dict[str, Any]]:
+    """Designs of the options' items and seeds on the same ladder, per category with noise, by
+    answers to each item and judgements of each answer.
+
+    Args:
+        repeats: the judges' noise by (judge, arm, category).
+
+    Raises:
+        InputError: several answers are asked for and their noise is not stated.
+    """
+    if max(options.plan_answers, default=1) > 1 and options.answer_sd is None:
+        raise InputError(
+            "plan_answers asks for several answers, and the noise between them is not known",
+            where="options",
+            fix="state answer_sd",
+        )
     if len(arm.scales) < 2:
         return []
+    of_arm = {
+        category: found
+        for (judge, name, category), found in repeats.items()
+        if (judge, name) == (arm.scores.judge, arm.scores.arm)
+    }
+    noise = {name: _answer_noise(each, options.answer_sd) for name, each in of_arm.items()}
+    categories = max(1, len(noise))
+    if noise:  # that of overall is the mean of the categories'
+        noise[OVERALL] = AnswerNoise(
+            sum(each.answer for each in noise.values()) / categories,
+            sum(each.judge for each in noise.values()) / categories,
+            sum(each.repeats for each in noise.values()) / categories,
+        )
     return [
         arm.key(name) | {"noise": f"measured: {curve.covariance.noise}"} | row
         for name, curve in arm.curves.items()
         if curve.noisy
         for row in _design_rows(
-            components_of(curve.covariance, arm.scales),
-            len(arm.scales),
-            curve.covariance.n_strata if name == OVERALL else 1,
+            curve.covariance,
+            arm.scales,
             1 if name == OVERALL else len(arm.curves) - 1,
+            noise.get(name, AnswerNoise()),
             options,
         )
     ]
 
 
+def _answer_noise(repeats: Repeats, answer_sd: float | None) -> AnswerNoise:
+    judge = repeats.variance if np.isfinite(repeats.variance) else 0.0
+    number = repeats.number if np.isfinite(repeats.number) else 1.0
+    return AnswerNoise((answer_sd or 0.0) ** 2, judge, number)
+
+
 def _design_rows(
-    components: Components, n_scales: int, n_categories: int, family: int, options: CurveOptions
+    covariance: Covariance,
+    scales: np.ndarray,
+    family: int,
+    noise: AnswerNoise,
+    options: CurveOptions,
 ) -> list[dict[str, Any]]:
-    """What each pair of the options' items and seeds can show about the tail slope.
+    """What each design of the options can show about the tail slope.
 
     Args:
         family: number of categories whose claims are corrected together.
     """
+    measured, categories = components_of(covariance, scales), covariance.n_strata
+    across = float(np.square(tail_weights(scales)).sum()) / categories
     items, seeds = np.meshgrid(options.plan_items, options.plan_seeds, indexing="ij")
-    expected = precision(components, items, seeds)
-    found = simulate_power(
-        components,
-        items,
-        seeds,
-        options.tail_margin,
-        options.level,
-        number_of_claims(family, options.corrected),
-        options.power,
-    )
-    return [
-        {
-            "items": int(items[at]),
-            "seeds": int(seeds[at]),
-            "scales": n_scales,
-            "slope_se": float(expected.se[at]),
-            "df": float(expected.df[at]),
-            "power": options.power,
-            "detectable": float(found.detectable[at]),
-            "power_flat": float(found.level[at]),
-            "power_at_margin": float(found.at_margin[at]),
-            "power_margin": float(found.at_twice[at]),
-            "runs": int(seeds[at]) * n_scales,
-            "judgements": int(seeds[at]) * n_scales * int(items[at]) * n_categories,
-        }
-        for at in np.ndindex(items.shape)
-    ]
+    rows = []
+    for answers in options.plan_answers:
+        for repeats in options.plan_repeats or [noise.repeats]:
+            item_run = noise.planned(measured.item_run, across, answers, repeats)
+            components = replace(measured, item_run=item_run)
+            expected = precision(components, items, seeds)
+            found = simulate_power(
+                components,
+                items,
+                seeds,
+                options.tail_margin,
+                options.level,
+                number_of_claims(family, options.corrected),
+                options.power,
+            )
+            rows += [
+                {
+                    "items": int(items[at]),
+                    "seeds": int(seeds[at]),
+                    "answers": answers,
+                    "repeats": repeats,
+                    "scales": len(scales),
+                    "slope_se": float(expected.se[at]),
+                    "df": float(expected.df[at]),
+                    "power": options.power,
+                    "detectable": float(found.detectable[at]),
+                    "power_flat": float(found.level[at]),
+                    "power_at_margin": float(found.at_margin[at]),
+                    "power_margin": float(found.at_twice[at]),
+                    "runs": int(seeds[at]) * len(scales),
+                    "judgements": round(
+                        int(seeds[at])
+                        * len(scales)
+                        * int(items[at])
+                        * categories
+                        * answers
+                        * repeats
+                    ),
+                }
+                for at in np.ndindex(items.shape)
+            ]
+    return rows
 
 
 @dataclass(frozen=True)
@@ -182,17 +241,24 @@ def _items_needed(components: Components, n_seeds: int, options: CurveOptions) -
     return float(ITEM_GRID[np.argmax(enough)]) if enough.any() else np.inf
 
 
-def pilot_components(table: Path, arm: str | None, judge: str | None) -> dict[str, Components]:
-    """Unit components by category, measured on a pilot's score table.
+def pilot_components(
+    table: Path, arm: str | None, judge: str | None, answer_sd: float | None = None
+) -> tuple[dict[str, Components], dict[str, AnswerNoise]]:
+    """Unit components by category, measured on a pilot's score table, and what of them answers and
+    judgements bring: the judge's part is measured where the pilot has repeats.
+
+    Args:
+        answer_sd: between answers of one run to one item, known from elsewhere.
 
     Raises:
         InputError: the table is bad, the arm or judge is not in it or must be named, there
             is one seed or one scale only, or no category has measurable noise.
     """
+    scores = read_scores(table)
     pilots = [
-        scores
-        for scores in build_score_arrays(read_scores(table))
-        if arm in (None, scores.arm) and judge in (None, scores.judge)
+        each
+        for each in build_score_arrays(scores)
+        if arm in (None, each.arm) and judge in (None, each.judge)
     ]
     if len(pilots) != 1:
         found = "nothing fits" if not pilots else "several fit"
@@ -217,7 +283,25 @@ def pilot_components(table: Path, arm: str | None, judge: str | None) -> dict[st
     }
     if not unit:
         raise InputError("no category of the pilot has measurable noise", where=table)
-    return unit
+    repeats = repeat_variances(scores)
+    noise = {
+        name: _answer_noise(repeats[pilot.scores.judge, pilot.scores.arm, name], answer_sd)
+        for name in unit
+    }
+    return unit, noise
+
+
+def with_answers(
+    unit: Mapping[str, Components],
+    noise: Mapping[str, AnswerNoise],
+    answers: int,
+    repeats: int,
+) -> dict[str, Components]:
+    """The unit components with these numbers of answers to each item and judgements of each."""
+    return {
+        name: replace(each, item_run=noise[name].planned(each.item_run, 1.0, answers, repeats))
+        for name, each in unit.items()
+    }
 
 
 def stated_components(
@@ -254,11 +338,10 @@ def plan_text(table: pd.DataFrame, source: str, categories: int, options: CurveO
         f"items: what the hardest category needs, - if more than {ITEM_GRID[-1]:,}; "
         "feasible: categories for which fewer are enough.",
     ]
-    possible = table.dropna(subset="items")
-    if possible.empty:
+    best = best_design(table)
+    if best is None:
         lines.append("None of these designs is large enough: widen the margin or add seeds.")
     else:
-        best = possible.sort_values(["cost", "judgements", "runs"], kind="stable").iloc[0]
         priced = np.isfinite(best["cost"])
         lines.append(
             f"{'Cheapest' if priced else 'Fewest judgements'}: {best['items']:.0f} items per "
@@ -269,3 +352,12 @@ def plan_text(table: pd.DataFrame, source: str, categories: int, options: CurveO
         if best["scales"] < 5:
             lines.append("Extrapolation needs at least 5 scales; this design has fewer.")
     return "\n".join(lines)
+
+
+def best_design(table: pd.DataFrame) -> pd.Series | None:
+    """The cheapest row of `plan_table` that is large enough, or that of the fewest judgements
+    without prices; None where none is."""
+    possible = table.dropna(subset="items")
+    if possible.empty:
+        return None
+    return possible.sort_values(["cost", "judgements", "runs"], kind="stable").iloc[0]

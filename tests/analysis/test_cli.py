@@ -155,6 +155,7 @@ def test_without_prices_there_is_no_cost(capsys):
     printed = capsys.readouterr().out
     assert "Fewest judgements:" in printed
     assert "0.00" not in printed
+    assert "slope of twice the margin" in printed
 
 
 def test_plans_print_whole_counts(capsys):
@@ -167,6 +168,13 @@ def test_plans_print_whole_counts(capsys):
 def test_a_pilot_gives_the_variances(scores, capsys):
     assert main(["plan", str(scores)]) == 0
     assert f"measured on {scores}" in capsys.readouterr().out
+
+
+def test_several_answers_beside_a_pilot_need_their_noise(scores, capsys):
+    assert main(["plan", str(scores), "--answers", "2"]) == 2
+    assert "--answer-sd" in capsys.readouterr().err
+    assert main(["plan", str(scores), "--answers", "2", "--answer-sd", "0.02"]) == 0
+    assert main(["plan", str(scores), "--repeats", "3", "--judge-sd", "0.02"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ def test_missing_judgements_have_no_score_and_are_counted(study):
         "status": {"ok": 8},
         "missing_by_category": {},
         "missing_by_run": [],
+        "no_answer_by_scale": [],
         "tokens": 0,
         "dollars": None,
         "time_outs_by_scale": [],

@@ -259,6 +259,8 @@ def plan(curve: pd.DataFrame) -> pd.DataFrame:
         groups.assign(
             items=items,
             seeds=seeds,
+            answers=1,
+            repeats=1.0,
             scales=4,
             slope_se=0.01,
             df=5.0,

@@ -254,6 +254,16 @@ def test_the_planner_marks_the_study_itself(tmp_path: Path):
     assert alone["margin"].isna().all()
 
 
+def test_of_several_answers_and_repeats_the_planner_draws_the_fewest(tmp_path: Path):
+    plan = figure_tables.plan(figure_tables.curves(categories=("math",)))
+    more = [plan.assign(answers=a, repeats=r) for a, r in ((4, 2), (2, 2), (2, 6))]
+    frame = planner.prepare(sources(tmp_path, plan=pd.concat(more)))
+    assert len(frame) == len(plan)
+    assert set(zip(frame["answers"], frame["repeats"], strict=True)) == {(2, 2)}
+    assert "2 answers to an item, 2 judgements of each" in planner.caption(frame)
+    assert "judgement" not in planner.caption(plan.assign(kind="plan"))
+
+
 def test_a_plan_without_run_noise_says_that_no_line_holds_it():
     plan = figure_tables.plan(figure_tables.curves(categories=("math",))).assign(kind="plan")
     measured = planner.caption(plan.assign(noise="measured: items and seeds"))

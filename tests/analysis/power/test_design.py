@@ -11,6 +11,7 @@ from analysis.inference.covariance import Covariance
 from analysis.inference.sample import Sample
 from analysis.power.design import (
     ITEM_GRID,
+    AnswerNoise,
     Components,
     Precision,
     components_of,
@@ -147,3 +148,14 @@ def test_the_promised_power_is_kept_by_simulation():
         low, high = covariance.contrast(tail_weights(SCALES)).interval(0.9)
         shown += low > -0.02 and high < 0.02
     assert shown / 300 == pytest.approx(promised, abs=0.08)
+
+
+def test_more_answers_and_judgements_average_out_their_own_noise_and_no_other():
+    """Of .05 per item and run, .02 is the answers' and .01 the judge's (mean of two repeats)."""
+    noise = AnswerNoise(answer=0.02, judge=0.02, repeats=2)
+    assert noise.planned(0.05, 1.0, 1, 2) == pytest.approx(0.05)
+    assert noise.planned(0.05, 1.0, 4, 2) == pytest.approx(0.02 + 0.03 / 4)
+    assert noise.planned(0.05, 1.0, 1, 4) == pytest.approx(0.02 + 0.02 + 0.005)
+    assert noise.planned(0.025, 0.5, 5, 1) == pytest.approx(0.5 * (0.02 + 0.04 / 5))
+    # Stated noise larger than all that was measured leaves no other.
+    assert noise.planned(0.001, 1.0, 10, 2) == pytest.approx(0.003)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from analysis.errors import InputError
 from analysis.inference.curves import ArmCurves, build_arm_curves
 from analysis.inference.score_array import build_score_arrays
+from analysis.inference.variance import Repeats
 from analysis.options import CurveOptions
 from analysis.power.design import Components, components_of, power_within, precision
 from analysis.power.plan import (
@@ -18,6 +21,7 @@ from analysis.power.plan import (
     plan_table,
     plan_text,
     stated_components,
+    with_answers,
 )
 from analysis.power.simulate import simulate_power
 from tests.analysis.score_tables import LADDER, checked, table
@@ -34,7 +38,7 @@ def arm() -> ArmCurves:
 
 @pytest.fixture(scope="module")
 def plan(arm) -> pd.DataFrame:
-    return pd.DataFrame(plan_rows(arm, OPTIONS)).set_index(["category", "items", "seeds"])
+    return pd.DataFrame(plan_rows(arm, OPTIONS, {})).set_index(["category", "items", "seeds"])
 
 
 def test_more_items_and_seeds_detect_less(plan):
@@ -66,10 +70,10 @@ def test_categories_without_noise_and_single_scales_have_no_plan():
     scores = checked(MEANS)
     scores.loc[scores["category"] == "code", "score"] = 0.5
     (array,) = build_score_arrays(scores)
-    rows = plan_rows(build_arm_curves(array, OPTIONS), OPTIONS)
+    rows = plan_rows(build_arm_curves(array, OPTIONS), OPTIONS, {})
     assert {row["category"] for row in rows} == {"math", "overall"}
     (one,) = build_score_arrays(checked({"math": [0.4]}, scales=(10,)))
-    assert plan_rows(build_arm_curves(one, OPTIONS), OPTIONS) == []
+    assert plan_rows(build_arm_curves(one, OPTIONS), OPTIONS, {}) == []
 
 
 def test_the_category_that_decides_is_named_and_the_feasible_ones_are_counted():
@@ -122,7 +126,7 @@ def test_the_items_are_the_fewest_that_show_a_level_tail():
 def test_a_pilot_of_two_seeds_and_two_scales_is_enough(tmp_path):
     path = tmp_path / "pilot.csv"
     table({"math": [0.4, 0.5]}, scales=(10, 20), seeds=2).to_csv(path, index=False)
-    assert set(pilot_components(path, None, None)) == {"math"}
+    assert set(pilot_components(path, None, None)[0]) == {"math"}
 
 
 @pytest.mark.parametrize("shape", [{"seeds": 1}, {"scales": (10,)}])
@@ -138,7 +142,7 @@ def test_a_pilot_carries_its_variance_to_other_ladders(tmp_path):
     """A pilot's own ladder gives its own components back: unit times the squared weights."""
     path = tmp_path / "pilot.csv"
     table(MEANS).to_csv(path, index=False)
-    unit = pilot_components(path, None, None)
+    unit, _ = pilot_components(path, None, None)
     (array,) = build_score_arrays(checked(MEANS))
     curves = build_arm_curves(array, OPTIONS).curves
     for name in MEANS:
@@ -146,3 +150,37 @@ def test_a_pilot_carries_its_variance_to_other_ladders(tmp_path):
         assert 0.5 * unit[name].item == pytest.approx(parts.item)
         assert 0.5 * unit[name].run == pytest.approx(parts.run)
         assert 0.5 * unit[name].item_run == pytest.approx(parts.item_run)
+
+
+def test_answers_and_repeats_are_designs_beside_items_and_seeds(arm):
+    options = OPTIONS.model_copy(
+        update={"plan_answers": [1, 4], "plan_repeats": [1, 3], "answer_sd": 0.04}
+    )
+    repeats = {("exact", "full", name): Repeats(0.02**2, 3.0) for name in MEANS}
+    rows = pd.DataFrame(plan_rows(arm, options, repeats))
+    rows = rows[rows["category"] == "math"].set_index(["items", "seeds", "answers", "repeats"])
+    parts = components_of(arm.curves["math"].covariance, arm.scales)
+    across = 0.5  # sum of the tail's squared weights
+    noise = across * (0.04**2 + 0.02**2) / 4
+    less = parts.item_run - across * (0.04**2 + 0.02**2 / 3) + noise
+    expected = precision(replace(parts, item_run=less), np.array(200), np.array(3)).se
+    assert rows.loc[(200, 3, 4, 1), "slope_se"] == pytest.approx(expected)
+    assert rows.loc[(200, 3, 4, 3), "judgements"] == 15 * 200 * 12
+    assert rows.loc[(200, 3, 4, 3), "detectable"] < rows.loc[(200, 3, 1, 1), "detectable"]
+
+
+def test_several_answers_of_unknown_noise_are_refused(arm):
+    options = OPTIONS.model_copy(update={"plan_answers": [1, 2]})
+    with pytest.raises(InputError, match="answer_sd"):
+        plan_rows(arm, options, {})
+
+
+def test_a_pilots_repeats_tell_the_judges_noise_and_more_of_them_take_it_away(tmp_path):
+    """Judgements of an answer differ by an SD of .02."""
+    path = tmp_path / "pilot.csv"
+    table({"math": MEANS["math"]}, repeats=3, items=60).to_csv(path, index=False)
+    unit, noise = pilot_components(path, None, None)
+    assert noise["math"].judge == pytest.approx(0.02**2, rel=0.1)
+    assert noise["math"].repeats == 3
+    one, many = (with_answers(unit, noise, 1, n)["math"].item_run for n in (1, 100))
+    assert one - many == pytest.approx(0.02**2 * 0.99, rel=0.1)

@@ -7,8 +7,10 @@ from collections import defaultdict
 
 import pytest
 
+from instruct_scaling.common.records import checks_of
 from instruct_scaling.data.synthetic import generate_items, generate_records
 from instruct_scaling.data.synthetic.words import FACTS
+from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS, score
 
 
 def records(category: str, count: int = 400):
@@ -171,9 +173,40 @@ def test_open_qa_answers_are_the_facts_and_only_the_wording_is_new():
 
 def test_generation_asks_for_what_the_checks_want():
     for item in items("generation"):
-        for word in item.checks["must_include"]:
-            assert word in item.full_prompt
-            assert word in item.reference
+        asked = [
+            any(way in item.full_prompt for way in fact) for fact in item.checks["required_facts"]
+        ]
+        assert sum(asked) >= 2, item
+
+
+CONTENT = ("translation", "rewrite", "summarization", "generation", "brainstorming")
+
+
+@pytest.mark.parametrize("category", CONTENT)
+def test_references_state_their_facts_and_answers_to_other_items_do_not(category):
+    scorer = SCORERS[DEFAULT_SCORERS[category]]
+    asked = items(category, 60)
+    for item, other in zip(asked, [*asked[2:], *asked[:2]], strict=True):
+        checks = checks_of(item)
+        assert score(scorer, item, checks, item.reference, None).score >= 0.99, item
+        if category != "brainstorming" and item.reference != other.reference:
+            assert score(scorer, item, checks, other.reference, None).score < 0.75, (item, other)
+
+
+@pytest.mark.parametrize("category", ["summarization", "rewrite", "translation"])
+def test_an_answer_with_one_wrong_word_is_not_right(category):
+    tried = 0
+    for item in items(category, 40):
+        for fact in item.checks["required_facts"]:
+            ways = [way for way in fact if way in item.reference]
+            if len(ways) != 1 or len(ways[0]) < 2:
+                continue
+            strange = "Quentin" if item.reference.isascii() else "某某"
+            wrong = item.reference.replace(ways[0], strange)
+            found = score(SCORERS["content"], item, checks_of(item), wrong, None)
+            assert found.score <= 0.75, (item, wrong)
+            tried += 1
+    assert tried > 60
 
 
 def test_brainstorming_lists_have_the_asked_length_and_no_excluded_item():

@@ -32,6 +32,14 @@ def test_a_score_and_its_status_agree():
         missing("ok", "no score")
 
 
+@pytest.mark.parametrize("status", ["unparsable", "reasoning_exhausted"])
+def test_no_answer_is_worth_nothing_and_is_not_missing(status):
+    assert Outcome(0.0, status).score == 0
+    for score in (None, 0.5):
+        with pytest.raises(ValueError, match="does not go with"):
+            Outcome(score, status)
+
+
 def test_a_judgement_is_on_disk_before_the_next(tmp_path):
     with JudgementCache(tmp_path / "v.jsonl") as cache:
         cache.add("a", judgement(1))

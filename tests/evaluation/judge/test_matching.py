@@ -9,17 +9,16 @@ from sacrebleu import sentence_chrf
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.scorers.matching import (
-    chrf,
     exact_match,
     label_match,
     label_set_problem,
     mentioned_labels,
     normalize,
-    rouge_l,
     same_text,
     token_f1,
     tokenize,
 )
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 
 NONE = Constraints()
 OVERLAPS = [token_f1, rouge_l, chrf, exact_match]

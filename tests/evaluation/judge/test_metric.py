@@ -184,7 +184,9 @@ def test_the_public_belle_set_can_be_judged(real_data):
     rows = judge(list(pairs.values()), lenient)[0]
     statuses = {(pairs[row.item][0].category, row.status) for row in rows}
     lost = {("rewrite", "no_reference"), ("code", "no_tests")}
-    assert {pair for pair in statuses if pair[1] != "ok"} == lost
+    # A prompt given back is no answer in the open-ended categories.
+    scored = {("generation", "unparsable"), ("brainstorming", "unparsable")}
+    assert {pair for pair in statuses if pair[1] != "ok"} == lost | scored
     with_reference = [row.score for row in rows if pairs[row.item][0].reference and row.score]
     assert min(with_reference) == pytest.approx(1)
 

@@ -10,6 +10,8 @@ import pytest
 from analysis.tables import frame
 from instruct_scaling.common.records import EvalItem, Message
 from instruct_scaling.config.study import Study
+from instruct_scaling.evaluation.judge.choice import LIMITS
+from instruct_scaling.reporting.report.runs import no_answers, scorer_limits
 from instruct_scaling.reporting.report.tables import curve_tables, verdict_tables
 from tests.reporting.report.page import rendered, texts
 
@@ -72,7 +74,7 @@ def test_a_drop_is_shown_if_its_bound_is_above_zero(section):
 def means(section, *points: dict[str, Any]) -> str:
     rows = [KEYS | {"category": "math", "n_items": 5} | point for point in points]
     curves = curve_tables(frame("curves", rows), [])
-    return section("means.html.j2", curves=curves, tables={})
+    return section("means.html.j2", curves=curves, tables={}, scorer_limits={})
 
 
 def test_seeds_of_the_base_are_named_where_they_differ(section):
@@ -105,7 +107,7 @@ def test_only_what_judges_can_show_is_stated(section, repeats, judges, stated):
     table = frame("judges", [{"judge": "a", "category": "math", "repeat_sd": 0.5}])
     config = {"judges": {name: {"type": "metric"} for name in "abc"[:judges]}}
     context = {"judged": [row | {"repeats": repeats}], "missing_by_category": []}
-    context |= {"items_with_tests": 0}
+    context |= {"items_with_tests": 0, "no_answers": []}
     text = section("judges.html.j2", config, tables={"judges": table}, **context)
     assert all(words in text for words in stated)
     assert f"a 1 {repeats} 10 0 0.0% none" in text
@@ -123,7 +125,7 @@ def test_time_outs_and_items_that_cannot_be_used_are_named(section):
     }
     config = {"judges": {"m": {"type": "metric"}}}
     context = {"judged": [row], "missing_by_category": [], "tables": {}, "items_with_tests": 12}
-    context |= {"same_process": 0, "unusable_items": {}, "time_outs": []}
+    context |= {"no_answers": [], "same_process": 0, "unusable_items": {}, "time_outs": []}
     plain = section("judges.html.j2", config, **context)
     assert "12 items have unit tests" in plain
     assert "No program was stopped by a time limit." in plain
@@ -141,12 +143,45 @@ def test_time_outs_and_items_that_cannot_be_used_are_named(section):
     )
 
 
+def test_what_a_categorys_scores_see_is_said_below_its_curve(section, default_config):
+    """The text is that of the table of scorers, for the scorer that judged the category."""
+    rows = [KEYS | {"category": name, "scale": 250, "mean": 0.5} for name in ("rewrite", "math")]
+    curves = curve_tables(frame("curves", rows), [])
+    study = Study(**default_config | {"judges": {"m": {"type": "metric"}}})
+    limits = scorer_limits(study, ["rewrite", "math", "generation"])
+    text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
+    assert "Rewrite †" in text
+    assert "Math †" not in text
+    assert f"Rewrite (scorer content): {LIMITS['content']}." in text
+    assert LIMITS["open_ended"] not in text  # the table has no such category
+    own = {"m": {"type": "metric", "scorers": {"rewrite": "chrf", "math": "fluency"}}}
+    limits = scorer_limits(Study(**default_config | {"judges": own}), ["rewrite", "math"])
+    text = section("means.html.j2", curves=curves, tables={}, scorer_limits=limits)
+    assert f"Rewrite (scorer chrf): {LIMITS['chrf']}." in text
+    assert f"Math (scorer fluency): {LIMITS['fluency']}." in text
+
+
+def test_responses_without_an_answer_are_counted_by_scale(section):
+    judged = pd.DataFrame(
+        {
+            "judge": "m",
+            "scale": [0, 0, 250],
+            "status": ["reasoning_exhausted", "unparsable", "ok"],
+        }
+    )
+    row = {"judge": "m", "version": "1", "judgements": 3, "missing": 0, "reasons": {}}
+    context = {"judged": [row | {"repeats": 1}], "missing_by_category": [], "tables": {}}
+    context |= {"items_with_tests": 0}
+    text = section("judges.html.j2", None, no_answers=no_answers(judged), **context)
+    assert "judge records judgements unparsable reasoning exhausted m base 2 1 1" in text
+
+
 @pytest.mark.parametrize("captions", [True, False])
 def test_a_caption_that_the_picture_has_is_not_repeated(section, captions):
     figure = {"name": "f", "title": "Curves", "caption": "Five seeds.", "keys": ["arm a"]}
     figure |= {"png_base64": "", "width": 1, "height": 1, "data": None, "csv_base64": None}
     config = {"figures": {"captions": captions}}
-    text = section("figures.html.j2", config, figures=[figure], omitted=[])
+    text = section("figures.html.j2", config, figures=[figure], omitted=[], scorer_limits={})
     assert "Curves (arm a)." in text
     assert ("Five seeds." in text) is not captions
 
@@ -161,7 +196,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     training = training.assign(seconds_training=90, seconds_total=200, gpu_hours=3.0)
     judge = {"judge": "gpt", "judgements": 10, "tokens": 2000, "cost": 1.5}
     context = {"training": training, "training_totals": [run], "phases": ["training", "total"]}
-    usage = {"arm": "full", "scale": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
+    usage = {"arm": "full", "scale": 0, "shots": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
     context |= {"usage": [usage | {"tokens": 10, "cut": 1}], "judged": [judge]}
     text = section("costs.html.j2", **context)
     assert "full 250 2 3 4 5 6 50.0% 1.500 2.00" in text

@@ -154,6 +154,10 @@ class Constraints(BaseModel):
     same_process: bool | None = None  # tests that build the program's classes or the like
     must_include: list[str] | None = None  # each must occur in the answer, whatever its case
     must_exclude: list[str] | None = None  # none may occur as whole words
+    required_facts: list[list[str]] | None = None  # each to be stated in one of its ways
+    forbidden_facts: list[list[str]] | None = None  # none to be stated in any of its ways
+    references: list[str] | None = None  # right answers beside the item's reference
+    language: str | None = None  # of the answer, where not the reference's or the item's
     allowed_items: list[str] | None = None  # every listed item must be one of these
     min_items: int | None = None  # items of the answer's list (lines or separated by commas)
     max_items: int | None = None

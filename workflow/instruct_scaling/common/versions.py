@@ -22,7 +22,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 2,
     "validation_loss": 1,
     "intermediate_scores": 4,
-    "curves": 6,
+    "curves": 7,
     "figures": 6,
     "report": 6,
 }

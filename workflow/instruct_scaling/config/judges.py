@@ -17,6 +17,7 @@ ScorerName = Literal[
     "unit_tests",
     "label_match",
     "token_f1",
+    "content",
     "rouge_l",
     "chrf",
     "exact_match",

@@ -31,6 +31,7 @@ from instruct_scaling.common.records import (
     read_rows,
 )
 from instruct_scaling.config.runs import RunRow, read_runs
+from instruct_scaling.evaluation.judge.judgements import ZERO, fits_status
 from instruct_scaling.evaluation.time_outs import TimeOuts, items_with_tests
 
 SCHEMA = pa.schema(
@@ -202,7 +203,7 @@ def _check_judgement(
         )
     if judgement.score is not None and not 0 <= judgement.score <= 1:
         raise InputError(f"score {judgement.score} is outside [0, 1]", where=path)
-    if (judgement.score is None) == (judgement.status == "ok"):
+    if not fits_status(judgement.score, judgement.status):
         raise InputError(
             f"score {judgement.score} does not go with status {judgement.status!r}", where=path
         )
@@ -233,6 +234,9 @@ def _rows_of(study: str, run: RunRow, columns: Columns, schema: pa.Schema) -> pa
 def summarize(table: pd.DataFrame) -> dict[str, Any]:
     """Counts for each judge: rows, scored, by status, missing by category and run, tokens, cost.
 
+    `no_answer_by_scale` counts the rows scored 0 because no answer was found (the statuses of
+    `judgements.ZERO`), by arm and scale.
+
     Tokens and US dollars (None where no price is known) count a judgement once, also where it is in
     the rows of several arms.
     """
@@ -253,6 +257,10 @@ def summarize(table: pd.DataFrame) -> dict[str, Any]:
             "missing_by_run": [
                 {"arm": arm, "scale": scale, "seed": seed, "shots": shots, "missing": count}
                 for (arm, scale, seed, shots), count in by_run.to_dict().items()
+            ],
+            "no_answer_by_scale": [
+                {"arm": arm, "scale": scale, "rows": len(part)} | _counts(part["status"])
+                for (arm, scale), part in rows[rows["status"].isin(ZERO)].groupby(["arm", "scale"])
             ],
             "tokens": int(once["tokens"].sum()),
             "dollars": float(once["cost"].sum()) if priced else None,

@@ -68,6 +68,7 @@ def _draft(
         "allowed_items": [say(pair, language) for pair in allowed],
         "min_items": count,
         "max_items": count,
+        "language": language,
     }
     if excluded:
         checks["must_exclude"] = [say(excluded, language)]

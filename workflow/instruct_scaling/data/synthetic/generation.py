@@ -9,12 +9,21 @@ from random import Random
 
 from instruct_scaling.data.synthetic import words
 from instruct_scaling.data.synthetic.draft import Draft, Language
+from instruct_scaling.data.synthetic.facts import named
 from instruct_scaling.data.synthetic.words import say
 
 
-def _draft(prompt: str, text: str, must: list[str], low: int, high: int, *key: str) -> Draft:
-    checks = {"must_include": must, "min_chars": low, "max_chars": high}
-    return Draft(prompt, text, (key,), checks=checks)
+def _draft(
+    language: Language,
+    prompt: str,
+    text: str,
+    facts: list[list[str]],
+    low: int,
+    high: int,
+    *key: str,
+) -> Draft:
+    checks: dict[str, object] = {"required_facts": facts, "min_chars": low, "max_chars": high}
+    return Draft(prompt, text, (key,), checks=checks | {"language": language})
 
 
 def sentence(rng: Random, language: Language) -> Draft:
@@ -32,7 +41,9 @@ def sentence(rng: Random, language: Language) -> Draft:
         "zh": f"{name}在{place.zh}{verb.zh}了{thing.zh}。",
     }
     low, high = {"en": (20, 120), "zh": (7, 40)}[language]
-    return _draft(prompt, text[language], must, low, high, "sentence", thing.en, place.en)
+    facts = [named(thing, language), named(place, language)]
+    key = ("sentence", thing.en, place.en)
+    return _draft(language, prompt, text[language], facts, low, high, *key)
 
 
 def invitation(rng: Random, language: Language) -> Draft:
@@ -54,10 +65,13 @@ def invitation(rng: Random, language: Language) -> Draft:
         "zh": f"亲爱的{name}，请{day.zh}来{place.zh}。{closing}",
     }
     low, high = {"en": (40, 160), "zh": (15, 60)}[language]
-    must = [name, say(place, language), say(day, language)]
-    return _draft(
-        prompt[language], text[language], must, low, high, "invite", name, place.en, day.en
-    )
+    invited = {
+        "en": ["come", "join", "invite", "visit", "meet", "see you", "go"],
+        "zh": ["来", "邀请", "去", "一起", "参加", "见"],
+    }
+    facts = [[name], named(place, language), named(day, language), invited[language]]
+    key = ("invite", name, place.en, day.en)
+    return _draft(language, prompt[language], text[language], facts, low, high, *key)
 
 
 def slogan(rng: Random, language: Language) -> Draft:
@@ -78,9 +92,9 @@ def slogan(rng: Random, language: Language) -> Draft:
         "zh": f"快来买{city.zh}的{color.zh}色{thing.zh}，{praise.zh}！",
     }
     low, high = {"en": (25, 120), "zh": (10, 40)}[language]
-    must = [say(color, language), say(thing, language), say(city, language)]
+    facts = [named(color, language), named(thing, language), named(city, language)]
     key = ("slogan", color.en, thing.en, city.en)
-    return _draft(prompt, text[language], must, low, high, *key)
+    return _draft(language, prompt, text[language], facts, low, high, *key)
 
 
 def story(rng: Random, language: Language) -> Draft:
@@ -100,8 +114,9 @@ def story(rng: Random, language: Language) -> Draft:
     }
     text["en"] = text["en"].replace("met a elephant", "met an elephant")
     low, high = {"en": (50, 200), "zh": (18, 80)}[language]
-    must = [name, say(job, language), say(city, language)]
-    return _draft(prompt, text[language], must, low, high, "story", name, job.en, city.en)
+    facts = [[name], named(job, language), named(city, language)]
+    key = ("story", name, job.en, city.en)
+    return _draft(language, prompt, text[language], facts, low, high, *key)
 
 
 FAMILIES = {"sentence": sentence, "invitation": invitation, "slogan": slogan, "story": story}

@@ -6,9 +6,8 @@ from random import Random
 
 from instruct_scaling.data.synthetic import words
 from instruct_scaling.data.synthetic.draft import Draft, Language
+from instruct_scaling.data.synthetic.facts import done, named
 from instruct_scaling.data.synthetic.words import Noun, Verb
-
-_CHECKS = {"answer": "text"}
 
 
 def _parts(rng: Random, language: Language, verbs: tuple[Verb, ...]) -> tuple[str, Verb, Noun]:
@@ -21,9 +20,12 @@ def _draft(
     language: Language,
     before: str,
     after: str,
-    *key: str,
+    *key: object,
+    facts: list[list[str]],
+    **checks: list[str] | list[list[str]],
 ) -> Draft:
-    return Draft(rng.choice(asks[language]), after, (key,), before, _CHECKS)
+    kept = {"answer": "text", "required_facts": facts, "language": language, **checks}
+    return Draft(rng.choice(asks[language]), after, (key,), before, kept)
 
 
 _NEGATE = {
@@ -60,7 +62,9 @@ def negative(rng: Random, language: Language) -> Draft:
         "zh": f"{name}没有{verb.zh}{thing.zh}。",
     }
     key = ("negative", name, verb.base, thing.en)
-    return _draft(_NEGATE, rng, language, before[language], after[language], *key)
+    # The reference negates verb and thing, so an answer must as well.
+    facts = [[name], done(verb, language), named(thing, language)]
+    return _draft(_NEGATE, rng, language, before[language], after[language], *key, facts=facts)
 
 
 def question(rng: Random, language: Language) -> Draft:
@@ -75,7 +79,9 @@ def question(rng: Random, language: Language) -> Draft:
         "zh": f"{name}{verb.zh}{thing.zh}吗？",
     }
     key = ("question", name, verb.base, thing.en)
-    return _draft(_ASK, rng, language, before[language], after[language], *key)
+    asked = {"en": ["?"], "zh": ["？", "吗"]}
+    facts = [[name], done(verb, language), named(thing, language), asked[language]]
+    return _draft(_ASK, rng, language, before[language], after[language], *key, facts=facts)
 
 
 def passive(rng: Random, language: Language) -> Draft:
@@ -92,7 +98,13 @@ def passive(rng: Random, language: Language) -> Draft:
         "zh": f"{size.zh}{thing.zh}被{name}{verb.zh}了。",
     }
     key = ("passive", name, verb.base, size.en)
-    return _draft(_PASSIVE, rng, language, before[language], after[language], *key)
+    by = {"en": [f"by {name}"], "zh": [f"{how}{name}" for how in "被让给叫"]}
+    suffered = {
+        "en": [f"{was} {verb.participle}" for was in ("was", "is", "got", "has been", "had been")],
+        "zh": done(verb, "zh"),
+    }
+    facts = [by[language], suffered[language], named(thing, language), named(size, language)]
+    return _draft(_PASSIVE, rng, language, before[language], after[language], *key, facts=facts)
 
 
 def polite(rng: Random, language: Language) -> Draft:
@@ -108,7 +120,12 @@ def polite(rng: Random, language: Language) -> Draft:
         "zh": f"{name}，请您{verb.zh}{color.zh}{thing.zh}，好吗？",
     }
     key = ("polite", name, verb.base, color.en)
-    return _draft(_POLITE, rng, language, before[language], after[language], *key)
+    please = {
+        "en": ["please", "could you", "would you", "can you", "kindly", "appreciate", "grateful"],
+        "zh": ["请", "麻烦", "劳驾", "好吗", "可以吗", "能否", "能不能", "可否", "行吗"],
+    }
+    facts = [done(verb, language), named(color, language), named(thing, language), please[language]]
+    return _draft(_POLITE, rng, language, before[language], after[language], *key, facts=facts)
 
 
 def past(rng: Random, language: Language) -> Draft:
@@ -124,7 +141,14 @@ def past(rng: Random, language: Language) -> Draft:
         "zh": f"{name}昨天{verb.zh}了{count}{thing.measure}{thing.zh}。",
     }
     key = ("past", name, verb.base, count, thing.en)
-    return _draft(_WHEN, rng, language, before[language], after[language], *key)
+    facts = [[name], done(verb, language), [str(count)], named(thing, language)]
+    if language == "zh":
+        facts.append(["昨天", "昨日"])
+        over: dict[str, list[str] | list[list[str]]] = {"forbidden_facts": [["今天"]]}
+    else:  # literally, since a fact is found in every tense
+        over = {"must_include": [verb.past]}
+    sentences = before[language], after[language]
+    return _draft(_WHEN, rng, language, *sentences, *key, facts=facts, **over)
 
 
 FAMILIES = {

@@ -6,9 +6,9 @@ from random import Random
 
 from instruct_scaling.data.synthetic import words
 from instruct_scaling.data.synthetic.draft import Draft, Language, a
+from instruct_scaling.data.synthetic.facts import named
 from instruct_scaling.data.synthetic.words import Pair
 
-_CHECKS = {"answer": "text"}
 _ASKS = {
     "en": ("Summarize.", "Sum it up.", "In one sentence:", "Main point?"),
     "zh": ("概括大意。", "总结。", "用一句话说：", "要点是什么？"),
@@ -23,10 +23,22 @@ _WEATHER = (
 
 
 def _draft(
-    rng: Random, language: Language, sentences: list[str], point: str, *keys: tuple[object, ...]
+    rng: Random,
+    language: Language,
+    sentences: list[str],
+    point: str,
+    *keys: tuple[object, ...],
+    facts: list[list[str]],
+    forbidden: list[list[str]] | None = None,
 ) -> Draft:
+    """A passage with its point; `facts` are what a summary must say."""
     passage = (" " if language == "en" else "").join(sentences)
-    return Draft(rng.choice(_ASKS[language]), point, keys, passage, _CHECKS)
+    checks: dict[str, object] = {"answer": "text", "required_facts": facts, "language": language}
+    # A passage is short: its summary may be as long, no longer.
+    checks["max_chars"] = len("".join(passage.split())) + 20
+    if forbidden:
+        checks["forbidden_facts"] = forbidden
+    return Draft(rng.choice(_ASKS[language]), point, keys, passage, checks)
 
 
 def shopping(rng: Random, language: Language) -> Draft:
@@ -46,7 +58,9 @@ def shopping(rng: Random, language: Language) -> Draft:
         "zh": f"{name}在{place.zh}买了新{thing.zh}。",
     }
     keys = (("shopping", name, place.en, thing.en), (name, place.en), (name, thing.en))
-    return _draft(rng, language, sentences[language], point[language], *keys)
+    bought = {"en": ["bought", "purchased", "got"], "zh": ["买", "购买"]}
+    facts = [[name], named(place, language), named(thing, language), bought[language]]
+    return _draft(rng, language, sentences[language], point[language], *keys, facts=facts)
 
 
 def career(rng: Random, language: Language) -> Draft:
@@ -66,7 +80,17 @@ def career(rng: Random, language: Language) -> Draft:
         "zh": f"住在{city.zh}的{name}以前是{before.zh}，现在是{after.zh}。",
     }
     keys = (("career", name, city.en), ("career", name, before.en, after.en))
-    return _draft(rng, language, sentences[language], point[language], *keys)
+    facts = [[name], named(city, language), named(before, language), named(after, language)]
+    turned = {"en": [f"now {a(before.en)}", f"is {a(before.en)}"], "zh": [f"现在是{before.zh}"]}
+    return _draft(
+        rng,
+        language,
+        sentences[language],
+        point[language],
+        *keys,
+        facts=facts,
+        forbidden=[turned[language]],
+    )
 
 
 def opinions(rng: Random, language: Language) -> Draft:
@@ -81,7 +105,24 @@ def opinions(rng: Random, language: Language) -> Draft:
         sentences = [f"{thing.zh}。", f"{names[0]}：{first.zh}！", f"{names[1]}：{second.zh}！"]
         point = f"{names[0]}和{names[1]}{'喜欢' if good else '不喜欢'}{thing.zh}。"
     key = ("opinions", *names, thing.en, first.en)
-    return _draft(rng, language, sentences, point, key)
+    facts = [[names[0]], [names[1]], _opinions_of(thing, language, good=good)]
+    return _draft(rng, language, sentences, point, key, facts=facts)
+
+
+def _opinions_of(thing: Pair, language: Language, *, good: bool) -> list[str]:
+    """Ways to say what people think of a thing."""
+    if language == "zh":
+        verbs = ("喜欢", "喜爱", "称赞", "夸") if good else ("不喜欢", "讨厌", "不满意")
+        said = ("好", "不错", "很好") if good else ("不好", "很差", "差")
+        return [f"{verb}{thing.zh}" for verb in verbs] + [f"{thing.zh}{how}" for how in said]
+    verbs = (
+        ("liked", "loved", "enjoyed", "praised")
+        if good
+        else ("disliked", "hated", "did not like", "criticized", "did not enjoy")
+    )
+    said = ("good", "great") if good else ("bad", "not good", "awful")
+    found = [f"{verb} {the}{thing.en}" for verb in verbs for the in ("the ", "this ", "")]
+    return found + [f"{thing.en} {be} {how}" for be in ("was", "is") for how in said]
 
 
 def notice(rng: Random, language: Language) -> Draft:
@@ -105,7 +146,15 @@ def notice(rng: Random, language: Language) -> Draft:
         "zh": f"{place.zh}{day.zh}{hour}点起{'关门' if closed else '开门'}。",
     }
     keys = (("notice", place.en, reason.en), ("notice", reason.en, day.en, hour))
-    return _draft(rng, language, sentences[language], point[language], *keys)
+    state = {
+        ("en", True): ["closed", "shut", "not open"],
+        ("en", False): ["open", "not closed"],
+        ("zh", True): ["关门", "关闭", "不开门", "不开放"],
+        ("zh", False): ["开门", "开放", "营业"],
+    }[language, closed]
+    start = {"en": [str(hour), f"{hour}:00"], "zh": [f"{hour}点", f"{hour}时"]}
+    facts = [named(place, language), named(day, language), start[language], state]
+    return _draft(rng, language, sentences[language], point[language], *keys, facts=facts)
 
 
 FAMILIES = {"shopping": shopping, "career": career, "opinions": opinions, "notice": notice}

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 Status = Literal[
     "ok",
+    "unparsable",
+    "reasoning_exhausted",
     "no_reference",
     "no_tests",
     "timeout",
@@ -28,6 +30,8 @@ Status = Literal[
     "empty",
     "http_error",
 ]
+# The model gave no answer that could be read: its own failure, so score 0 and counted.
+ZERO: frozenset[Status] = frozenset({"unparsable", "reasoning_exhausted"})
 # Failures that another attempt may not meet; every other judgement is final.
 TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout", "sandbox_error", "no_isolation"})
 # How the reason of a program's score begins where a time limit stopped it.
@@ -38,8 +42,11 @@ TIME_OUT = "time-out: "
 class Outcome:
     """A score in [0, 1], or None with a status that says why. `reason` explains either.
 
+    The statuses in `ZERO` have the score 0.
+
     Raises:
-        ValueError: a score outside [0, 1], a score with a failure status, or "ok" without one.
+        ValueError: a score outside [0, 1], a score with a failure status, "ok" without one, or
+            another score than 0 with a status of `ZERO`.
     """
 
     score: float | None
@@ -47,10 +54,17 @@ class Outcome:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.score is None) == (self.status == "ok"):
+        if not fits_status(self.score, self.status):
             raise ValueError(f"score {self.score} does not go with status {self.status}")
         if self.score is not None and not (math.isfinite(self.score) and 0 <= self.score <= 1):
             raise ValueError(f"score {self.score} is outside [0, 1]")
+
+
+def fits_status(score: float | None, status: str) -> bool:
+    """Whether a judgement may have this score with this status."""
+    if status in ZERO:
+        return score == 0
+    return (score is not None) == (status == "ok")
 
 
 def scored(value: float, reason: str | None = None) -> Outcome:
@@ -60,6 +74,16 @@ def scored(value: float, reason: str | None = None) -> Outcome:
     elif 1 < value <= 1 + 1e-9:
         value = 1.0
     return Outcome(float(value), "ok", reason)
+
+
+def scored_unparsable(reason: str) -> Outcome:
+    """Score 0 for a response in which the scorer finds no answer."""
+    return Outcome(0.0, "unparsable", reason)
+
+
+def reasoning_exhausted(reason: str) -> Outcome:
+    """Score 0 for a response that spent its whole budget on reasoning and never answered."""
+    return Outcome(0.0, "reasoning_exhausted", reason)
 
 
 def missing(status: Status, reason: str) -> Outcome:

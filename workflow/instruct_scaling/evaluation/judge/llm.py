@@ -23,6 +23,7 @@ from instruct_scaling.evaluation.judge.judgements import (
     make_judgement,
     missing,
 )
+from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
 from instruct_scaling.evaluation.judge.rubrics import (
     PARSER_VERSION,
     frame,
@@ -79,7 +80,7 @@ def make_tasks(
     for response in responses:
         item = items[response.item]
         language = rubric_language(judge.language, item)
-        prompt = judge_prompt(item, response.text, language)
+        prompt = judge_prompt(item, without_reasoning(response.text), language)
         for repeat in range(1, judge.repeats + 1):
             own_seed = repeat_seed(seed, repeat)
             key = content_id(response.id, str(repeat), str(own_seed), prompt)
@@ -139,6 +140,10 @@ def judge_all(
                 outcome = missing("no_reference", "the rubric compares with a reference")
                 cache.done[task.key] = make_judgement(
                     task.response, name, version, outcome, task.repeat
+                )
+            elif (spent := exhausted(task.response)) is not None:
+                cache.done[task.key] = make_judgement(
+                    task.response, name, version, spent, task.repeat
                 )
         pending = [task for task in tasks if task.key not in cache.done]
         with tqdm(

@@ -25,6 +25,7 @@ from instruct_scaling.common.records import (
 )
 from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.judges import MetricJudge, ScorerName
+from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS
 from instruct_scaling.evaluation.judge.judgements import (
     JudgementCache,
     Outcome,
@@ -33,20 +34,21 @@ from instruct_scaling.evaluation.judge.judgements import (
 )
 from instruct_scaling.evaluation.judge.programs.judging import Programs
 from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
+from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
+from instruct_scaling.evaluation.judge.scorers.content import content
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
-    chrf,
     exact_match,
     label_match,
     label_set_problem,
-    rouge_l,
     token_f1,
 )
+from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
 
 log = logging.getLogger(__name__)
 
-Need = Literal["reference", "tests", "nothing"]
+Need = Literal["reference", "reference or facts", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 
 
@@ -70,6 +72,9 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
+_OPEN_PACKAGES = ("cn2an", "nltk", "opencc", "py3langid", "regex", "rouge-score", "text2num")
+_CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
+
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
@@ -77,27 +82,13 @@ SCORERS: dict[str, Scorer] = {
         Scorer("unit_tests", "tests", None, version=2),
         Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
         Scorer("exact_match", "reference", exact_match),
-        Scorer("open_ended", "nothing", open_ended),
-        Scorer("fluency", "nothing", fluency_only),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2),
+        Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
-}
-
-DEFAULT_SCORERS: dict[str, str] = {
-    "math": "final_answer",
-    "code": "unit_tests",
-    "cot": "final_answer",
-    "classification": "label_match",
-    "extraction": "token_f1",
-    "rewrite": "chrf",
-    "open_qa": "token_f1",
-    "closed_qa": "token_f1",
-    "generation": "open_ended",
-    "brainstorming": "open_ended",
-    "translation": "chrf",
-    "summarization": "rouge_l",
 }
 
 
@@ -140,6 +131,10 @@ def lacking(item: EvalItem, scorer: Scorer) -> Outcome | None:
             raise InputError(f"item {item.id}: {problem}", fix="correct `reference` or `labels`")
     if scorer.needs == "reference" and not (item.reference or "").strip():
         return missing("no_reference", f"`{scorer.name}` needs a reference")
+    if scorer.needs == "reference or facts" and not (
+        (item.reference or "").strip() or checks.references or checks.required_facts
+    ):
+        return missing("no_reference", f"`{scorer.name}` needs a reference or required facts")
     if scorer.needs == "tests" and not (checks.tests or "").strip():
         return missing("no_tests", f"`{scorer.name}` needs `checks.tests`")
     return None
@@ -279,14 +274,18 @@ def _outcomes(
     answers = {}
     texts = []
     for response in responses:
-        if response.item in unscorable:
-            yield response, unscorable[response.item]
+        known = unscorable.get(response.item) or exhausted(response)
+        if known is not None:
+            yield response, known
         elif scorers[response.category].needs == "tests":
             answers[response.id] = response
         else:
             texts.append(response)
     if programs is not None and answers:
-        jobs = {key: (response.item, response.text) for key, response in answers.items()}
+        jobs = {
+            key: (response.item, without_reasoning(response.text))
+            for key, response in answers.items()
+        }
         for key, outcome in programs.judge(jobs):
             yield answers[key], outcome
     for response in texts:
@@ -297,7 +296,7 @@ def _text_outcome(scorer: Scorer, item: EvalItem, response: Response) -> Outcome
     """A scorer's outcome; one that breaks down on a response leaves that response missing."""
     assert scorer.function is not None
     try:
-        return scorer.function(item, checks_of(item), response.text)
+        return scorer.function(item, checks_of(item), without_reasoning(response.text))
     except (InputError, Interrupted):
         raise
     except Exception as error:

@@ -10,7 +10,11 @@ import pandas as pd
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import EvalItem, Judgement, Response, read_responses, read_rows
+from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.runs import RunRow
+from instruct_scaling.config.study import Study
+from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS, LIMITS
+from instruct_scaling.evaluation.judge.judgements import ZERO
 from instruct_scaling.evaluation.time_outs import TimeOuts, items_with_tests
 from instruct_scaling.reporting.costs import SECONDS
 from instruct_scaling.reporting.report.samples import Answers, sample_answers
@@ -19,7 +23,7 @@ from instruct_scaling.reporting.report.tables import Row, in_order, rows
 OK = "ok"
 UNUSABLE = ("bad_tests", "needs_same_process")
 _USAGE = ["arm", "scale", "shots", "seed", "responses", "prompt_tokens", "tokens", "cut"]
-_JUDGED = ["judge", "version", "repeat", "category", "status", "tokens", "cost"]
+_JUDGED = ["judge", "version", "repeat", "scale", "category", "status", "tokens", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,10 @@ class Survey:
 
     `usage` has a row per folder of responses: `arm` (joined by commas where arms share it),
     `scale`, `shots`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the limit).
-    `judgements` has a row per judgement: `judge`, `version`, `repeat`, `category`, `status`,
-    `tokens`, `cost`. `time_outs` has a row per judge, arm and scale of programs: `judge`, `arm`,
-    `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests could
-    not be used, by status.
+    `judgements` has a row per judgement: `judge`, `version`, `repeat`, `scale`, `category`,
+    `status`, `tokens`, `cost`. `time_outs` has a row per judge, arm and scale of programs: `judge`,
+    `arm`, `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests
+    could not be used, by status.
     """
 
     usage: pd.DataFrame
@@ -77,7 +81,10 @@ def survey(
             if row.status in unusable:
                 unusable[row.status].add(row.item)
         judged += [
-            (j.judge, j.judge_version, j.repeat, items[j.item].category, j.status, j.tokens, j.cost)
+            (
+                *(j.judge, j.judge_version, j.repeat, sharing[0].scale, items[j.item].category),
+                *(j.status, j.tokens, j.cost),
+            )
             for j in judgements
         ]
         for run in sharing:
@@ -176,7 +183,7 @@ def judgement_counts(judgements: pd.DataFrame, by: Sequence[str]) -> list[Row]:
     """
     found = []
     for key, part in judgements.groupby(list(by), sort=False):
-        missing = part.loc[part["status"] != OK, "status"]
+        missing = part.loc[~part["status"].isin([OK, *ZERO]), "status"]
         counts = {
             "version": part["version"].iloc[-1],
             "repeats": part["repeat"].nunique(),
@@ -198,3 +205,37 @@ def missing_by_category(judgements: pd.DataFrame, order: Sequence[str]) -> list[
         for row in judgement_counts(in_order(part, order), ["judge", "category"])
         if row["missing"]
     ]
+
+
+def no_answers(judgements: pd.DataFrame) -> list[Row]:
+    """The judgements scored 0 because no answer was found, where there are any.
+
+    Returns:
+        For each judge and scale with such judgements: `judge`, `scale`, `judgements`, and the
+        number of each status of `judgements.ZERO` under its name.
+    """
+    found = []
+    for (judge, scale), part in judgements.groupby(["judge", "scale"]):
+        counts = {status: int((part["status"] == status).sum()) for status in sorted(ZERO)}
+        if any(counts.values()):
+            found.append({"judge": judge, "scale": scale, "judgements": len(part)} | counts)
+    return found
+
+
+def scorer_limits(study: Study, categories: Sequence[str]) -> dict[str, list[Row]]:
+    """What the scores of a metric judge see and do not see, by judge.
+
+    Returns:
+        For each metric judge and scorer with limits: `scorer`, `limits` and its `categories`.
+        Scorers that compare checkable answers have none.
+    """
+    found = {}
+    for name, judge in study.judges.items():
+        if isinstance(judge, MetricJudge):
+            scorers = DEFAULT_SCORERS | judge.scorers
+            found[name] = [
+                {"scorer": scorer, "limits": limits, "categories": judged}
+                for scorer, limits in LIMITS.items()
+                if (judged := [one for one in categories if scorers.get(one) == scorer])
+            ]
+    return found

@@ -67,6 +67,7 @@ def report(
         "purposes": PURPOSES,
         **_results(found, order),
         **_runs(study, rows, items, order),
+        "scorer_limits": run_figures.scorer_limits(study, order),
     }
     context["figures"], context["omitted"] = read_figures(figures)
     hashed = [*sorted(tables.glob("*.csv")), *tables.glob("scores.parquet"), evalset_items]
@@ -107,6 +108,7 @@ def _runs(
         "training_totals": run_figures.training_totals(training),
         "usage": run_figures.response_totals(survey.usage),
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
+        "no_answers": run_figures.no_answers(survey.judgements),
         "missing_by_category": run_figures.missing_by_category(survey.judgements, order),
         "time_outs": survey.time_outs,
         "unusable_items": survey.unusable_items,

@@ -10,7 +10,13 @@ from typing import Any
 
 from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.judgements import TIME_OUT, Outcome, missing, scored
+from instruct_scaling.evaluation.judge.judgements import (
+    TIME_OUT,
+    Outcome,
+    missing,
+    scored,
+    scored_unparsable,
+)
 from instruct_scaling.evaluation.judge.programs.extraction import extract_program
 from instruct_scaling.evaluation.judge.programs.references import check_references
 from instruct_scaling.evaluation.judge.programs.task import (
@@ -74,7 +80,7 @@ class Programs:
             if program.strip():
                 jobs[key] = (task, program)
             else:
-                yield key, scored(0.0, "empty program")
+                yield key, scored_unparsable("empty program")
         for key, verdict in self._verdicts(jobs):
             yield key, outcome_of(verdict, checked=jobs[key][0].reference is not None)
 

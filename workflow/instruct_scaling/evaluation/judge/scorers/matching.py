@@ -1,4 +1,4 @@
-"""Scorers that compare words: overlap with the reference, and labels named.
+"""Words: what a token is, and the scorers that compare bags of them or look for labels.
 
 Texts may mix Chinese and alphabetic languages: `tokenize` says what a word is.
 """
@@ -10,7 +10,6 @@ import unicodedata
 import regex
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
-from sacrebleu.metrics import CHRF
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored
@@ -63,33 +62,15 @@ def same_text(left: str, right: str) -> bool:
     return tokens == tokenize(right)
 
 
-_ROUGE = RougeScorer(["rouge1", "rougeL"], tokenizer=MixedTokenizer())
-_CHRF = CHRF()
-
-
-def _rouge(item: EvalItem, response: str, kind: str) -> Outcome:
-    reference = item.reference or ""
-    if not tokenize(reference):
-        return scored(float(same_text(response, reference)), "reference without words")
-    return scored(_ROUGE.score(reference, response)[kind].fmeasure)
+_ROUGE = RougeScorer(["rouge1"], tokenizer=MixedTokenizer())
 
 
 def token_f1(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     """F1 of the two bags of tokens (ROUGE-1 F-measure; SQuAD's F1 with this tokenizer)."""
-    return _rouge(item, response, "rouge1")
-
-
-def rouge_l(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """ROUGE-L F-measure: longest common subsequence of tokens (Lin, 2004)."""
-    return _rouge(item, response, "rougeL")
-
-
-def chrf(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """chrF2 / 100: F2 of character n-grams up to 6, white space ignored (Popovic, 2015)."""
     reference = item.reference or ""
-    if not response.strip():
-        return scored(0.0, "empty response")
-    return scored(_CHRF.sentence_score(response, [reference]).score / 100)
+    if not tokenize(reference):
+        return scored(float(same_text(response, reference)), "reference without words")
+    return scored(_ROUGE.score(reference, response)["rouge1"].fmeasure)
 
 
 def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
