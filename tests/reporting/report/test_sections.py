@@ -217,3 +217,21 @@ def test_a_sample_shows_the_earlier_turns_of_a_conversation(section):
     item = EvalItem.make("math", "second", history=talk)
     shown = section("samples.html.j2", samples=[{"item": item, "answers": {}}])
     assert "System, earlier S User, earlier first Assistant, earlier reply Prompt second" in shown
+
+
+def test_code_without_isolation_is_explained(section):
+    row = {"judge": "m", "judgements": 40, "missing": 40, "reasons": {"no_isolation": 40}}
+    context = {
+        "judged": [row | {"version": "1", "repeats": 1}],
+        "missing_by_category": [row | {"category": "code"}],
+        "tables": {},
+        "items_with_tests": 0,
+        "no_answers": [],
+        "time_outs": [],
+    }
+    config = {"judges": {"m": {"type": "metric"}}}
+    assert "instruct-scaling doctor , on that machine" in section(
+        "judges.html.j2", config, **context
+    )
+    context["missing_by_category"] = [row | {"category": "code", "reasons": {"bad_tests": 40}}]
+    assert "on that machine" not in section("judges.html.j2", config, **context)
