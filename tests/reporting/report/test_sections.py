@@ -230,7 +230,7 @@ def test_code_without_isolation_is_explained(section):
         "time_outs": [],
     }
     config = {"judges": {"m": {"type": "metric"}}}
-    assert "instruct-scaling doctor , on that machine" in section(
+    assert "instruct-scaling doctor, on that machine" in section(
         "judges.html.j2", config, **context
     )
     context["missing_by_category"] = [row | {"category": "code", "reasons": {"bad_tests": 40}}]
