@@ -113,7 +113,8 @@ def test_it_says_what_bubblewrap_needs(
     stub(monkeypatch, installed)
     monkeypatch.setattr(doctor, "CONTAINER_MARKS", [tmp_path] if container else [])
     monkeypatch.setattr(doctor, "_sysctl", settings.get)
-    assert doctor.bubblewrap_advice().startswith(advice)
+    assert doctor.bubblewrap_advice("No permissions").startswith(advice)
+    assert "0.7" in doctor.bubblewrap_advice("bwrap: Unknown option --size")
 
 
 def test_a_setting_that_the_kernel_does_not_have_is_none():

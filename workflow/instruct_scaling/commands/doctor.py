@@ -129,16 +129,23 @@ def programs() -> Finding:
         walls = Walls(timeout_seconds=5, memory_mb=512)
     except NoIsolation as error:
         without = "programs that models write are not run, code stays without a score"
-        return Finding("programs", "none", f"{without}: {error}", bubblewrap_advice())
+        return Finding("programs", "none", f"{without}: {error}", bubblewrap_advice(str(error)))
     text = str(walls.isolation)
     if walls.isolation.rung == "bubblewrap":
         return Finding("programs", "ok", text)
-    text = f"{text}; {'; '.join(walls.passed_over)}"
-    return Finding("programs", "ok", text, f"{bubblewrap_advice()} (stronger, not needed)")
+    reasons = "; ".join(dict.fromkeys(walls.passed_over))
+    advice = f"{bubblewrap_advice(reasons)} (stronger, not needed)"
+    return Finding("programs", "ok", f"{text}; {reasons}", advice)
 
 
-def bubblewrap_advice() -> str:
-    """What to install or to allow so that bubblewrap works here."""
+def bubblewrap_advice(reasons: str) -> str:
+    """What to install or to allow so that bubblewrap works here.
+
+    Args:
+        reasons: why it does not.
+    """
+    if "Unknown option" in reasons:
+        return "install bubblewrap 0.7 or later"
     if not shutil.which("bwrap"):
         return "apt install bubblewrap"
     if any(Path(mark).exists() for mark in CONTAINER_MARKS):
