@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import pandas as pd
 import typer
 
 from analysis import pipeline
 from analysis.errors import InputError
+from analysis.estimand import read_overlap
+from analysis.inference.axes import read_costs
+from analysis.inference.looks import looks_at, read_looks, record_looks
+from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions, options_from_json
 from analysis.paper import paper_text
 from analysis.power.design import AnswerNoise
@@ -42,19 +47,59 @@ Options = Annotated[
 ]
 
 
+CostsFile = Annotated[
+    Path | None,
+    typer.Option(help="What a run of each arm and scale took (costs.csv): tokens, steps, FLOPs."),
+]
+LooksFile = Annotated[
+    Path | None,
+    typer.Option("--looks", help="Looks at the results so far (looks.jsonl); this one is added."),
+]
+
+
+OverlapFile = Annotated[
+    Path | None,
+    typer.Option("--overlap", help="What two seeds' subsets share (subset_overlap.csv)."),
+]
+
+
 def curves(
     table: Table,
     out: Annotated[Path, typer.Option(help="Folder for the tables.")],
     options: Options = None,
+    costs: CostsFile = None,
+    looks: LooksFile = None,
+    overlap: OverlapFile = None,
 ) -> None:
     """Write all tables of a score table."""
-    write_tables(pipeline.analyze(read_scores(table), parse_options(options)), out)
+    _write_tables(read_scores(table), out, parse_options(options), costs, looks, overlap)
+
+
+def _write_tables(
+    scores: pd.DataFrame,
+    out: Path,
+    options: CurveOptions,
+    costs: Path | None,
+    looks: Path | None,
+    overlap: Path | None,
+) -> None:
+    """The tables of a score table; the look that they are is recorded before they can be seen."""
+    known = [] if looks is None else read_looks(looks)
+    runs = None if costs is None else read_costs(costs)
+    shared = None if overlap is None else read_overlap(overlap)
+    tables = pipeline.analyze(scores, options, runs, known, shared)
+    if looks is not None:
+        record_looks(looks, looks_at(build_score_arrays(scores)), options)
+    write_tables(tables, out)
 
 
 def analyze(
     table: Table,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")],
     options: Options = None,
+    costs: CostsFile = None,
+    looks: LooksFile = None,
+    overlap: OverlapFile = None,
     no_figures: Annotated[
         bool, typer.Option("--no-figures", help="Write the tables only.")
     ] = False,
@@ -62,7 +107,7 @@ def analyze(
     """Write all tables of a score table, and draw them."""
     chosen = parse_options(options)
     scores = read_scores(table)
-    write_tables(pipeline.analyze(scores, chosen), out / "tables")
+    _write_tables(scores, out / "tables", chosen, costs, looks, overlap)
     print(f"tables: {out / 'tables'}")
     if not no_figures:
         from analysis.figures.drawing import draw_all  # matplotlib loads only to draw

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from analysis.errors import InputError, unknown_option
 
 Family = Literal["saturating power law", "logit-linear"]
+Axis = Literal["records", "examples", "tokens", "supervised_tokens", "steps", "training_flops"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -37,6 +38,36 @@ def options_from_json(model: type[Model], text: str) -> Model:
         raise InputError(f"{key}: {first['msg']}", where="--options") from error
 
 
+class PrimaryFamily(Options):
+    """The claims that a study is about, declared before its results are seen. They are corrected
+    by Holm's method; all others are exploratory (Benjamini-Hochberg) and labeled so."""
+
+    judges: list[str] | None = Field(None, min_length=1)
+    """Judges whose verdicts are primary. Default: the first one."""
+    arms: list[str] | None = Field(None, min_length=1)
+    """Arms whose verdicts are primary. Default: all; each is a family of its own."""
+    categories: list[str] | None = Field(None, min_length=1)
+    """Categories whose verdicts are primary, `overall` among them if it is to be. Default: all of
+    them, and overall."""
+
+
+class Looks(Options):
+    """How the level of claims is shared over looks at a study that is extended by seeds."""
+
+    spending: Literal["none", "obrien_fleming", "pocock"] = "none"
+    """Spending function of Lan and DeMets (1983): `obrien_fleming` spends little at first,
+    `pocock` about the same at each look. `none` makes every look at the full level; the looks
+    taken are then reported with what they do to the error."""
+    planned: int | None = Field(None, ge=2)
+    """Seeds at the last look, planned before the first one; needed to spend."""
+
+    @model_validator(mode="after")
+    def _planned_to_spend(self) -> Looks:
+        if self.spending != "none" and self.planned is None:
+            raise ValueError("spending needs `planned`: the number of seeds at the last look")
+        return self
+
+
 class CurveOptions(Options):
     """What decides the numbers of the tables."""
 
@@ -51,6 +82,10 @@ class CurveOptions(Options):
     corrected: Literal["directional", "all"] = "directional"
     """Claims that are corrected together over the categories: those with a direction (the tail
     rises, a drop, a rise before the tail), or all, the equivalence claims (flat, plateaued) too."""
+    primary: PrimaryFamily = PrimaryFamily()
+    """The claims that the study is about; all others are exploratory."""
+    looks: Looks = Looks()
+    """Correction for looks at the results before the last seed."""
     run_sd: float | None = Field(None, gt=0, lt=1)
     """Standard deviation of a category's mean over training runs, known from elsewhere; used
     only where the table holds one seed."""
@@ -72,7 +107,7 @@ class CurveOptions(Options):
     """Base model size (parameters) of each arm, for a joint law in data and size."""
     by_tag: list[str] = []
     """Tags of the items, such as `language`, by whose values curves are drawn apart
-    (`curves_by_tag`): exploratory, without verdicts or corrections."""
+    (`curves_by_tag`, with a claim on each in `claims_by_tag`): exploratory, without verdicts."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Power that "detectable" and "needed" stand for."""
     plan_items: list[int] = [50, 100, 200, 400, 800]
@@ -108,5 +143,7 @@ class FigureOptions(Options):
     """Show the intervals on the bars of figure 1."""
     paper_overlay: bool = False
     """Show the paper's published points beside the curves."""
+    axes: list[Axis] = Field(["records", "tokens", "training_flops"], min_length=1)
+    """What overall scores are drawn against, a panel each (figure 13)."""
     captions: bool = True
     """Print items, seeds, interval level and margins below every figure."""

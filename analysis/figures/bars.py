@@ -162,4 +162,5 @@ BARS = Kind(
     prepare=prepare,
     caption=caption,
     draw=draw,
+    intervals="curves",
 )

@@ -254,6 +254,7 @@ CURVES = Kind(
     prepare=prepare_curves,
     caption=caption_curves,
     draw=draw_curves,
+    intervals="curves",
 )
 EXTRAPOLATION = Kind(
     name="figure4_extrapolation",
@@ -262,4 +263,5 @@ EXTRAPOLATION = Kind(
     prepare=prepare_extrapolation,
     caption=caption_extrapolation,
     draw=draw_extrapolation,
+    intervals="extrapolation",
 )

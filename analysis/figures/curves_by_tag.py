@@ -110,7 +110,8 @@ def caption(frame: pd.DataFrame) -> str:
         text.seeds_note(tuned["n_seeds"]),
         f"bands: {text.interval_name(frame)}, each from the items of its value alone",
         "overall is the mean of the categories that have such items",
-        "exploratory: the values were not drawn to be compared, and nothing is corrected",
+        "exploratory: the values were not drawn to be compared; tail slopes with q values over "
+        "all of them are in claims_by_tag.csv",
     )
 
 
@@ -121,4 +122,5 @@ CURVES_BY_TAG = Kind(
     prepare=prepare,
     caption=caption,
     draw=draw,
+    intervals="curves_by_tag",
 )

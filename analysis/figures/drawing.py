@@ -12,7 +12,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.estimand import OVERLAP, sentence
 from analysis.figures import (
+    axes,
     bars,
     curves,
     curves_by_tag,
@@ -44,8 +46,10 @@ FIGURES: tuple[Kind, ...] = (
     validation_loss.VALIDATION_LOSS,
     intermediate_scores.INTERMEDIATE_SCORES,
     curves_by_tag.CURVES_BY_TAG,
+    axes.AXES_KIND,
 )
 INDEX = "index.json"
+EXPLORATORY = "Exploratory: not among the primary claims of the study."
 _OWN_FILE = re.compile(r"figure\d+\w+(\.[\w-]+)*\.(csv|pdf|png|svg)")
 
 
@@ -87,6 +91,8 @@ def draw_all(
             index["skipped"].append({"figure": kind.name, "reason": str(reason)})
             continue
         for name, part in split(kind, frame.assign(study=title, interval=interval)):
+            if kind.intervals:
+                part = part.assign(speaks_of=_speaks_of(kind, part, sources))
             files = _write(kind, name, part, out, options)
             written += files
             index["figures"].append(_entry(kind, name, part, files))
@@ -96,6 +102,39 @@ def draw_all(
     for path in earlier - set(written):
         path.unlink(missing_ok=True)
     return written
+
+
+def _speaks_of(kind: Kind, rows: pd.DataFrame, sources: Sources) -> str:
+    """Of what the intervals of a figure speak, by the tables beside its own."""
+    curves = sources.optional("curves", ("scale", "n_seeds"))
+    tuned = None if curves is None else curves.loc[curves["scale"] > 0, "n_seeds"]
+    overlap = sources.optional("subset_overlap", OVERLAP)
+    if overlap is not None and "arm" in rows:
+        shown = set(rows["arm"].astype(str))
+        overlap = overlap[[bool(shown & set(str(arms).split("; "))) for arms in overlap["arms"]]]
+    looks = sources.optional("looks", ("spending",))
+    spends = looks is not None and bool((looks["spending"] != "none").any())
+    n_seeds = 1 if tuned is None or tuned.empty else int(tuned.max())
+    about = sentence(kind.intervals, n_seeds, overlap, spends)
+    return f"{about} {EXPLORATORY}" if _exploratory(kind, rows, sources) else about
+
+
+def _exploratory(kind: Kind, rows: pd.DataFrame, sources: Sources) -> bool:
+    """Whether the figure's table has claims, and none of those shown is a primary one."""
+    path = sources.tables / f"{kind.intervals}.csv"
+    if not path.exists() or "judge" not in rows:
+        return False
+    table = read_csv(path)
+    if not {"family", "judge"} <= set(table.columns):
+        return False
+    families = table.loc[table["judge"].isin(rows["judge"].unique()), "family"]
+    return bool(len(families)) and not (families == "primary").any()
+
+
+def _caption(kind: Kind, rows: pd.DataFrame) -> str:
+    """The figure's own caption, and of what its intervals speak."""
+    about = str(rows["speaks_of"].iloc[0]) if "speaks_of" in rows else ""
+    return f"{kind.caption(rows)} {about}".rstrip()
 
 
 def draw_paper(out: Path, options: FigureOptions = FigureOptions()) -> list[Path]:
@@ -159,7 +198,7 @@ def picture(kind: Kind, rows: pd.DataFrame, options: FigureOptions = FigureOptio
     """One figure, laid out; must be called inside `style.styled`."""
     study = str(rows["study"].iloc[0])
     title = f"{study}: {kind.title[:1].lower()}{kind.title[1:]}" if study else kind.title
-    caption = kind.caption(rows) if options.captions else ""
+    caption = _caption(kind, rows) if options.captions else ""
     figure = kind.draw(rows, Page(style.WIDTH_INCHES[options.width], title, caption, options))
     freeze(figure)
     return figure
@@ -171,7 +210,7 @@ def _entry(kind: Kind, name: str, part: pd.DataFrame, files: list[Path]) -> dict
         "name": name,
         "figure": kind.name,
         "title": kind.title,
-        "caption": kind.caption(part),
+        "caption": _caption(kind, part),
         **keys,
         "files": [path.name for path in files],
     }

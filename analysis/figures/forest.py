@@ -168,6 +168,7 @@ SLOPES = Kind(
     prepare=prepare_slopes,
     caption=caption_slopes,
     draw=draw_slopes,
+    intervals="verdicts",
 )
 ARMS = Kind(
     name="figure5a_arms",
@@ -176,4 +177,5 @@ ARMS = Kind(
     prepare=prepare_arms,
     caption=caption_arms,
     draw=draw_arms,
+    intervals="comparisons",
 )

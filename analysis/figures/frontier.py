@@ -123,4 +123,5 @@ FRONTIER = Kind(
     prepare=prepare,
     caption=caption,
     draw=draw,
+    intervals="curves",
 )

@@ -107,4 +107,5 @@ INTERMEDIATE_SCORES = Kind(
     prepare=prepare,
     caption=caption,
     draw=draw,
+    intervals="curves",
 )

@@ -197,4 +197,5 @@ JUDGES_KIND = Kind(
     prepare=prepare,
     caption=caption,
     draw=draw,
+    intervals="judges",
 )

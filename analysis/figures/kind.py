@@ -87,6 +87,8 @@ class Kind:
         prepare: the rows it is drawn from; raises NothingToDraw where a study has none.
         caption: what the rows are, in one line.
         draw: the figure of one part of the rows, as read back from its CSV file.
+        intervals: the table whose intervals it shows, for the line that says of what they speak;
+            empty where it shows none.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Kind:
     prepare: Callable[[Sources], pd.DataFrame]
     caption: Callable[[pd.DataFrame], str]
     draw: Callable[[pd.DataFrame, Page], Figure]
+    intervals: str = ""
 
 
 def paper_points() -> pd.DataFrame:

@@ -1,9 +1,9 @@
-"""Holm's correction, and which claims of a study it takes together."""
+"""Holm's and Benjamini and Hochberg's corrections, and which claims they take together."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 import numpy as np
 
@@ -42,23 +42,54 @@ def holm(
     return adjusted
 
 
-def correct(evidence: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
+def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
+    """q values: the false discovery rate at which each claim is made, in the order given
+    (Benjamini and Hochberg, J. Royal Statistical Society B 57, 1995)."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    ranked = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(ranked[::-1])[::-1])
+    return adjusted
+
+
+def correct(
+    evidence: dict[str, Evidence], which: str, primary: Collection[str] | None = None
+) -> dict[str, dict[str, float]]:
     """p values by category: of CLAIMS, and of the whole ladder's slope (improved, declined).
 
-    The categories are one family, overall is another; the ladder's slope, of which both
-    directions are tested at the one-sided level, has a correction of its own.
+    The primary categories are one family, corrected by Holm's method; the others are another, for
+    which q values are returned. Overall is a family of its own, of one kind or the other. The
+    ladder's slope, of which both directions are tested at the one-sided level, has a correction of
+    its own.
 
     Args:
         which: the claims that are corrected together, `directional` or `all`.
+        primary: the categories whose claims are primary; all by default.
     """
-    categories = {name: each for name, each in evidence.items() if name != OVERALL}
-    overall = {name: each for name, each in evidence.items() if name == OVERALL}
     corrected: dict[str, dict[str, float]] = {}
-    for family in (categories, overall):
-        claims = _claims(family, which)
-        ladders = _holm_by_claim(family, ("improved", "declined"))
-        corrected |= {name: claims[name] | ladders[name] for name in family}
+    for is_overall in (False, True):
+        for is_primary in (True, False):
+            family = {
+                name: each
+                for name, each in evidence.items()
+                if (name == OVERALL) == is_overall
+                and (primary is None or name in primary) == is_primary
+            }
+            adjust = holm if is_primary else _q_values
+            claims = _claims(family, which, adjust)
+            ladders = _by_claim(family, ("improved", "declined"), adjust)
+            corrected |= {name: claims[name] | ladders[name] for name in family}
     return corrected
+
+
+Adjust = Callable[[Sequence[float], Sequence[Hashable], int | None], np.ndarray]
+
+
+def _q_values(
+    p_values: Sequence[float], groups: Sequence[Hashable], most_false: int | None
+) -> np.ndarray:
+    return benjamini_hochberg(p_values)
 
 
 def number_of_claims(categories: int, which: str) -> int:
@@ -66,9 +97,9 @@ def number_of_claims(categories: int, which: str) -> int:
     return categories * (len(DIRECTIONAL) if which == "directional" else MOST_FALSE)
 
 
-def _claims(family: dict[str, Evidence], which: str) -> dict[str, dict[str, float]]:
+def _claims(family: dict[str, Evidence], which: str, adjust: Adjust) -> dict[str, dict[str, float]]:
     if which == "all":
-        return _holm_by_claim(family, CLAIMS, MOST_FALSE)
+        return _by_claim(family, CLAIMS, adjust, MOST_FALSE)
     return {
         name: {
             "flat": family[name].p_flat,
@@ -76,15 +107,18 @@ def _claims(family: dict[str, Evidence], which: str) -> dict[str, dict[str, floa
             "plateau": max(family[name].p_level, p["rise"]),
             "tail": p["tail"],
         }
-        for name, p in _holm_by_claim(family, DIRECTIONAL).items()
+        for name, p in _by_claim(family, DIRECTIONAL, adjust).items()
     }
 
 
-def _holm_by_claim(
-    family: dict[str, Evidence], claims: Sequence[str], most_false: int | None = None
+def _by_claim(
+    family: dict[str, Evidence],
+    claims: Sequence[str],
+    adjust: Adjust,
+    most_false: int | None = None,
 ) -> dict[str, dict[str, float]]:
     keys = [(name, claim) for name in family for claim in claims]
     p_values = [family[name].p_value(claim) for name, claim in keys]
-    adjusted = holm(p_values, [name for name, _ in keys], most_false)
+    adjusted = adjust(p_values, [name for name, _ in keys], most_false)
     by_key = dict(zip(keys, adjusted.tolist(), strict=True))
     return {name: {claim: by_key[name, claim] for claim in claims} for name in family}

@@ -14,6 +14,7 @@ from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weig
 from analysis.inference.covariance import UNMEASURED, Covariance
 from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
 from analysis.inference.estimate import Estimate
+from analysis.inference.families import is_primary, label_verdict
 from analysis.inference.missing import tipping_point
 from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
 from analysis.inference.one_seed import smooth_estimate
@@ -40,7 +41,10 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         name: reason for name in evidence if (reason := _no_claim(arm.curves[name], arm.scales))
     }
     claims = {name: each for name, each in evidence.items() if name not in withheld}
-    p_values = correct(claims, options.corrected)
+    primary = {
+        name for name in claims if is_primary(options, arm.scores.judge, arm.scores.arm, name)
+    }
+    p_values = correct(claims, options.corrected, primary)
     rows = []
     for name, curve in arm.curves.items():
         row: dict[str, Any] = arm.key(name) | {
@@ -56,7 +60,8 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
         if name in evidence:
             row |= _estimates(evidence[name], arm.scales, options.interval)
             if name in claims:
-                family = 1 if name == OVERALL else len(set(claims) - {OVERALL})
+                together = primary if name in primary else set(claims) - primary
+                family = 1 if name == OVERALL else len(together - {OVERALL})
                 row |= _decision(curve, evidence[name], p_values[name], arm.scales, family, options)
             else:
                 row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
@@ -65,7 +70,7 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
             row |= {"items_needed": np.nan, "seeds_needed": np.nan}
             row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
-        rows.append(row)
+        rows.append(label_verdict(row, options))
     return rows
 
 
@@ -117,6 +122,11 @@ def ladder_direction(p_values: dict[str, float], options: CurveOptions) -> str:
     """What the slope over all scales shows: improved, declined or not shown."""
     shown = [claim for claim in ("improved", "declined") if p_values[claim] < options.level]
     return shown[0] if shown else "not shown"
+
+
+def no_claim_reason(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
+    """Why a curve bears no claim; empty if it does."""
+    return _refusal(curve, scales, options) or _no_claim(curve, scales)
 
 
 def _refusal(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:

@@ -142,3 +142,24 @@ def test_warnings_are_passed_on_and_chatter_is_not(handler):
     assert said(handler, message="Select jobs to execute...") is None
     command = "CalledProcessError in file x, line 3: Command 'python -m instruct_scaling'"
     assert said(handler, level=logging.ERROR, message=command) is None
+
+
+def test_a_subset_is_named_with_its_selection(handler):
+    said(handler, LogEvent.RUN_INFO, stats={"subset": 1, "total": 1})
+    wildcards = {"pool": "own", "selection": "staged-1f", "scale": "16", "seed": "1"}
+    said(handler, LogEvent.JOB_INFO, rule_name="subset", wildcards=wildcards, jobid=1)
+    line = said(handler, LogEvent.JOB_FINISHED, job_id=1)
+    assert line.startswith("[1/1] subset own staged-1f n16 s1 ")
+
+
+@pytest.mark.parametrize(("rule", "named"), [("report", True), ("scores", False)])
+def test_the_end_names_the_report_that_was_written(tmp_path, capsys, rule, named):
+    (tmp_path / "report.html").write_text("", "utf-8")
+    handler = LogHandler(SimpleNamespace(dryrun=False), LogHandlerSettings("", str(tmp_path)))
+    said(handler, LogEvent.RUN_INFO, stats={rule: 1, "total": 1})
+    said(handler, LogEvent.JOB_INFO, rule_name=rule, wildcards={}, jobid=1)
+    said(handler, LogEvent.JOB_FINISHED, job_id=1)
+    handler.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert f"results: {tmp_path}" in lines
+    assert (f"report: {tmp_path / 'report.html'}" in lines) == named

@@ -205,6 +205,44 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path):
             "analysis.by_tag.0: no such tag: 'languages'; did you mean 'language'?",
         ),
         (
+            "study: small",
+            "study: small\nanalysis: {primary: {judges: [metrics]}}",
+            2,
+            "analysis.primary.judges.0: the study has no 'metrics'; did you mean 'metric'?",
+        ),
+        (
+            "study: small",
+            "study: small\nseeds: {replicates: [1, 2, 3]}\nanalysis: {looks: {planned: 2}}",
+            3,
+            "analysis.looks.planned: 2 seeds were planned, and the study has 3",
+        ),
+        (
+            "study: small",
+            "study: small\nanalysis: {looks: {spending: pocock}}",
+            2,
+            "spending needs `planned`",
+        ),
+        (
+            "    pool: own\n",
+            "    pool: own\n    selection: {type: stratified, by: 'tag:level'}\n",
+            12,
+            "selection.by: the sources of pool 'own' declare no tag 'level'; they declare none",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            f"{{type: file, path: {__file__}, tags: {{level: difficulty}}}}\n"
+            "    steps: [{type: filter, tag_bounds: {levl: {min: 1}}}]",
+            6,
+            "tag_bounds.levl: the sources of pool 'own' declare no tag 'levl'; "
+            "did you mean 'level'?",
+        ),
+        (
+            "{type: synthetic, records: 500}",
+            f"{{type: file, path: {__file__}}}\n    steps: [{{type: filter, tags: {{tier: [a]}}}}]",
+            6,
+            "tags.tier: the sources of pool 'own' declare no tag 'tier'; they declare none",
+        ),
+        (
             "- {type: synthetic}",
             "- {type: file, path: study.yaml, category: math, tags: {language: lang}}",
             18,
@@ -562,3 +600,17 @@ def test_an_unknown_or_missing_type_names_the_known_ones(step, message):
     with pytest.raises(InputError) as error:
         validate_study(config)
     assert f"pools.own.steps.0: {message}" in str(error.value)
+
+
+def test_a_tag_of_a_record_may_come_from_a_source_or_from_another_pool_s_annotation():
+    config = tiny_study()
+    level = {"type": "file", "path": __file__, "tags": {"level": "difficulty"}}
+    config["pools"] = {
+        "first": {"sources": [level], "annotations": {"length": {"type": "length"}}},
+        "own": {
+            "sources": [{"type": "pool", "pool": "first"}],
+            "steps": [{"type": "filter", "tag_bounds": {"length": {"max": 9}}}],
+        },
+    }
+    config["arms"]["full"]["selection"] = {"type": "stratified", "by": "tag:level"}
+    assert validate_study(config).arms["full"].selection.by == "tag:level"

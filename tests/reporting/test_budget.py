@@ -115,6 +115,28 @@ def test_a_batch_that_grows_with_the_scale_sees_more_tokens(tiny, tmp_path):
     assert found["tokens to train on"] == f"{10 * (8 + 16) * 250:,}"
 
 
+def staged(order, shares, *epochs):
+    recipe = {"batch_size": 8, "epochs": 1, "phases": [{"epochs": each} for each in epochs]}
+    selection = {"type": "staged", "by": "source", "order": order, "shares": shares}
+    return with_arm(recipe)["full"] | {"selection": selection}
+
+
+@pytest.mark.parametrize(
+    ("order", "shares", "passes"),
+    [
+        ("ascending", {"1": 0.25, "2": 0.75}, 0.25 * 1 + 0.75 * 4),
+        ("descending", {"1": 0.25, "2": 0.75}, 0.75 * 1 + 0.25 * 4),
+        (["2", "1"], {"1": 0.25, "2": 0.75}, 0.75 * 1 + 0.25 * 4),
+        ("ascending", "equal", 0.5 * 1 + 0.5 * 4),
+        ("mixed", "equal", 1),
+    ],
+)
+def test_each_phase_has_its_own_passes(tiny, tmp_path, order, shares, passes):
+    study = tiny(arms={"full": staged(order, shares, 1, 4)})
+    found = amounts(study, tmp_path)
+    assert found["tokens to train on"] == f"{passes * (16 + 32) * 250:,.0f}"
+
+
 def test_device_hours():
     assert device_hours(3600 * 1e12, 1, 0.5) == pytest.approx(2)
 

@@ -17,7 +17,7 @@ def document(*, gpu_hours=None, core_hours=0.5, flops=1e9, seconds=10.0):
         "provenance": {"stage": "finetune"},
         "steps": 3,
         "examples_seen": 100,
-        "tokens": {"total": 4000},
+        "tokens": {"total": 4000, "supervised": 1300},
         "seconds": {"startup": 4.0, "training": seconds, "export": 6.0, "total": seconds + 10},
         "tokens_per_second": 1.0,
         "gpu_hours": gpu_hours,
@@ -62,6 +62,8 @@ def test_seeds_are_averaged(table):
     assert set(found.seconds_startup) == {4.0}
     assert set(found.seconds_validation) == {0.0}  # a phase that these runs do not have
     assert set(found.unit) == {"CPU core hours per run"}
+    axes = ["steps", "examples", "tokens", "supervised_tokens", "training_flops"]
+    assert found[axes].values.tolist() == [[3, 100, 4000, 1300, 1e9]] * 2
 
 
 def test_gpu_runs_are_in_gpu_hours(table):

@@ -6,6 +6,7 @@ import json
 import re
 import resource
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -67,6 +68,18 @@ def parsed(printed):
 
 def test_every_stage_is_called_and_reads_its_command(study):
     assert study[1].keys() == STAGES.keys() - {"budget"}
+
+
+def test_curves_read_costs_and_overlap_and_keep_looks_beside_the_tables(study):
+    (job,) = study[1]["curves"]
+    results = Path("results/tiny")
+    assert (job["costs"], job["overlap"]) == (
+        results / "tables/costs.csv",
+        results / "tables/subset_overlap.csv",
+    )
+    assert job["looks"] == results / "looks.jsonl"
+    (report,) = study[1]["report"]
+    assert report["config_out"] == results / "config.json"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ COMMANDS: dict[str, Subcommand] = {
         {"ignore_unknown_options": True},  # they are Snakemake's
     ),
     "analyze": Subcommand("analysis.cli:analyze", "tables and figures of any score table"),
+    "compare": Subcommand("commands.compare:compare", "two finished studies side by side"),
     "prefetch": Subcommand("commands.prefetch:prefetch", "fetch what a study takes from the web"),
     "doctor": Subcommand("commands.doctor:doctor", "say what works on this machine"),
 }

@@ -2,9 +2,29 @@
 from analysis.tables import SCHEMAS as CURVE_TABLES
 
 
+rule costs:
+    input:
+        runs=rules.runs.output.table,
+        train=expand("{run}/train.json", run=TUNED),
+    output:
+        table=f"{RESULTS}/tables/costs.csv",
+    log:
+        f"{RESULTS}/logs/costs.log",
+    localrule: True
+    conda:
+        "../../envs/reporting.yaml"
+    params:
+        version=STAGE_VERSIONS["costs"],
+    shell:
+        "python -m instruct_scaling costs --runs {input.runs:q} --out {output.table:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule curves:
     input:
         scores=rules.scores.output.parquet,
+        costs=rules.costs.output.table,
+        overlap=rules.subset_overlap.output.table,
     output:
         verdicts=report(
             f"{RESULTS}/tables/verdicts.csv",
@@ -28,28 +48,13 @@ rule curves:
     params:
         options=lambda w: identity_json(STUDY.analysis),
         folder=lambda w, output: folder_of(output),
+        # No output: it grows with every look and is never removed.
+        looks=lambda w, output: str(Path(folder_of(output)).parent / "looks.jsonl"),
         version=STAGE_VERSIONS["curves"],
     shell:
         "python -m instruct_scaling curves {input.scores:q} --options {params.options:q}"
+        " --costs {input.costs:q} --overlap {input.overlap:q} --looks {params.looks:q}"
         " --out {params.folder:q} 2>&1 | tee {log:q}"
-
-
-rule costs:
-    input:
-        runs=rules.runs.output.table,
-        train=expand("{run}/train.json", run=TUNED),
-    output:
-        table=f"{RESULTS}/tables/costs.csv",
-    log:
-        f"{RESULTS}/logs/costs.log",
-    localrule: True
-    conda:
-        "../../envs/reporting.yaml"
-    params:
-        version=STAGE_VERSIONS["costs"],
-    shell:
-        "python -m instruct_scaling costs --runs {input.runs:q} --out {output.table:q}"
-        " 2>&1 | tee {log:q}"
 
 
 rule figures:
@@ -58,6 +63,7 @@ rule figures:
         costs=rules.costs.output.table,
         validation_loss=rules.validation_loss.output.table,
         intermediate_scores=rules.intermediate_scores.output.table if PERCENTS else [],
+        overlap=rules.subset_overlap.output.table,
         scores=rules.scores.output.parquet,
         audits=expand(rules.pool.output.audit, pool=USED_POOLS),
     output:
@@ -111,6 +117,7 @@ rule report:
             category="Report",
             labels={"page": "report.html"},
         ),
+        config=f"{RESULTS}/config.json",
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -130,7 +137,7 @@ rule report:
         "python -m instruct_scaling report --study-config {params.study:q} --runs {input.runs:q}"
         " --tables {params.tables:q} --figures {input.figures:q} {params.pool_audits:q}"
         " --evalset-items {input.eval_items:q} --evalset-audit {input.evalset_audit:q}"
-        " --out {output.page:q} 2>&1 | tee {log:q}"
+        " --out {output.page:q} --config-out {output.config:q} 2>&1 | tee {log:q}"
 
 
 # Prints the plan, as every dry run does.

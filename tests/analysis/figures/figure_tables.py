@@ -325,6 +325,16 @@ def curves_by_tag(curve: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def axes(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curves against records, tokens and FLOPs; each record is seen twice."""
+    columns = ["judge", "arm", "category", "scale", "mean", "low", "high", "n_items", "n_seeds"]
+    parts = [
+        curve[columns].assign(axis=axis, x=factor * curve["scale"], epochs=2.0)
+        for axis, factor in {"records": 1, "tokens": 500, "training_flops": 6e9}.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def study(**shape: Any) -> dict[str, pd.DataFrame]:
     """All tables of a study whose `curves` have this shape."""
     curve = curves(**shape)
@@ -339,5 +349,6 @@ def study(**shape: Any) -> dict[str, pd.DataFrame]:
         validation_loss,
         intermediate_scores,
         curves_by_tag,
+        axes,
     )
     return {"curves": curve} | {maker.__name__: maker(curve) for maker in makers}

@@ -34,7 +34,8 @@ from analysis.figures import (
     validation_loss,
     variance,
 )
-from analysis.figures.kind import Kind, Sources
+from analysis.figures.axes import AXES_KIND
+from analysis.figures.kind import Kind, NothingToDraw, Sources
 from analysis.options import FigureOptions
 from tests.analysis.figures import figure_tables
 
@@ -639,3 +640,25 @@ def test_curves_by_tag_show_each_value_with_its_base_and_its_items(tables: Path)
             assert [(0, base), (1, base)] in lines(axes)
         assert [note.get_text() for note in notes(axes)] == ["30 + 10 items"]
     assert list(legend(figure))[:2] == ["language en", "language zh"]
+
+
+def test_axes_have_a_line_for_each_arm_at_its_own_x(tables: Path):
+    rows, figure = draw(AXES_KIND, tables)
+    panels = [each for each in figure.findobj(Axes) if each.get_visible()]
+    assert [panel.get_xlabel() for panel in panels] == [
+        "distinct records (log scale)",
+        "tokens seen (log scale)",
+        "training FLOPs (log scale)",
+    ]
+    for panel, name in zip(panels, ("records", "tokens", "training_flops"), strict=True):
+        tuned = rows[(rows["axis"] == name) & (rows["scale"] > 0)]
+        drawn = [line.get_xydata().tolist() for line in panel.lines if len(line.get_xdata()) > 2]
+        assert drawn == [part[["x", "mean"]].values.tolist() for _, part in tuned.groupby("arm")]
+    assert "each record seen 2 times" in AXES_KIND.caption(rows)
+
+
+def test_axes_without_costs_are_not_drawn(tmp_path: Path):
+    table = figure_tables.axes(figure_tables.curves())
+    folder = figure_tables.write(tmp_path, axes=table[table["axis"] == "records"])
+    with pytest.raises(NothingToDraw, match="not known on any axis but records"):
+        AXES_KIND.prepare(Sources(folder, FigureOptions()))

@@ -54,7 +54,7 @@ def test_every_figure_has_its_pictures_and_its_csv(study: Path):
         *("figure6_variance", "figure6_variance", "figure7_judges"),
         *("figure8_planner", "figure8_planner", "figure9_funnel"),
         *("figure10_validation_loss", "figure11_intermediate_scores"),
-        *("figure12_curves_by_tag", "figure12_curves_by_tag"),
+        *("figure12_curves_by_tag", "figure12_curves_by_tag", "figure13_axes"),
     ]
     for entry in index["figures"]:
         suffixes = [Path(name).suffix for name in entry["files"]]
@@ -66,6 +66,36 @@ def test_every_figure_has_its_pictures_and_its_csv(study: Path):
     assert bars["caption"].startswith("Judge llm; arm lora; 40 to 41 items per category; 2 seeds")
     listed = {name for entry in index["figures"] for name in entry["files"]}
     assert {path.name for path in drawn.iterdir()} == listed | {"index.json"}
+
+
+def test_captions_say_of_what_intervals_speak_and_what_is_exploratory(tmp_path: Path):
+    made = figure_tables.study(**SMALL)
+    judges = list(made["verdicts"]["judge"].unique())
+    made["verdicts"] = made["verdicts"].assign(
+        family=[
+            "primary" if judge == judges[0] else "exploratory"
+            for judge in made["verdicts"]["judge"]
+        ]
+    )
+    made["subset_overlap"] = pd.DataFrame(
+        {"arms": "full; lora", "scale": [250, 4000], "share_of_pool": [0.02, 0.3], "subsets": 2}
+    ).assign(in_common=[0.03, 0.31])
+    tables = figure_tables.write(tmp_path / "tables", **made)
+    draw_all(tables, tmp_path, FAST, [figure_tables.audit(tmp_path / "audit.json")], "x", 0.9)
+    captions = {
+        (entry["figure"], entry.get("judge")): entry["caption"]
+        for entry in json.loads((tmp_path / "index.json").read_text())["figures"]
+    }
+    runs = "Intervals speak of new items like these and new runs of this recipe on this pool"
+    shared = "two seeds share 3% to 31% of their records"
+    for kind in ("figure2_curves", "figure3_slopes", "figure5a_arms", "figure13_axes"):
+        found = [text for (name, _), text in captions.items() if name == kind]
+        assert found
+        assert all(runs in text and shared in text for text in found)
+    assert "answered by the models at hand" in captions["figure7_judges", None]
+    assert all("Intervals speak" not in captions[name, None] for name in ("figure9_funnel",))
+    exploratory = {j: "Exploratory: not among" in captions["figure3_slopes", j] for j in judges}
+    assert list(exploratory.values()) == [False] + [True] * (len(judges) - 1)
 
 
 def test_a_png_has_the_width_and_resolution_of_the_options(study: Path):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from analysis.errors import InputError
 from analysis.inference.curves import build_arm_curves, curve_rows
-from analysis.inference.curves_by_tag import tag_curve_rows
+from analysis.inference.curves_by_tag import tag_claim_rows, tag_curve_rows, tag_curves
 from analysis.inference.score_array import build_score_arrays
 from analysis.options import CurveOptions
 from analysis.pipeline import analyze
@@ -32,7 +33,7 @@ def tagged(**shape) -> pd.DataFrame:
 
 def test_a_value_has_the_curves_of_a_table_with_its_items_alone():
     scores = check_scores(tagged(base=True, arms=("full", "lora")))
-    rows = tag_curve_rows(scores, BY_LANGUAGE)
+    rows = tag_curve_rows(tag_curves(scores, BY_LANGUAGE))
     for value in ("en", "zh"):
         part = scores[scores["tag_language"] == value]
         alone = [
@@ -53,7 +54,7 @@ def test_a_value_has_the_curves_of_a_table_with_its_items_alone():
 
 
 def test_overall_says_how_many_categories_have_such_items():
-    rows = tag_curve_rows(check_scores(tagged()), BY_LANGUAGE)
+    rows = tag_curve_rows(tag_curves(check_scores(tagged()), BY_LANGUAGE))
     notes = {row["value"]: row["note"] for row in rows if row["category"] == "overall"}
     assert notes == {"en": "", "zh": "mean of the 1 of 2 categories with such items"}
 
@@ -61,9 +62,15 @@ def test_overall_says_how_many_categories_have_such_items():
 def test_tags_come_in_the_order_of_the_option_and_none_by_default():
     scores = check_scores(tagged())
     options = CurveOptions(by_tag=["level", "language"])
-    tags = [row["tag"] for row in tag_curve_rows(scores, options)]
+    tags = [row["tag"] for row in tag_curve_rows(tag_curves(scores, options))]
     assert list(dict.fromkeys(tags)) == ["level", "language"]
-    assert {row["value"] for row in tag_curve_rows(scores, options)} == {"0", "1", "2", "en", "zh"}
+    assert {row["value"] for row in tag_curve_rows(tag_curves(scores, options))} == {
+        "0",
+        "1",
+        "2",
+        "en",
+        "zh",
+    }
     assert analyze(scores, CurveOptions())["curves_by_tag"].empty
 
 
@@ -77,7 +84,7 @@ def test_tags_come_in_the_order_of_the_option_and_none_by_default():
 def test_a_tag_that_no_item_has_is_refused(change, says):
     scores = check_scores(tagged().assign(**change))
     with pytest.raises(InputError, match=says):
-        tag_curve_rows(scores, BY_LANGUAGE)
+        tag_curve_rows(tag_curves(scores, BY_LANGUAGE))
 
 
 def test_an_unknown_tag_is_refused_with_those_that_there_are():
@@ -85,10 +92,10 @@ def test_an_unknown_tag_is_refused_with_those_that_there_are():
     with pytest.raises(
         InputError, match=r"(?s)no column tag_tier.*name one of its tags: language, le"
     ):
-        tag_curve_rows(scores, CurveOptions(by_tag=["tier"]))
+        tag_curve_rows(tag_curves(scores, CurveOptions(by_tag=["tier"])))
     plain = scores.drop(columns=["tag_language", "tag_level"])
     with pytest.raises(InputError, match="it has none"):
-        tag_curve_rows(plain, CurveOptions(by_tag=["tier"]))
+        tag_curve_rows(tag_curves(plain, CurveOptions(by_tag=["tier"])))
 
 
 def test_an_item_has_one_value_of_a_tag():
@@ -107,3 +114,32 @@ def test_tags_are_text_in_every_format(tmp_path):
         found = read_scores(tmp_path / name)
         assert set(found["tag_level"]) == {"000", "001", "002"}
         assert set(found["tag_language"]) == {"en", "zh", ""}
+
+
+def test_each_value_has_a_claim_on_its_end_with_a_q_value():
+    means = {"math": [0.3, 0.36, 0.42, 0.48, 0.54], "code": [0.5] * 5}
+    scores = table(means, items=60, seeds=4, noise=0.03)
+    number = scores["item"].str[-3:].astype(int)
+    scores = check_scores(scores.assign(tag_half=np.where(number < 30, "a", "b")))
+    claims = analyze(scores, CurveOptions(by_tag=["half"]))["claims_by_tag"]
+    assert list(claims["value"]) == ["a"] * 3 + ["b"] * 3
+    assert set(claims["family"]) == {"exploratory"}
+    math = claims[claims["category"] == "math"]
+    assert (math["tail_low"] < 0.06).all()
+    assert (math["tail_high"] > 0.06).all()
+    assert (math["gain"] - 0.06).abs().max() < 0.02
+    assert (math["gain_from"] == 2000).all()
+    assert (math["q_value"] < 0.01).all()
+    code = claims[claims["category"] == "code"]
+    assert (code["q_value"] > 0.05).all()
+    single = claims[claims["category"] != "overall"]
+    assert single["q_value"].to_numpy() == pytest.approx(
+        multipletests(single["p_value"], method="fdr_bh")[1]
+    )
+
+
+def test_one_seed_bears_no_claim_on_a_value():
+    (part, *_) = tag_curves(check_scores(tagged(seeds=1)), BY_LANGUAGE)
+    for row in tag_claim_rows([part]):
+        assert "p_value" not in row
+        assert "training noise is unmeasured" in row["note"]

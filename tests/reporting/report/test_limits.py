@@ -20,6 +20,7 @@ RESULTS = {
     "half_width": 0.05,
     "fewest_items": 40,
     "overlap": [],
+    "looks": [],
 }
 COUNTS = {"judgements": 200, "missing": 0}
 
@@ -171,3 +172,12 @@ def test_bases_are_a_limit_if_they_are_few_or_small(limits, default_config):
     )
     assert "A very small base model" in both
     assert "One base model" not in both
+
+
+def test_seeds_added_after_a_look_are_a_limit_unless_the_error_is_spent_over_looks(limits):
+    look = {"judge": "m", "arm": "full", "seeds": [3, 5], "spending": "none"}
+    look |= {"level": 0.05, "false_claims": 0.0712}
+    title = "More than one look"
+    assert "a chance of about 0.07 instead of 0.05" in limits({"looks": [look]})[title]
+    assert title not in limits({"looks": [look | {"seeds": [5]}]})
+    assert title not in limits({"looks": [look | {"spending": "pocock"}]})

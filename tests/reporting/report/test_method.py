@@ -9,11 +9,12 @@ from instruct_scaling.config.study import Study
 from tests.reporting.report.page import rendered, texts
 
 
-def method(config, *, verdicts=(), clusters=None, overlap=(), **recipe):
+def method(config, *, verdicts=(), clusters=None, overlap=(), looks=(), families=None, **recipe):
     config["arms"]["full"]["recipe"].update(recipe)
     options = pd.DataFrame({"option": ["interval"], "value": [0.9]})
     context = {"analysis_options": options, "verdicts": list(verdicts), "clusters": clusters}
-    context["overlap"] = overlap
+    context |= {"overlap": overlap, "looks": list(looks)}
+    context["families"] = families or {"primary": [], "exploratory": []}
     (text,) = texts(rendered("method.html.j2", study=Study(**config), **context))
     return text
 
@@ -142,3 +143,39 @@ def test_one_epoch_is_singular(default_config, epochs, words):
 )
 def test_what_is_tuned_is_stated(default_config, tuning, words):
     assert words in method(default_config, tuning={"method": tuning})
+
+
+LOOK = {"judge": "metric", "arm": "full", "seeds": [3, 5], "spending": "none", "planned": None}
+LOOK |= {"level": 0.05, "false_claims": 0.0712}
+
+
+def test_of_what_intervals_speak_is_stated(default_config):
+    default_config["seeds"] = {"replicates": [1]}
+    assert "Intervals speak of new items like these and of the very runs" in method(default_config)
+    default_config["seeds"] = {"replicates": [1, 2]}
+    text = method(default_config)
+    assert "of new runs of this recipe on this pool" in text
+    assert "Two seeds' subsets of n of N records share about n/N of them" in text
+
+
+def test_looks_are_counted_with_what_they_do_to_the_error(default_config):
+    text = method(default_config, looks=[LOOK | {"seeds": [3], "false_claims": 0.05}])
+    assert "The results were looked at once, at 3 seeds." in text
+    assert ".09 of studies by five seeds and in .13 by eight" in text
+    text = method(default_config, looks=[LOOK])
+    assert "were looked at 2 times, at 3 and 5 seeds, each time at the full level" in text
+    assert "is about 0.07 instead of 0.05" in text
+    spent = LOOK | {"spending": "obrien_fleming", "planned": 8, "level": 0.0123}
+    text = method(default_config, looks=[spent])
+    assert "8 are planned, and obrien fleming spending makes this look's claims at level" in text
+    assert "0.0123; intervals hold over all looks at once." in text
+    assert ".13 by eight" not in text
+
+
+def test_primary_and_exploratory_claims_are_named(default_config):
+    assert "Primary" not in method(default_config)
+    found = {"primary": ["metric / full"], "exploratory": ["gpt / full"]}
+    text = method(default_config, families=found)
+    assert "Primary are the verdicts of metric / full; those of gpt / full are exploratory" in text
+    default_config["analysis"] = {"primary": {"categories": ["math"]}}
+    assert "Primary categories are Math; all others are exploratory." in method(default_config)

@@ -134,7 +134,8 @@ def test_time_outs_and_items_that_cannot_be_used_are_named(section):
     context |= {"same_process": 3, "time_outs": [stopped]}
     context |= {"unusable_items": {"bad_tests": ["x1", "x2"]}}
     full = section("judges.html.j2", config, **context)
-    assert "3 of them run in the program's own process" in full
+    assert "than the program, but for 3" in full
+    assert "a program can pass these without solving them. 2 could not be used" in full
     assert "2 could not be used (bad_tests): x1, x2." in full
     assert "m a 400 8 2 25.0%" in full
     assert "No program was stopped" not in full
@@ -198,7 +199,7 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     context = {"training": training, "training_totals": [run], "phases": ["training", "total"]}
     usage = {"arm": "full", "scale": 0, "shots": 0, "runs": 1, "responses": 4, "prompt_tokens": 40}
     context |= {"usage": [usage | {"tokens": 10, "cut": 1}], "judged": [judge]}
-    text = section("costs.html.j2", **context)
+    text = section("costs.html.j2", matched=[], **context)
     assert "full 250 2 3 4 5 6 50.0% 1.500 2.00" in text
     assert "Trained with 4 ranks on A100. Weights trained: full 7." in text
     assert "training total GPU hours in training GPU hours full 250 1 min 30 s 3 min 20 s" in text
@@ -207,9 +208,16 @@ def test_costs_are_in_gpu_hours_with_mfu_and_money_where_they_are_known(section)
     assert "full base 1 4 40 10 2.5 25.0%" in text
     assert "gpt 10 2,000 $1.50" in text
     short = context | {"training_totals": [run | {"hours": 1e-6, "hours_training": 0.0}]}
-    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", **short)
+    assert "3 min 20 s 0 <0.001" in section("costs.html.j2", matched=[], **short)
     unpaid = context | {"judged": [judge | {"tokens": None, "cost": None}]}
-    assert "gpt" not in section("costs.html.j2", **unpaid)
+    assert "gpt" not in section("costs.html.j2", matched=[], **unpaid)
+    assert "Arms at equal cost" not in text
+    arms = {"judge": "m", "arm_a": "once", "arm_b": "twice", "axis": "training_flops", "x": 1.5e12}
+    arms |= {"records_a": 4000, "records_b": 2000, "epochs_a": 1.0, "epochs_b": 2.0}
+    arms |= {"difference": -0.02, "low": -0.05, "high": 0.01, "q_value": 0.2}
+    text = section("costs.html.j2", matched=[arms], **context)
+    assert "once − twice training flops 1.5e+12 4,000 / 2,000 1.0 / 2.0 −0.020" in text
+    assert "[−0.050, +0.010] 0.200" in text
 
 
 def test_a_sample_shows_the_earlier_turns_of_a_conversation(section):

@@ -148,3 +148,40 @@ def test_a_sparkline_needs_two_points_and_draws_those_without_an_interval():
     drawing = sparkline(point(250, 0.5), {"category": "math", "scale": 500, "mean": 0.5})
     assert len(drawing["dots"]) == 2
     assert drawing["band"].count(",") == 2
+
+
+def test_looks_are_one_entry_per_judge_and_arm():
+    key = {"judge": "m", "arm": "full", "spending": "none", "level": 0.05}
+    rows = [key | {"seeds": 3, "false_claims": 0.05}, key | {"seeds": 5, "false_claims": 0.07}]
+    (found,) = tables.look_tables({"looks": frame("looks", rows)})
+    assert (found["seeds"], found["false_claims"], found["planned"]) == ([3, 5], 0.07, None)
+    assert tables.look_tables({}) == []
+
+
+def test_families_name_what_is_exploratory_alone():
+    rows = [
+        {"judge": judge, "arm": "full", "category": category, "family": family}
+        for judge, category, family in [
+            ("a", "math", "primary"),
+            ("a", "code", "exploratory"),
+            ("b", "math", "exploratory"),
+        ]
+    ]
+    found = tables.families({"verdicts": frame("verdicts", rows)})
+    assert found == {"primary": ["a / full"], "exploratory": ["b / full"]}
+    assert tables.families({})["primary"] == []
+
+
+def test_arms_at_equal_cost_are_those_at_the_largest_cost_and_unequal_records():
+    key = {"judge": "m", "category": "overall", "arm_a": "x", "arm_b": "y", "axis": "tokens"}
+    key |= {"difference": 0.1, "low": 0.0, "high": 0.2}
+    rows = [
+        key | {"x": 10.0, "records_a": 1, "records_b": 2},
+        key | {"x": 20.0, "records_a": 2, "records_b": 4},
+        key | {"x": 30.0, "records_a": 3, "records_b": 3},
+        key | {"x": 40.0, "records_a": 4, "records_b": 8, "low": None},
+        key | {"x": 50.0, "records_a": 5, "records_b": 9, "category": "math"},
+    ]
+    (found,) = tables.matched_axes({"matched": frame("matched", rows)})
+    assert found["x"] == 20.0
+    assert tables.matched_axes({}) == []

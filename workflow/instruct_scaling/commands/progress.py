@@ -140,6 +140,7 @@ def _label(wildcards: Mapping[str, str]) -> str:
         "judge": "",
         "arm": "",
         "pool": "",
+        "selection": "",
         "annotation": "",
         "base": "",
         "scale": "n",
@@ -279,6 +280,9 @@ class LogHandler(LogHandlerBase):
         done, total = self.progress.done, self.progress.total
         if done and done == total and self.settings.results:
             print(f"results: {self.settings.results}", file=sys.stderr)
+            page = Path(self.settings.results, "report.html")
+            if "report" in self.progress.counts and page.is_file():
+                print(f"report: {page}", file=sys.stderr)
         elif done < total:
             print(
                 f"{done} of {total} steps done; run the same command again to continue",

@@ -19,10 +19,10 @@ STAGE_VERSIONS: dict[str, int] = {
     "runs": 3,
     "subset_overlap": 1,
     "scores": 4,
-    "costs": 2,
+    "costs": 3,
     "validation_loss": 1,
     "intermediate_scores": 4,
     "curves": 7,
-    "figures": 6,
+    "figures": 7,
     "report": 6,
 }

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from analysis.tables import OVERALL
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
 from instruct_scaling.config.bases import PretrainedBase
@@ -20,7 +21,7 @@ from instruct_scaling.config.pools import (
     RowSource,
     SyntheticSource,
 )
-from instruct_scaling.config.selection import annotation_name
+from instruct_scaling.config.selection import TAG, annotation_name, label_of
 from instruct_scaling.config.study import Study
 
 Location = tuple[str | int, ...]
@@ -35,6 +36,9 @@ def inconsistencies(study: Study) -> list[Problem]:
         *_pool_sources(study),
         *_annotation_problems(study),
         *_unknown_tags(study),
+        *_unknown_record_tags(study),
+        *_unknown_primary(study),
+        *_unplanned_seeds(study),
         *_category_problems(study),
         *_missing_files(study),
         *_unpinned_sources(study),
@@ -109,6 +113,66 @@ def _unknown_tags(study: Study) -> Iterator[Problem]:
     for index, name in enumerate(study.analysis.by_tag):
         if name not in known:
             yield ("analysis", "by_tag", index), f"no such tag: {name!r}{nearest(name, known)}"
+
+
+def _unknown_primary(study: Study) -> Iterator[Problem]:
+    """Judges, arms or categories of the primary family that the study does not have."""
+    primary = study.analysis.primary
+    known: dict[str, Sequence[str]] = {"judges": list(study.judges), "arms": list(study.arms)}
+    own = study.evalset.categories
+    known["categories"] = [*(CATEGORIES if own is None else own), OVERALL]
+    for key, names in known.items():
+        for index, name in enumerate(getattr(primary, key) or ()):
+            # Without a list of its own the study may have categories that only its items tell.
+            if name not in names and (key != "categories" or own is not None):
+                location = ("analysis", "primary", key, index)
+                yield location, f"the study has no {name!r}{nearest(name, names)}"
+
+
+def _unplanned_seeds(study: Study) -> Iterator[Problem]:
+    planned, seeds = study.analysis.looks.planned, len(study.seeds.labels)
+    if planned is not None and seeds > planned:
+        message = f"{planned} seeds were planned, and the study has {seeds}"
+        yield ("analysis", "looks", "planned"), message
+
+
+def record_tags(study: Study, name: str) -> set[str]:
+    """Tags that records of a pool can have: those that its sources declare, and the annotations
+    of the pools that it is made of."""
+    found: set[str] = set()
+    left, seen = [name], {name}
+    while left:
+        for source in study.pools[left.pop()].sources:
+            if isinstance(source, RowSource):
+                found |= set(source.tags)
+            elif isinstance(source, PoolSource) and source.pool in study.pools:
+                found |= set(study.pools[source.pool].annotations)
+                if source.pool not in seen:
+                    seen.add(source.pool)
+                    left.append(source.pool)
+    return found
+
+
+def _unknown_record_tags(study: Study) -> Iterator[Problem]:
+    """Tags of records that a filter or a selection reads and no source declares."""
+    for name, pool in study.pools.items():
+        known = record_tags(study, name)
+        for index, step in enumerate(pool.steps):
+            for key in ("tags", "tag_bounds") if isinstance(step, Filter) else ():
+                for tag in sorted(set(getattr(step, key)) - known):
+                    location = ("pools", name, "steps", index, key, tag)
+                    yield location, _no_tag(tag, name, known)
+    for name, arm in study.arms.items():
+        label = label_of(arm.selection) or ""
+        if label.startswith(TAG) and arm.pool in study.pools:
+            tag, known = label.removeprefix(TAG), record_tags(study, arm.pool)
+            if tag not in known:
+                yield ("arms", name, "selection", "by"), _no_tag(tag, arm.pool, known)
+
+
+def _no_tag(tag: str, pool: str, known: set[str]) -> str:
+    there_is = nearest(tag, sorted(known)) if known else "; they declare none"
+    return f"the sources of pool {pool!r} declare no tag {tag!r}{there_is}"
 
 
 def _unknown_annotations(study: Study) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ By = Annotated[
     str, StringConstraints(pattern=r"^(category|language|source|(tag|annotation):[^\s:]+)$")
 ]
 ANNOTATION = "annotation:"
+TAG = "tag:"
 SHARE_SUM_TOLERANCE = 1e-6
 
 

@@ -12,7 +12,7 @@ lengths.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +36,8 @@ from instruct_scaling.config.runs import (
     used_pools,
 )
 from instruct_scaling.config.section import parse_section
-from instruct_scaling.config.study import Study
+from instruct_scaling.config.selection import StagedSelection
+from instruct_scaling.config.study import Arm, Study
 
 FLOPS_PER_PARAMETER = {"full": 6, "frozen_embedding": 6, "lora": 4, "embedding": 4}
 TRAINED_SHARE = {"full": 1.0, "frozen_embedding": 1.0, "lora": 0.01, "embedding": 0.3}
@@ -165,15 +166,45 @@ def base_parameters(base: TinyBase | PretrainedBase) -> float | None:
     return base.vocab_size * width + 4 * width + base.layers * (12 * width**2 + 13 * width)
 
 
-def tokens_seen(recipe: Recipe, scale: int, per_example: float) -> float:
-    """Tokens that one run trains on, repeats counted; `per_example` tokens an example."""
+def tokens_seen(
+    recipe: Recipe, scale: int, per_example: float, shares: Sequence[float] = (1.0,)
+) -> float:
+    """Tokens that one run trains on, repeats counted; `per_example` tokens an example.
+
+    Args:
+        shares: of the records in each phase (`phase_shares`), which has passes of its own.
+    """
     if recipe.epochs is not None:
-        return recipe.epochs * scale * per_example
+        passes = sum(share * (recipe.epochs_in(phase) or 0.0) for phase, share in enumerate(shares))
+        return passes * scale * per_example
     assert recipe.steps is not None
     if recipe.batch_tokens is not None:
         return recipe.steps * recipe.batch_tokens
     assert recipe.batch_size is not None
     return recipe.steps * recipe.batch_size * per_example
+
+
+def phase_shares(arm: Arm) -> list[float]:
+    """Share of a run's records in each phase of the order: as the selection states it, else
+    equal (bands at quantiles are)."""
+    selection, phases = arm.selection, len(arm.recipe.phases)
+    if not isinstance(selection, StagedSelection) or selection.order == "mixed" or phases < 2:
+        return [1.0]
+    shares = selection.shares
+    if isinstance(shares, dict) and len(shares) == phases:
+        order = selection.order if isinstance(selection.order, list) else _in_order(shares)
+        if selection.order == "descending":
+            order = order[::-1]
+        return [shares.get(name, 1 / phases) for name in order]
+    return [1 / phases] * phases
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Bands by their number, values by name."""
+    try:
+        return sorted(names, key=float)
+    except ValueError:
+        return sorted(names)
 
 
 def device_hours(flops: float, peak_tflops: float, mfu: float) -> float:
@@ -212,7 +243,7 @@ def _training_lines(study: Study, results: Path) -> list[Line]:
     tokens = flops = 0.0
     for run in tuned_runs(study):
         arm = study.arms[run.arm]
-        seen = tokens_seen(arm.recipe_at(run.scale), run.scale, per_example)
+        seen = tokens_seen(arm.recipe_at(run.scale), run.scale, per_example, phase_shares(arm))
         tokens += seen
         parameters = base_parameters(study.bases[arm.base]) or 0.0
         flops += FLOPS_PER_PARAMETER[arm.recipe.tuning.method] * parameters * seen

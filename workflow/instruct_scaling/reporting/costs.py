@@ -32,6 +32,7 @@ FIGURES: dict[str, str] = {
     "steps": "steps",
     "examples": "examples_seen",
     "tokens": "tokens.total",
+    "supervised_tokens": "tokens.supervised",
     "tokens_per_second": "tokens_per_second",
     "mfu": "mfu",
     "training_flops": "training_flops",
@@ -47,7 +48,9 @@ FIGURES: dict[str, str] = {
     "provenance": "provenance",
 }
 """Column -> position of the figure in train.json."""
-COLUMNS = ("arm", "scale", "seeds", "cost", "cost_training", "unit", "tokens", "training_flops")
+AXES = ("steps", "examples", "tokens", "supervised_tokens", "training_flops")
+"""What a curve can be drawn against; `examples` counts repeats."""
+COLUMNS = ("arm", "scale", "seeds", "cost", "cost_training", "unit", *AXES)
 
 
 def training_figures(rows: Iterable[RunRow]) -> pd.DataFrame:
@@ -106,7 +109,7 @@ def costs_table(runs: pd.DataFrame) -> pd.DataFrame:
         unit, cost, steps = "training FLOPs per run", runs["training_flops"], 1.0
     table = runs.assign(cost=cost, cost_training=cost * steps)
     grouped = table.groupby(["arm", "scale"], sort=True)
-    means = grouped[["cost", "cost_training", "tokens", "training_flops", *SECONDS]].mean()
+    means = grouped[["cost", "cost_training", *AXES, *SECONDS]].mean()
     return means.assign(seeds=grouped.size(), unit=unit).reset_index()[[*COLUMNS, *SECONDS]]
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 import yaml
 
-from instruct_scaling.common.files import atomic_path, sha256_file
+from instruct_scaling.common.files import atomic_path, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
 from instruct_scaling.common.records import read_items
 from instruct_scaling.common.seeds import PURPOSES
@@ -46,6 +46,9 @@ def report(
     evalset_items: Annotated[Path, typer.Option(help="items.jsonl of the eval set.")],
     evalset_audit: Annotated[Path, typer.Option(help="audit.json of the eval set.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
+    config_out: Annotated[
+        Path | None, typer.Option(help="Where the whole config goes, defaults included (JSON).")
+    ] = None,
 ) -> None:
     """Write the report: one HTML file that needs nothing else, not even a network."""
     study = parse_section(Study, study_config, "--study-config")
@@ -60,6 +63,9 @@ def report(
         "tables": found,
         "clusters": analysis.cluster_ranges(items.values()),
         "overlap": read_overlap(tables / "subset_overlap.csv"),
+        "looks": analysis.look_tables(found),
+        "families": analysis.families(found),
+        "matched": analysis.matched_axes(found),
         "pools": [read_audit(path, path.parent.name) for path in pool_audit],
         "evalset": read_audit(evalset_audit, "eval set"),
         "eval_items": len(items),
@@ -77,6 +83,8 @@ def report(
     page = render(context)
     with atomic_path(out) as temporary:
         temporary.write_text(page, "utf-8")
+    if config_out is not None:
+        write_json(config_out, study.model_dump(mode="json"))
     log.info("%s: %.1f MB", out, len(page.encode()) / 1e6)
 
 
@@ -129,7 +137,8 @@ def _as_yaml(study: Study, *, defaults: bool = True) -> str:
 def _analysis_options(study: Study) -> pd.DataFrame:
     """Every option of the analysis with its value and meaning."""
     fields = type(study.analysis).model_fields.items()
-    rows = [(name, getattr(study.analysis, name), field.description) for name, field in fields]
+    values = study.analysis.model_dump()
+    rows = [(name, values[name], field.description) for name, field in fields]
     return pd.DataFrame(rows, columns=["option", "value", "meaning"], dtype=object)
 
 

@@ -26,6 +26,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 _NAMES = ("judge", "other", "arm", "arm_a", "arm_b", "category")
 _NARROW = 0.02
+_SAME_RECORDS = 0.01
 _BOX_WIDTH, _BOX_HEIGHT = 110.0, 40.0
 
 
@@ -145,6 +146,56 @@ def verdict_tables(verdicts: pd.DataFrame, order: Sequence[str]) -> list[Row]:
             }
         )
     return tables
+
+
+def look_tables(tables: Mapping[str, pd.DataFrame]) -> list[Row]:
+    """Looks at the results of each judge and arm, from looks.csv; none without the table.
+
+    Returns:
+        `judge`, `arm`, `seeds` of each look, `spending`, `planned`, `level` of a claim now, and
+        the chance of `false_claims` up to now.
+    """
+    found = []
+    if "looks" not in tables:
+        return []
+    for (judge, arm), part in tables["looks"].groupby(["judge", "arm"], sort=False):
+        last = rows(part)[-1]
+        found.append(
+            {key: last.get(key) for key in ("spending", "planned", "level", "false_claims")}
+            | {"judge": judge, "arm": arm, "seeds": [int(n) for n in part["seeds"]]}
+        )
+    return found
+
+
+def families(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """Judges and arms that have primary claims, and those with exploratory ones alone, from
+    verdicts.csv: `primary` and `exploratory`, each "judge / arm"; empty without the column."""
+    verdicts = tables.get("verdicts")
+    if verdicts is None or "family" not in verdicts or verdicts["family"].isna().all():
+        return {"primary": [], "exploratory": []}
+    primary = verdicts[verdicts["family"] == "primary"]
+    first = [
+        f"{j} / {a}" for j, a in dict.fromkeys(zip(primary["judge"], primary["arm"], strict=True))
+    ]
+    every = [
+        f"{j} / {a}" for j, a in dict.fromkeys(zip(verdicts["judge"], verdicts["arm"], strict=True))
+    ]
+    return {"primary": first, "exploratory": [name for name in every if name not in first]}
+
+
+def matched_axes(tables: Mapping[str, pd.DataFrame]) -> list[Row]:
+    """On overall, differences of arms at the largest x that both reach, for each judge, pair of
+    arms and axis of matched.csv; without those at equal records, which comparisons.csv has."""
+    matched = tables.get("matched")
+    if matched is None:
+        return []
+    known = matched[matched["category"] == OVERALL].dropna(subset=["difference", "low", "high"])
+    ratio = known["records_a"] / known["records_b"]
+    known = known[(ratio - 1).abs() > _SAME_RECORDS]
+    key = ["judge", "arm_a", "arm_b", "axis"]
+    return rows(
+        known.sort_values("x", kind="stable").drop_duplicates(key, keep="last").sort_index()
+    )
 
 
 def _with_all_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
