@@ -191,6 +191,27 @@ def test_the_csv_holds_the_same_rows(study):
     assert ",unparsed,7,0.001" in (study.folder / "scores.csv").read_text()
 
 
+def test_responses_without_an_answer_score_0_and_are_counted_by_scale(study):
+    rows = study.judgements[RUNS[1], "metric"]
+    rows[0] = replace(rows[0], score=0.0, status="reasoning_exhausted")
+    rows[1] = replace(rows[1], score=0.0, status="unparsable")
+    frame = pd.read_parquet(study.run())
+    assert frame["score"].notna().all()
+    metric = read_json(study.folder / "scores.json")["judges"]["metric"]
+    assert metric["scored"] == metric["rows"]
+    run = RUNS[1]
+    assert metric["no_answer_by_scale"] == [
+        {"arm": run[0], "scale": run[1], "rows": 2, "reasoning_exhausted": 1, "unparsable": 1}
+    ]
+
+
+def test_a_response_without_an_answer_has_no_other_score_than_0(study):
+    rows = study.judgements[RUNS[1], "metric"]
+    rows[0] = replace(rows[0], score=0.5, status="unparsable")
+    with pytest.raises(InputError, match="does not go with status 'unparsable'"):
+        study.run()
+
+
 def test_missing_judgements_have_no_score_and_are_counted(study):
     rows = study.judgements[RUNS[1], "llm"]
     rows[0] = replace(rows[0], score=None, status="unparsed", tokens=10, cost=0.5)

@@ -5,16 +5,15 @@ import threading
 import time
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.scorers import final_answer as module
-from instruct_scaling.evaluation.judge.scorers.final_answer import (
-    final_answer,
-    final_number,
-    final_segment,
-)
+from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer, final_segment
+from instruct_scaling.evaluation.judge.scorers.final_number import final_quantity
+from instruct_scaling.evaluation.judge.scorers.math_worker import MathWorker
 
 
 def judge(reference: str, response: str, kind: str | None = "number", **checks):
@@ -46,6 +45,11 @@ def judge(reference: str, response: str, kind: str | None = "number", **checks):
         "答案：**42**",
         "\\boxed{42\\text{ apples}}",
         "\\frac{84}{2} apples",
+        "42只，不是43",
+        "forty-two",
+        "四十二",
+        "Is it 40? No, wait, it is 42.",
+        "42. It has 12 and 30.",
     ],
 )
 def test_forms_of_42(response):
@@ -54,7 +58,7 @@ def test_forms_of_42(response):
 
 @pytest.mark.parametrize(
     "response",
-    ["43", "-42", "420", "4.2", "42只，不是43", "", "forty-two", "?", "1/0", "x", "答案是"],
+    ["43", "-42", "420", "4.2", "43只，不是42", "", "forty-three", "?", "1/0", "x", "答案是"],
 )
 def test_what_is_not_42(response):
     assert judge("42", response).score == 0
@@ -113,14 +117,53 @@ def test_label_answers_are_looked_for_at_the_end_only():
 
 def test_without_a_kind_the_reference_decides():
     assert judge("共有12只", "12", None).score == 1
-    assert judge("因为太阳升起", "因为太阳", None).score == pytest.approx(0.8)
+    assert judge("因为太阳升起", "因为太阳", None).score == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "response", "wanted"),
+    [
+        ("18", "18 dollars in 7 days", 1),
+        ("18", "7 dollars in 18 days", 0),
+        ("18", "9*2 = 18", 1),
+        ("-5", "负5", 1),
+        ("1000", "10^3", 1),
+        ("15000", "1.5万", 1),
+        ("200", "两百", 1),
+        ("2.5", "2 1/2", 1),
+        ("12", "The answer is not 12", 0),
+        ("12", "答案是12或13", 0),
+        ("12", "It is anything but 12", 0),
+        ("5 kg", "5000 g", 1),
+        ("5 kg", "5 m", 0),
+        ("2元5角", "2.5元", 1),
+        ("3000", "3 000", 1),
+    ],
+)
+def test_numbers_with_words_around_them(reference, response, wanted):
+    assert judge(reference, response).score == wanted
+
+
+def test_one_of_two_solutions_is_half():
+    assert judge("x=3 or x=-2", "x = -2, x = 3", "expression").score == 1
+    assert judge("x=3 or x=-2", "x = 3", "expression").score == 0.5
+
+
+def test_a_unit_that_nobody_asked_for_is_converted():
+    item = EvalItem("0" * 32, "math", "A pen costs $2. What do five pens cost?", reference="10")
+    checks = Constraints(answer="number")
+    assert final_answer(item, checks, "10 dollars").score == 1
+    assert final_answer(item, checks, "10 cents").score == 0
+    assert final_answer(item, checks, "1000 cents").score == 1
 
 
 def test_a_power_tower_is_missing_not_wrong(monkeypatch):
     """A comparison that does not end says nothing about the answer."""
-    monkeypatch.setattr(module, "COMPARE_SECONDS", 1)
+    worker = MathWorker(seconds=1)
+    monkeypatch.setattr(module, "shared_worker", lambda: worker)
     outcome = judge("42", "Answer: $9^{9^{9^9}}$", "expression")
     assert (outcome.score, outcome.status) == (None, "timeout")
+    worker.close()
 
 
 @pytest.mark.parametrize("kind", ["number", "expression", "text"])
@@ -134,9 +177,11 @@ def test_a_model_that_repeats_itself_is_wrong_at_once(piece, kind):
     assert time.monotonic() - before < 2
 
 
-def test_numbers_are_compared_outside_the_main_thread():
+def test_formulas_are_compared_outside_the_main_thread():
     scores = []
-    worker = threading.Thread(target=lambda: scores.append(judge("3/4", "0.75").score))
+    worker = threading.Thread(
+        target=lambda: scores.append(judge("x^2-1", "(x-1)(x+1)", "expression").score)
+    )
     worker.start()
     worker.join()
     assert scores == [1]
@@ -144,6 +189,11 @@ def test_numbers_are_compared_outside_the_main_thread():
 
 def test_final_segment_prefers_the_box():
     assert final_segment("Answer: 3, I mean \\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+
+
+def final_number(text: str) -> str:
+    found, _ = final_quantity(text)
+    return "" if found is None else str(found.value)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +204,7 @@ def test_final_segment_prefers_the_box():
         ("So 4 packs. Each has 5, which makes 20.", "20"),
         ("答案：36套（共30天）", "36"),
         ("\\boxed{x = 36}, not 37", "36"),
-        ("Answer: none of the 4", "4"),
+        ("Answer: none of the 4", ""),
         ("no number", ""),
     ],
 )
@@ -167,16 +217,18 @@ def test_gsm8k_solutions(real_data):
     path = real_data / "gsm8k_test.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     parts = [row["answer"].split("####") for row in rows]
-    for row, (_, number) in zip(rows, parts, strict=True):
+    found = []
+    for row, (solution, number) in zip(rows, parts, strict=True):
+        wanted = number.strip().replace(",", "")
         for response in (row["answer"], f"The answer is{number}.", f"所以一共是{number.strip()}元"):
-            assert final_number(response) == number.strip()
-    sample = range(0, len(rows), 10)  # comparing takes longer than finding
-    for index in sample:
+            assert final_number(response) == wanted
+        shown = regex.sub(r"<<.*?>>", "", solution)
+        last, _ = final_quantity(shown, row["question"])
+        found.append(last is not None and str(last.value) == wanted)
+    assert sum(found) / len(found) > 0.985  # the scorer before this one: 0.972
+    for index in range(10, len(rows), 10):
         same = parts[index - 1][1] == parts[index][1]
-        other = rows[index - 1]["answer"]
-        assert judge(rows[index]["answer"], other).score == float(same)
-    unmarked = [judge(rows[index]["answer"], parts[index][0]).score for index in sample]
-    assert sum(unmarked) / len(unmarked) > 0.95
+        assert judge(rows[index]["answer"], rows[index - 1]["answer"]).score == float(same)
 
 
 def test_a_digit_in_a_name_is_no_number():
@@ -191,7 +243,7 @@ def test_a_digit_in_a_name_is_no_number():
 )
 def test_any_text_gets_a_score_or_a_reason(response):
     outcome = judge("42", response)
-    assert outcome.status in {"ok", "timeout"}
+    assert outcome.status in {"ok", "timeout", "unparsable"}
 
 
 @given(st.integers(-(10**9), 10**9))

@@ -16,6 +16,7 @@ ScorerName = Literal[
     "final_answer",
     "unit_tests",
     "label_match",
+    "answer_match",
     "token_f1",
     "content",
     "rouge_l",

@@ -35,11 +35,14 @@ from instruct_scaling.evaluation.judge.judgements import (
 from instruct_scaling.evaluation.judge.programs.judging import Programs
 from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
+from instruct_scaling.evaluation.judge.scorers.answers import (
+    answer_match,
+    exact_match,
+    label_match,
+)
 from instruct_scaling.evaluation.judge.scorers.content import content
 from instruct_scaling.evaluation.judge.scorers.final_answer import final_answer
 from instruct_scaling.evaluation.judge.scorers.matching import (
-    exact_match,
-    label_match,
     label_set_problem,
     token_f1,
 )
@@ -72,20 +75,23 @@ class Scorer:
         return {"scorer": self.name, "version": self.version, **versions}
 
 
-_OPEN_PACKAGES = ("cn2an", "nltk", "opencc", "py3langid", "regex", "rouge-score", "text2num")
+# What the scorers read text with.
+_READING = ("regex", "cn2an", "opencc", "text2num")
+_OPEN_PACKAGES = (*_READING, "nltk", "py3langid", "rouge-score")
 _CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
 
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
-        Scorer("final_answer", "reference", final_answer, ("math-verify", "sympy", "regex")),
+        Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 2),
         Scorer("unit_tests", "tests", None, version=2),
-        Scorer("label_match", "reference", label_match, ("rouge-score", "regex")),
+        Scorer("label_match", "reference", label_match, _READING, 2),
+        Scorer("answer_match", "reference", answer_match, _READING),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
         Scorer("content", "reference or facts", content, _CONTENT_PACKAGES),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
-        Scorer("exact_match", "reference", exact_match),
+        Scorer("exact_match", "reference", exact_match, _READING, 2),
         Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2),
         Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
@@ -188,7 +194,7 @@ def judge_all(
     """Judge the responses of one run, in their order.
 
     Programs run `workers` at a time (default: one for each core), before the rest, which is scored
-    in the calling thread, since math-verify's time limit needs the main one.
+    in the calling thread, whichever that is.
 
     Args:
         work: folder where judgements are kept one by one; those of an earlier, stopped attempt are

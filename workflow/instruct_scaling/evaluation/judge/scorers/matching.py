@@ -59,7 +59,15 @@ def same_text(left: str, right: str) -> bool:
     tokens = tokenize(left)
     if not tokens and not tokenize(right):
         return normalize(left).split() == normalize(right).split()
-    return tokens == tokenize(right)
+    return tokens == tokenize(right) and _signs(left) == _signs(right)
+
+
+# Punctuation that is part of a word or a number: C++, C#, -5, 20%, $5.
+_SIGN = regex.compile(r"[$€£¥%°#√±≠<>=^]|\+\+|(?<![\w\s])-(?=\d)|(?<=^|\s)-(?=\d)")
+
+
+def _signs(text: str) -> list[str]:
+    return _SIGN.findall(normalize(text).replace("−", "-"))
 
 
 _ROUGE = RougeScorer(["rouge1"], tokenizer=MixedTokenizer())
@@ -71,49 +79,6 @@ def token_f1(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     if not tokenize(reference):
         return scored(float(same_text(response, reference)), "reference without words")
     return scored(_ROUGE.score(reference, response)["rouge1"].fmeasure)
-
-
-def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """1 if response and reference are equal but for case, width, space and punctuation."""
-    return scored(float(same_text(response, item.reference or "")))
-
-
-# A letter or digit of a script that separates its words.
-_WORD = rf"[\p{{L}}\p{{N}}--[{CJK}]]"
-_IS_WORD = regex.compile(_WORD, flags=regex.VERSION1)
-
-
-def mentioned_labels(text: str, labels: list[str]) -> set[str]:
-    """The labels that occur in the text, normalized and with single spaces.
-
-    A longer label hides the shorter ones inside it ("not spam" is no mention of "spam"). Where
-    a label begins or ends in an alphabetic script, a whole word must begin or end there.
-    """
-    text = " ".join(normalize(text).split())
-    normalized = {" ".join(normalize(label).split()) for label in labels}
-    found = set()
-    for label in sorted(normalized - {""}, key=lambda label: (-len(label), label)):
-        left = rf"(?<!{_WORD})" if _IS_WORD.match(label[0]) else ""
-        right = rf"(?!{_WORD})" if _IS_WORD.match(label[-1]) else ""
-        pattern = regex.compile(left + regex.escape(label) + right, flags=regex.VERSION1)
-        text, times = pattern.subn("\0", text)
-        if times:
-            found.add(label)
-    return found
-
-
-def label_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
-    """1 if the response names exactly one of `checks.labels` and it is the reference's.
-
-    An item without a label set is scored by token F1.
-    """
-    if not checks.labels:
-        return token_f1(item, checks, response)
-    found = mentioned_labels(response, checks.labels)
-    right = mentioned_labels(item.reference or "", checks.labels)
-    if len(found) != 1:
-        return scored(0.0, f"{len(found)} labels named")
-    return scored(float(found == right))
 
 
 def label_set_problem(item: EvalItem, checks: Constraints) -> str | None:

@@ -6,7 +6,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import CHRF
 
 from instruct_scaling.common.records import Constraints, EvalItem
-from instruct_scaling.evaluation.judge.judgements import Outcome, scored
+from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
 from instruct_scaling.evaluation.judge.scorers.matching import MixedTokenizer, same_text, tokenize
 
 _ROUGE_L = RougeScorer(["rougeL"], tokenizer=MixedTokenizer())
@@ -25,7 +25,7 @@ def chrf(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     """chrF2 / 100: F2 of character n-grams up to 6, white space ignored (Popovic, 2015)."""
     reference = item.reference or ""
     if not response.strip():
-        return scored(0.0, "empty response")
+        return scored_unparsable("empty response")
     return scored(chrf_of(response, reference))
 
 
