@@ -158,7 +158,8 @@ def test_a_scorer_that_breaks_down_costs_its_response_alone(monkeypatch):
     scorer = replace(metric.SCORERS["token_f1"], function=broken)
     monkeypatch.setitem(metric.SCORERS, "token_f1", scorer)
     items = [EvalItem.make("open_qa", str(n), reference="r") for n in range(2)]
-    rows, _ = judge([(items[0], "bad"), (items[1], "r")])
+    config = MetricJudge(type="metric", scorers={"open_qa": "token_f1"})
+    rows, _ = judge([(items[0], "bad"), (items[1], "r")], config)
     assert [(row.score, row.status) for row in rows] == [(None, "scorer_error"), (1, "ok")]
     assert rows[0].reason == "token_f1: ZeroDivisionError: a bug"
 
