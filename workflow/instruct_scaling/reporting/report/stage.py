@@ -22,6 +22,7 @@ from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.runs import RunRow, read_runs, seed_for
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
+from instruct_scaling.evaluation.time_outs import items_with_tests
 from instruct_scaling.reporting.costs import PHASES, training_figures
 from instruct_scaling.reporting.report import runs as run_figures
 from instruct_scaling.reporting.report import tables as analysis
@@ -122,6 +123,12 @@ def _runs(
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
         "no_answers": run_figures.no_answers(survey.judgements),
         "missing_by_category": run_figures.missing_by_category(survey.judgements, order),
+        "time_outs": survey.time_outs,
+        "unusable_items": survey.unusable_items,
+        "items_with_tests": len(items_with_tests(items)),
+        "same_process": sum(
+            bool((item.checks or {}).get("same_process")) for item in items.values()
+        ),
         "samples": samples(chosen, survey.answers, arms),
     }
 
