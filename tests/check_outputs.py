@@ -9,15 +9,19 @@ from pathlib import Path
 import pandas as pd
 
 from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.evaluation.judge.judgements import ZERO
 
 
 def check_scores(scores: pd.DataFrame) -> None:
     """Raise AssertionError unless every run answered the same items and scores are honest."""
-    answered = scores.groupby(["arm", "scale", "seed", "judge"]).item.nunique()
+    answered = scores.groupby(["arm", "scale", "seed", "shots", "judge"]).item.nunique()
     assert answered.nunique() == 1, f"runs differ in the items they answered:\n{answered}"
-    judged = scores[scores.status == "ok"]
-    assert judged.score.between(0, 1).all(), "a score lies outside [0, 1]"
-    assert scores[scores.status != "ok"].score.isna().all(), "a failed judgement has a score"
+    assert scores.score.dropna().between(0, 1).all(), "a score lies outside [0, 1]"
+    assert scores[scores.status == "ok"].score.notna().all(), "a judgement without a score is ok"
+    no_answer = scores.status.isin(ZERO)
+    assert (scores[no_answer].score == 0).all(), "no answer, and yet a score above 0"
+    failed = ~no_answer & (scores.status != "ok")
+    assert scores[failed].score.isna().all(), "a failed judgement has a score"
 
 
 def check(results: Path) -> None:
@@ -25,7 +29,7 @@ def check(results: Path) -> None:
     scores = pd.read_parquet(results / "tables" / "scores.parquet")
     check_scores(scores)
     assert set(scores.category) == set(CATEGORIES), "a category has no score"
-    judged = scores[scores.status == "ok"]
+    judged = scores[scores.score.notna()]
     assert len(judged) > 0.9 * len(scores), "more than a tenth of the judgements failed"
 
     curves = pd.read_csv(results / "tables" / "curves.csv")

@@ -29,6 +29,7 @@ def wide_study():
     config["arms"]["lora"]["recipe"] |= {"precision": "bf16"}
     config["arms"]["lora"]["by_scale"] = {"reference": 16, "learning_rate_exponent": -0.5}
     config["seeds"] = {"study": 5, "replicates": [3, 8], "vary": ["subset", "order", "judge"]}
+    config["ladder"]["few_shot"] = 2
     config["generate"] |= {"temperature": 0.5}
     config["intermediate_checkpoints"] = {"fractions": [0.5]}
     config["judges"]["gpt"] = {"type": "llm", "model": "some model", "concurrency": 2}

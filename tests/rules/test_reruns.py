@@ -92,6 +92,11 @@ EDITS = {
         [0.25, 0.5],
         tuned(4) | {"generate_intermediate": 8, "judge_intermediate": 16, "intermediate_scores": 1},
     ),
+    "answers of the base after examples": (
+        "ladder.few_shot",
+        2,
+        {"few_shot": 1, "generate_few_shot": 1, "judge_few_shot": 2} | TRAINED | RUNS,
+    ),
     "the answers' length": ("generate.max_new_tokens", 9, {"generate": 5, "judge": 10} | SCORES),
     "one judge's limit": ("judges.metric.code_timeout_seconds", 4, {"judge": 5} | SCORES),
     "a judge is removed": ("judges", {"metric": {"type": "metric"}}, SCORES),
@@ -112,8 +117,8 @@ EDITS = {
         | RUNS,
     ),
 }
-# Only in a study with intermediate checkpoints, or with annotations.
-OPTIONAL = {"intermediate_scores", "annotation"}
+# Only in a study with intermediate checkpoints, annotations, or a few-shot base.
+OPTIONAL = {"intermediate_scores", "annotation", "few_shot"}
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +185,19 @@ def test_intermediate_checkpoints_cost_nothing_to_remove_and_their_version_count
     assert plans["none"] == drawn
     assert plans["fewer"] == {"intermediate_scores": 1} | drawn
     assert plans["version"] == {"intermediate_scores": 1} | drawn
+
+
+def test_more_examples_answer_again_and_the_version_of_their_stage_counts(tmp_path):
+    config = edited(TINY, "ladder.few_shot", 2)
+    pretend_finished(tmp_path, config)
+    runs = {
+        "more": DryRun(edited(TINY, "ladder.few_shot", 3)),
+        "version": DryRun(config, raised="few_shot"),
+    }
+    plans = {name: planned_jobs(printed) for name, printed in dry_runs(tmp_path, runs).items()}
+    again = {"few_shot": 1, "generate_few_shot": 1, "judge_few_shot": 2} | SCORES
+    assert plans["version"] == again
+    assert plans["more"] == again | TRAINED | RUNS
 
 
 def test_the_version_of_annotations_builds_the_pool_again_that_is_made_of_them(tmp_path):

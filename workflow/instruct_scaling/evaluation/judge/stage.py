@@ -6,6 +6,7 @@ the responses and of the repeats, and `NAME.provenance.json` beside it.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,6 @@ def judge(
     details["judge_version"] = judgements[0].judge_version
     write_jsonl(out, [judgement.to_row() for judgement in judgements])
     if isinstance(section, MetricJudge):  # cheap, so that an explicit second run judges again
-        metric.kept_judgements(work, judgements[0].judge_version).unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
     sidecar = out.with_name(f"{out.stem}.provenance.json")
     write_json(sidecar, provenance("judge", identity, inputs) | details)
