@@ -17,7 +17,7 @@ from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Re
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS
 from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
-from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
+from instruct_scaling.evaluation.judge.responses import answer_of, exhausted
 from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
 from instruct_scaling.evaluation.judge.scorers.answers import (
     answer_match,
@@ -208,7 +208,7 @@ def judge_all(
 
     def outcome(response: Response) -> Outcome:
         item = items[response.item]
-        text = without_reasoning(response.text)
+        text = answer_of(response.text, item.full_prompt)
         return exhausted(response) or score(
             scorers[item.category], item, checks_of(item), text, sandbox
         )
