@@ -49,8 +49,8 @@ _QUESTION_TURN = regex.compile(
     regex.MULTILINE | regex.IGNORECASE,
 )
 _DIALOGUE = regex.compile(
-    r"\b(?:dialogs?|dialogues?|conversations?|scripts?|interviews?|chats?|FAQs?|role-?play\w*|"
-    r"Q ?& ?A|questions? and answers?|questions)\b|对话|剧本|访谈|采访|聊天|问答|相声|问题列表",
+    r"\b(?:dialogs?|dialogues?|conversations?|scripts?|interviews?|FAQs?|role-?play\w*|"
+    r"Q ?& ?A|questions and answers)\b|对话|剧本|访谈|采访|聊天|问答|相声|问题列表",
     regex.IGNORECASE,
 )
 _FENCE = regex.compile(r"^[ \t]*(?:```|~~~)", regex.MULTILINE)

@@ -152,7 +152,8 @@ def _leading(text: str) -> Polarity | None:
 
 def _between(text: str) -> bool:
     """Whether both words are offered: "yes and no", "maybe yes, maybe no"."""
-    joined = r"\W{0,3}(?:and|or|或|和|也|maybe|perhaps|可能|也可能是?)?\W{0,3}"
+    gap = r"[^\w.。!]{0,3}"  # "No. Yes, they loved it" begins with its answer
+    joined = rf"{gap}(?:and|or|或|和|也|maybe|perhaps|可能|也可能是?)?{gap}"
     return (
         regex.search(rf"\b(?:yes{joined}no|no{joined}yes)\b|是{joined}否", text, regex.IGNORECASE)
         is not None

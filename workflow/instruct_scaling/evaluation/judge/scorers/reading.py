@@ -54,6 +54,11 @@ _REASON_BEFORE = regex.compile(
     r"由于|虽然|尽管)[^,.。;\n]*,\s*",
     regex.IGNORECASE,
 )
+# "Geneva (日内瓦)": the same name in the other script is no aside.
+_OTHER_SCRIPT = regex.compile(
+    r"(?<=[A-Za-z.]\s*)\(\p{Han}[\p{Han}·]*\)|(?<=\p{Han}\s*)\([A-Za-z][A-Za-z .'-]*\)"
+)
+_TABLE_RULE = regex.compile(r"^\s*\|?\s*:?-{2,}[-:|\s]*$")
 _ASIDE = regex.compile(r"\s*[(\[](?!\w{1,2}[)\]])[^()\[\]]{3,}[)\]]")
 _SENTENCE = regex.compile(
     r"(?<=[.!?])(?<!\b(?:p|a|m|Mr|Dr|St|vs|No|e\.g|i\.e)\.)\s+|(?<=[。!?;])|\n+"
@@ -99,7 +104,38 @@ def plain(text: str) -> str:
     for _ in range(2):
         text = _EMPHASIS.sub(lambda m: m[2] if m[2] is not None else m[3], text)
     text = _LATEX_TEXT.sub(r" \1 ", text)
-    return simplified(text).strip()
+    return simplified(without_tables(text)).strip()
+
+
+def without_tables(text: str) -> str:
+    """Markdown tables as lines "first cell: others"; one of a single row as "head: cell" lines."""
+    if "|" not in text:
+        return text
+    lines = text.split("\n")
+    found: list[str] = []
+    number = 0
+    while number < len(lines):
+        if number + 1 < len(lines) and "|" in lines[number] and _TABLE_RULE.match(lines[number + 1]):
+            head = _cells(lines[number])
+            end = number + 2
+            while end < len(lines) and "|" in lines[end]:
+                end += 1
+            rows = [_cells(line) for line in lines[number + 2 : end]]
+            if len(rows) == 1:
+                found += [f"{name}: {cell}" for name, cell in zip(head, rows[0], strict=False)]
+            else:
+                found += [": ".join([row[0], ", ".join(row[1:])]).rstrip(" :") for row in rows]
+            number = end
+        else:
+            found.append(lines[number])
+            number += 1
+    return "\n".join(found)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a row that hold a word; the first in any case."""
+    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    return [cells[0], *(cell for cell in cells[1:] if regex.search(r"\w", cell))]
 
 
 def _bounded(text: str) -> str:
@@ -157,7 +193,8 @@ def conclusion(text: str) -> str | None:
 
 def without_reasons(text: str) -> str:
     """The text without asides in brackets and without what follows "because"."""
-    shorter = _REASON_AFTER.sub("", _REASON_BEFORE.sub("", _ASIDE.sub("", text))).strip()
+    shorter = _OTHER_SCRIPT.sub(lambda m: f", {m[0][1:-1]}", text)
+    shorter = _REASON_AFTER.sub("", _REASON_BEFORE.sub("", _ASIDE.sub("", shorter))).strip()
     return shorter if regex.search(r"\w", shorter) else text
 
 
