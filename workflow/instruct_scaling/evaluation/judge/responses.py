@@ -45,7 +45,8 @@ _USER_TURN = regex.compile(
 )
 # These also head a part of an answer, so an answer of the model must follow them.
 _QUESTION_TURN = regex.compile(
-    r"^(?:Q|Question|问|问题|提问)[ ]?\d{0,2}[ ]?[:：](?=.*\n+(?:A|Answer|答|答案|回答)[ ]?\d{0,2}[ ]?[:：])",
+    r"^(?:Q|Question|问|问题|提问)[ ]?\d{0,2}[ ]?[:：]"
+    r"(?=.*\n+(?:A|Answer|答|答案|回答)[ ]?\d{0,2}[ ]?[:：])",
     regex.MULTILINE | regex.IGNORECASE,
 )
 _DIALOGUE = regex.compile(

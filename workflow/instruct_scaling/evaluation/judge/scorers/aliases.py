@@ -58,7 +58,7 @@ Yangtze River|Yangtze|长江|扬子江
 Yellow River|黄河
 Nile|Nile River|尼罗河
 Amazon River|Amazon|亚马逊河|亚马孙河
-Leonardo da Vinci|Da Vinci|Leonardo|达·芬奇|达芬奇|列奥纳多·达·芬奇
+Leonardo da Vinci|Da Vinci|达·芬奇|达芬奇|列奥纳多·达·芬奇
 carbon dioxide|CO2|CO^2|CO₂|二氧化碳
 carbon monoxide|CO|一氧化碳
 water|H2O|H₂O|水

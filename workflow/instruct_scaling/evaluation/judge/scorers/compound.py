@@ -38,6 +38,7 @@ _NEXT_DAY = regex.compile(
     regex.IGNORECASE,
 )
 _BETWEEN = regex.compile(r"^(?:\W|\bat\b|\bon\b|\bof\b|的)*$", regex.IGNORECASE)
+_ON_DAY = regex.compile(r"\W*(?:on |at )*(?P<day>周[一二三四五六日]|[A-Z][a-z]+day)\W*(?:at)?\W*")
 _MOST_PARTS = 8
 _INCOMPLETE = 0.75
 _NOTHING = frozenset(["null", "none", "n/a", "", "[]", "unknown"])
@@ -117,7 +118,7 @@ def _numbered_parts(reference: str) -> list[Part]:
 
 
 def _named_parts(reference: str) -> list[Part]:
-    """"A: x; B: y", "perimeter 26 cm, area 36 cm²"."""
+    """ "A: x; B: y", "perimeter 26 cm, area 36 cm²"."""
     split = r"[;\n]|,(?!\d{3}(?!\d))" if not regex.search(r"[;\n]", reference) else r"[;\n]"
     pieces = [piece.strip(" .。") for piece in regex.split(split, reference) if piece.strip()]
     if not 2 <= len(pieces) <= _MOST_PARTS:
@@ -155,7 +156,9 @@ def _day_and_time(reference: str) -> list[Part]:
         left = rest[: days[0].start] + rest[days[0].end :]
         if _BETWEEN.match(left):
             return [Part(rest[days[0].start : days[0].end].strip()), Part(clock)]
-    named = regex.fullmatch(r"\W*(?:on |at )*(?P<day>周[一二三四五六日]|[A-Z][a-z]+day)\W*(?:at)?\W*", rest)
+    named = regex.fullmatch(
+        r"\W*(?:on |at )*(?P<day>周[一二三四五六日]|[A-Z][a-z]+day)\W*(?:at)?\W*", rest
+    )
     return [Part(named["day"]), Part(clock)] if named else []
 
 
@@ -199,9 +202,7 @@ def _passage(part: Part, parts: Sequence[Part], text: str) -> str | None:
     if not any(mention_spans(other.name, text) for other in parts):
         return text
     others = [other.name for other in parts if other is not part]
-    passages = [
-        passage for passage in _around(part.name, others, text)
-    ]
+    passages = [passage for passage in _around(part.name, others, text)]
     return " ; ".join(passages) if passages else None
 
 
@@ -229,7 +230,7 @@ def _around(name: str, others: Sequence[str], text: str) -> list[str]:
         if not any(mention_spans(other, line) for other in others):
             found.append(line)
             continue
-        clauses = [clause for clause in regex.split(r",(?!\d{3}(?!\d))|、|\band\b|\bwhile\b", line)]
+        clauses = regex.split(r",(?!\d{3}(?!\d))|、|\band\b|\bwhile\b", line)
         own = [
             clause
             for clause in clauses

@@ -87,13 +87,16 @@ def _alias_spans(wanted: str, text: str) -> list[tuple[int, int]]:
 
 
 def _reordered_spans(wanted: str, text: str) -> list[tuple[int, int]]:
-    """The characters of a Chinese description in other order: 教师（小学语文）, 姓沈的盐商 for 盐商沈氏.
+    """The characters of a Chinese description in other order: 姓沈的盐商 for 盐商沈氏.
 
     Only for four or more characters, in a passage at most two longer: shorter names change their
     meaning with their order.
     """
     core = regex.sub(r"[^\p{Han}]|氏$", "", wanted)
-    if not regex.fullmatch(r"[\p{Han}（）()]+", wanted) or len(regex.sub(r"\P{Han}", "", wanted)) < 4:
+    if (
+        not regex.fullmatch(r"[\p{Han}（）()]+", wanted)
+        or len(regex.sub(r"\P{Han}", "", wanted)) < 4
+    ):
         return []
     for start in range(len(text)):
         if text[start] not in core:
@@ -195,7 +198,7 @@ def _part_score(wanted: str, text: str, question: str) -> float:
 
 
 def _misspelled(wanted: str, text: str) -> bool:
-    """Whether a name of two words or more stands in the text with one typing error in a long word."""
+    """Whether a name of two words or more stands in the text with one typing error in it."""
     words = [token for token in tokenize(_LEADING.sub("", wanted)) if token.isalpha()]
     given = tokenize(text)
     runs = zip(*(given[offset:] for offset in range(len(words))), strict=False)

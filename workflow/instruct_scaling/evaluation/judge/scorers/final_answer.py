@@ -8,7 +8,10 @@ import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored, scored_unparsable
-from instruct_scaling.evaluation.judge.scorers.answers import answer_match, equal_in, label_match
+from instruct_scaling.evaluation.judge.scorers.amounts import equal_in
+from instruct_scaling.evaluation.judge.scorers.answers import answer_match, label_match
+from instruct_scaling.evaluation.judge.scorers.compound import parts_of
+from instruct_scaling.evaluation.judge.scorers.copies import copies_prompt
 from instruct_scaling.evaluation.judge.scorers.final_number import final_quantity, has_number
 from instruct_scaling.evaluation.judge.scorers.formulas import final_formulas, solutions
 from instruct_scaling.evaluation.judge.scorers.math_worker import (
@@ -37,6 +40,10 @@ def final_answer(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         return label_match(replace(item, reference=final_segment(reference)), checks, response)
     if kind == "text":
         return answer_match(replace(item, reference=final_segment(reference)), checks, response)
+    if copies_prompt(plain(response), plain(item.full_prompt)):
+        return scored(0.0, "a copy of the prompt")
+    if checks.answer != "expression" and parts_of(plain(reference)):
+        return answer_match(item, checks, response)
     if kind == "expression" or _is_formula(reference):
         return _compare_formulas(reference, response)
     return _compare_numbers(item, reference, response)

@@ -30,7 +30,7 @@ _IN_ORDER = regex.compile(
     r"排序|从[小大低高早晚]到[大小高低晚早]|按.{1,6}顺序|依次",
     regex.IGNORECASE,
 )
-_INSIDE_WORD = regex.compile(r"\p{Han}(?<![和与跟及等了还也是有的又而])")
+_INSIDE_WORD = regex.compile(r"\p{Han}(?<![和与跟及以等了还也是有的又而])")
 # What asks, before the passage of a prompt in one line.
 _INSTRUCTION = regex.compile(r"^[^\n:\"]*")
 _MOST_TOKENS, _MOST_HAN = 5, 8

@@ -115,7 +115,11 @@ def without_tables(text: str) -> str:
     found: list[str] = []
     number = 0
     while number < len(lines):
-        if number + 1 < len(lines) and "|" in lines[number] and _TABLE_RULE.match(lines[number + 1]):
+        if (
+            number + 1 < len(lines)
+            and "|" in lines[number]
+            and _TABLE_RULE.match(lines[number + 1])
+        ):
             head = _cells(lines[number])
             end = number + 2
             while end < len(lines) and "|" in lines[end]:
@@ -189,6 +193,13 @@ def conclusion(text: str) -> str | None:
         if parts and regex.search(r"\w", parts[0]):
             return parts[0]
     return None
+
+
+def without_questions(text: str) -> str:
+    """The text without the questions that it asks itself before it answers: 不可以吗？当然可以。"""
+    parts = sentences(text)
+    kept = [part for part in parts[:-1] if not part.endswith(("?", "？"))] + parts[-1:]
+    return "\n".join(kept) if len(kept) < len(parts) else text
 
 
 def without_reasons(text: str) -> str:
