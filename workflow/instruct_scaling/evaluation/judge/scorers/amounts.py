@@ -23,11 +23,8 @@ from instruct_scaling.evaluation.judge.scorers.roles import of_another
 _PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
 _BOUND = regex.compile(r"(?:不止|不到|\b(?:less|fewer) than)\s?$", regex.IGNORECASE)
 _QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
-# Kinds of one thing that no factor converts.
-_SCALES = (
-    frozenset(["celsius", "fahrenheit"]),
-    frozenset(["usd", "eur", "gbp", "jpy", "cny"]),
-)
+# Scales of one thing that no factor converts.
+_SCALES = frozenset(["celsius", "fahrenheit"])
 
 
 def question_of(prompt: str) -> str:
@@ -121,12 +118,9 @@ def _enumerates(found: list[Quantity], text: str) -> bool:
 
 
 def _other_scale(given: Quantity, units: set) -> bool:
-    """Whether a value is in another currency or scale of temperature than the question's."""
-    named = {unit.dimension for unit in units}
-    return any(
-        given.dimension in scales and named & scales and given.dimension not in named
-        for scales in _SCALES
-    )
+    """Whether a value is in another scale of temperature than the question's."""
+    named = {unit.dimension for unit in units} & _SCALES
+    return given.dimension in _SCALES and bool(named) and given.dimension not in named
 
 
 def equal_in(want: Quantity, given: Quantity, units: set) -> bool:

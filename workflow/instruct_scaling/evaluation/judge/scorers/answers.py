@@ -108,7 +108,7 @@ def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     parts = parts_of(reference)
     if parts:
         share = compound_score(
-            parts, text, lambda value, passage: _best(value, passage, item.full_prompt)[0]
+            parts, text, prompt, lambda value, passage, asked: _best(value, passage, asked)[0]
         )
         return scored(share, f"{len(parts)} parts")
     best, reason = _best(reference, text, item.full_prompt)

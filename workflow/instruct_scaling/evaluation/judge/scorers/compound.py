@@ -21,7 +21,7 @@ from instruct_scaling.evaluation.judge.scorers.overlap import content
 from instruct_scaling.evaluation.judge.scorers.polarity import is_polar
 from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
 
-Compare = Callable[[str, str], float]
+Compare = Callable[[str, str, str], float]
 
 _NUMBERED = regex.compile(r"(?:^|(?<=[\s;,.。:]))\(?([1-9]|[a-d])[).、:](?!\d)\s*")
 _FIELD = regex.compile(
@@ -37,6 +37,9 @@ _NEXT_DAY = regex.compile(
     r"次日|第二天|翌日|隔天|\b(?:on )?(?:the )?(?:next|following) day(?: at)?\b,?|\btomorrow\b,?",
     regex.IGNORECASE,
 )
+_QUESTION = regex.compile(r"[^?？.。!;:\n]+[?？]")
+_CLAUSE = regex.compile(r",(?!\d{3}(?!\d))|[;。\n]|(?<=[.!?])\s|\bbut\b|\band\b")
+_LABELED = regex.compile(r"^\W*[^:\n]{1,30}:\s*(\S[^\n]*)$", regex.MULTILINE)
 _BETWEEN = regex.compile(r"^(?:\W|\bat\b|\bon\b|\bof\b|的)*$", regex.IGNORECASE)
 _ON_DAY = regex.compile(r"\W*(?:on |at )*(?P<day>周[一二三四五六日]|[A-Z][a-z]+day)\W*(?:at)?\W*")
 _MOST_PARTS = 8
@@ -66,15 +69,40 @@ def parts_of(reference: str) -> list[Part]:
     return []
 
 
-def compound_score(parts: Sequence[Part], text: str, compare: Compare) -> float:
+def compound_score(parts: Sequence[Part], text: str, prompt: str, compare: Compare) -> float:
     """The share of the parts that are right, at most 0.75 unless all are.
 
     Args:
-        compare: score of a value in a passage, both plain.
+        prompt: the item's; where it asks as many questions as there are parts, each part answers
+            its own.
+        compare: score of a value in a passage as the answer to a question, all plain.
     """
-    scores = [_score(part, parts, text, compare) for part in parts]
+    asked = [question.strip() for question in _QUESTION.findall(prompt)]
+    if len(asked) == len(parts) > 1 and not any(part.name or part.mark for part in parts):
+        scores = [
+            compare(part.value, _on_question(question, asked, text), question)
+            for part, question in zip(parts, asked, strict=True)
+        ]
+    else:
+        scores = [
+            _score(part, parts, text, lambda value, passage: compare(value, passage, prompt))
+            for part in parts
+        ]
     share = sum(scores) / len(scores)
     return share if share == 1 else min(_INCOMPLETE, share)
+
+
+def _on_question(question: str, asked: Sequence[str], text: str) -> str:
+    """The clauses that share more words with a question than with the others, else the text."""
+    own = set(content(question))
+    others = [set(content(other)) for other in asked if other != question]
+    found = []
+    for clause in _CLAUSE.split(text):
+        words = set(content(clause))
+        rival = max(len(words & other) for other in others)
+        if len(words & own) > rival or (len(words & own) == rival and not rival and words):
+            found.append(clause)
+    return ", ".join(found) if found else text
 
 
 def fields(text: str) -> list[tuple[str, str]]:
@@ -162,7 +190,9 @@ def _day_and_time(reference: str) -> list[Part]:
     return [Part(named["day"]), Part(clock)] if named else []
 
 
-def _score(part: Part, parts: Sequence[Part], text: str, compare: Compare) -> float:
+def _score(
+    part: Part, parts: Sequence[Part], text: str, compare: Callable[[str, str], float]
+) -> float:
     if part.field and fields(text):
         return _field_score(part, parts, text, compare)
     passage = _passage(part, parts, text)
@@ -172,10 +202,16 @@ def _score(part: Part, parts: Sequence[Part], text: str, compare: Compare) -> fl
     if passage != text and len(wanted) == 1 and not times(numerals(part.value)):
         given, _ = final_quantity(passage)
         return float(given is not None and same_quantity(wanted[0], given))
-    return compare(part.value, passage)
+    if passage != text:
+        return compare(part.value, regex.sub(r"[()]", " , ", passage))
+    labeled = _LABELED.findall(text)
+    passages = [text, *(labeled if len(labeled) > 1 else [])]
+    return max(compare(part.value, one) for one in passages)
 
 
-def _field_score(part: Part, parts: Sequence[Part], text: str, compare: Compare) -> float:
+def _field_score(
+    part: Part, parts: Sequence[Part], text: str, compare: Callable[[str, str], float]
+) -> float:
     """By its key; by its value alone where the response has none of the reference's keys."""
     given = fields(text)
     keys = {_key(other.name) for other in parts}
@@ -202,7 +238,7 @@ def _passage(part: Part, parts: Sequence[Part], text: str) -> str | None:
     if not any(mention_spans(other.name, text) for other in parts):
         return text
     others = [other.name for other in parts if other is not part]
-    passages = [passage for passage in _around(part.name, others, text)]
+    passages = _around(part.name, others, text)
     return " ; ".join(passages) if passages else None
 
 

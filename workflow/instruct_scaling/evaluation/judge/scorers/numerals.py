@@ -56,7 +56,7 @@ _MEASURE = (
 )
 # After these a numeral counts whatever stands before it: 小丽三岁.
 _STRONG = "折楼层号级元块岁天年月公斤千厘毫米克吨升小分秒个只件张本条"
-_COUNTED = "颗个只件张本条"
+_COUNTED = "颗个只件张本条片粒"
 _SOME = "第每这那另同某下上哪几"
 _CLOCK = regex.compile("点[零一二三四五六七八九十半整钟\\d]")
 _BEFORE_ONE = "年月日午上晚晨是为有得共于到剩即约负加减乘以和了付花等足满第达乃余"

@@ -111,6 +111,10 @@ NO_WORDS = frozenset(
     ]
 )
 _LEAST_OVERLAP = 0.5
+_FORBIDS = regex.compile(
+    r"禁[止用]|严禁|\b(?:forbidden|prohibited|banned|must not|off limits)\b", regex.IGNORECASE
+)
+_MAY = regex.compile(r"能|可以|允许|\b(?:can|may|could|allowed|permitted)\b", regex.IGNORECASE)
 
 
 def polarity_of(text: str, question: str) -> Polarity | None:
@@ -133,6 +137,8 @@ def polarity_of(text: str, question: str) -> Polarity | None:
     known = [token for token in said if token in asked]
     if "not" in said and "necessarily" in said:
         return None
+    if _FORBIDS.search(first) and _MAY.search(question):
+        return "no"
     if negations(first) or reverses(question, first):
         return "no"
     if said and len(known) / len(said) >= _LEAST_OVERLAP:

@@ -43,6 +43,21 @@ _THEREFORE = regex.compile(
     r"故(?![事意障乡宫])",
     regex.IGNORECASE,
 )
+_BOLD = regex.compile(r"(?:\*\*|__)(?=\S)([^*\n]+?)(?:\*\*|__)")
+_HEADS = regex.compile(
+    r"[:：]\s*$|^\W*(?:step|part|case|method|solution)\b|^\W*第.{1,3}[步部步种]|^\W*步骤|^\W*方法",
+    regex.IGNORECASE,
+)
+# What begins a sentence after the result: a check, a remark, a comparison.
+_AFTERTHOUGHT = regex.compile(
+    r"(?<=[.!?。;\n]\s*)(?:(?:let's |let us |to |we can |you can |a |quick |double-?)*"
+    r"(?:check|verify|verification|double-check)\w*\b|plugging|substitut(?:e|ing)|"
+    r"(?:please |also )?note\b|by the way|incidentally|(?:for|in|by) comparison|"
+    r"compared (?:to|with)|as a check|this is because|remember|fun fact|p\.?s\b|in other words|"
+    r"(?:经)?(?:验算|检验|检查|验证)|代入|把.{1,8}代入|注意|顺便|另外|补充|相比|比原[价来]|备注|"
+    r"提示|说明:|也就是说|换句话说)",
+    regex.IGNORECASE,
+)
 _REASON_AFTER = regex.compile(
     r"(?<=\w[^.!?。\n]*)[,(\s]*(?:\b(?:because|since|given that|considering|even though|"
     r"although)\b|因为|由于|"
@@ -193,6 +208,25 @@ def conclusion(text: str) -> str | None:
         if parts and regex.search(r"\w", parts[0]):
             return parts[0]
     return None
+
+
+def emphasized(text: str) -> str | None:
+    """The last bold passage of a raw text that holds a number and is no heading or label."""
+    found = [
+        match[1]
+        for match in _BOLD.finditer(text)
+        if regex.search(r"[\d零一二两三四五六七八九十]", match[1]) and not _HEADS.search(match[1])
+    ]
+    return found[-1] if found else None
+
+
+def without_afterthoughts(text: str) -> str:
+    """The text before a check of its result or a remark on it: "Plugging it back", 验算, "Note"."""
+    for match in _AFTERTHOUGHT.finditer(text):
+        before = text[: match.start()]
+        if regex.search(r"\d", before):
+            return before.rstrip()
+    return text
 
 
 def without_questions(text: str) -> str:
