@@ -224,7 +224,9 @@ def _stating_part(text: str, question: str) -> str:
 def _polar_parts(text: str) -> list[str]:
     """Where yes or no may be said, the most telling first."""
     later = corrected(text)
+    clauses = regex.split(r"[,;.。!\n]", later)[::-1]
     parts = [marked(later), text if not marked(later) else None, later, conclusion(later)]
+    parts += clauses
     return [part for part in parts if part]
 
 

@@ -20,6 +20,7 @@ from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.overlap import content
 from instruct_scaling.evaluation.judge.scorers.polarity import is_polar
 from instruct_scaling.evaluation.judge.scorers.quantities import quantities, same_quantity
+from instruct_scaling.evaluation.judge.scorers.units import UNITS
 
 Compare = Callable[[str, str, str], float]
 
@@ -33,6 +34,13 @@ _MEASURED = regex.compile(
     r"^(?P<name>\p{Han}{1,6}|[A-Za-z][A-Za-z ]{0,24}?)\s*(?:=|:|\bis\b|\bare\b|[为是有])?\s*"
     r"(?P<value>[-$¥€£]?\d\S*(?:\s\S+)?)$"
 )
+# "5 apples", 9只鸡
+_COUNTED = regex.compile(
+    r"^(?P<value>\d+(?:\.\d+)?)\s?(?:[只个条头匹名位张本件]\s?)?(?P<name>[A-Za-z]{3,}|\p{Han}{1,4})"
+)
+_AND = regex.compile(r"\s+and\s+|[和与](?=\d)")
+# "(x, y) = (6, 4)" gives each its own.
+_TUPLE = regex.compile(r"\(\s*([a-z])\s*,\s*([a-z])\s*\)\s*=\s*\(\s*([^,()]+),\s*([^,()]+)\)")
 _NEXT_DAY = regex.compile(
     r"次日|第二天|翌日|隔天|\b(?:on )?(?:the )?(?:next|following) day(?: at)?\b,?|\btomorrow\b,?",
     regex.IGNORECASE,
@@ -77,6 +85,7 @@ def compound_score(parts: Sequence[Part], text: str, prompt: str, compare: Compa
             its own.
         compare: score of a value in a passage as the answer to a question, all plain.
     """
+    text = _TUPLE.sub(r"\1 = \3, \2 = \4", text)
     asked = [question.strip() for question in _QUESTION.findall(prompt)]
     if len(asked) == len(parts) > 1 and not any(part.name or part.mark for part in parts):
         scores = [
@@ -147,10 +156,16 @@ def _numbered_parts(reference: str) -> list[Part]:
 
 def _named_parts(reference: str) -> list[Part]:
     """ "A: x; B: y", "perimeter 26 cm, area 36 cm²"."""
+    reference = _AND.sub(", ", reference) if _COUNTED.match(reference) else reference
     split = r"[;\n]|,(?!\d{3}(?!\d))" if not regex.search(r"[;\n]", reference) else r"[;\n]"
     pieces = [piece.strip(" .。") for piece in regex.split(split, reference) if piece.strip()]
     if not 2 <= len(pieces) <= _MOST_PARTS:
         return []
+    if len(pieces) == 2 and not regex.search(r"[:=]", reference) or len(pieces) > 2:
+        counted = [_COUNTED.match(piece) for piece in pieces]
+        nouns = {match["name"].casefold() for match in counted if match} - set(UNITS)
+        if len(nouns) == len(pieces):
+            return [Part(match["value"], match["name"]) for match in counted if match]
     for pattern in (_NAMED, _MEASURED):
         found = [pattern.match(piece) for piece in pieces]
         names = {match["name"].casefold() for match in found if match}

@@ -89,6 +89,8 @@ def listed(text: str) -> bool:
 def list_score(wanted: list[str], text: str, prompt: str = "") -> float:
     """Jaccard index of the items wanted and the items named; at most 0.75 unless all are there."""
     text = corrected(text)
+    if all(regex.fullmatch(r"\p{Han}", item) for item in wanted) and "".join(wanted) in text:
+        return 1.0  # 春夏秋冬
     places = [_place(item, text) for item in wanted]
     hits = [place for place in places if place is not None]
     if not hits:
