@@ -40,7 +40,7 @@ from instruct_scaling.evaluation.judge.scorers.negation import (
 )
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.overlap import content, graded, replaced
-from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
+from instruct_scaling.evaluation.judge.scorers.polarity import Polarity, is_polar, polarity_of
 from instruct_scaling.evaluation.judge.scorers.quantities import (
     joined,
     quantities,
@@ -69,6 +69,7 @@ _POLAR_QUESTION = regex.compile(
 )
 _STRICT_POLAR = frozenset(["yes", "no", "是", "否", "是的", "不是", "没有", "有", "不"])
 _WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎么会", regex.IGNORECASE)
+_SOME = regex.compile(r"有的.*有的|有些|有时|\b(?:some|sometimes)\b", regex.IGNORECASE)
 _ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
 _PART_OF_DATE = 0.3
 _ISO = regex.compile(r"(?<!\d)\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)")
@@ -155,9 +156,8 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
     polarity = _polar(reference, question)
     if polarity is not None:
         text = without_questions(text)
-        said = next(
-            filter(None, (polarity_of(part, question) for part in _polar_parts(text))), None
-        )
+        found = [polarity_of(part, question) for part in _polar_parts(text)]
+        said = next((one for one in found if one), None) or _in_a_clause(text, question)
         return float(said == polarity), f"says {said or 'neither yes nor no'}"
     letters = options(prompt)
     if len(letters) > 1 and regex.fullmatch(r"[A-H]", reference):
@@ -224,10 +224,16 @@ def _stating_part(text: str, question: str) -> str:
 def _polar_parts(text: str) -> list[str]:
     """Where yes or no may be said, the most telling first."""
     later = corrected(text)
-    clauses = regex.split(r"[,;.。!\n]", later)[::-1]
     parts = [marked(later), text if not marked(later) else None, later, conclusion(later)]
-    parts += clauses
     return [part for part in parts if part]
+
+
+def _in_a_clause(text: str, question: str) -> Polarity | None:
+    """What the clauses say, where they agree: 它虽然叫鱼，但它是哺乳动物，并不是鱼."""
+    if _SOME.search(text):
+        return None
+    said = {polarity_of(clause, question) for clause in regex.split(r"[,;.。!\n]", text)} - {None}
+    return said.pop() if len(said) == 1 else None
 
 
 def _polar(reference: str, question: str) -> str | None:

@@ -156,12 +156,14 @@ def _numbered_parts(reference: str) -> list[Part]:
 
 def _named_parts(reference: str) -> list[Part]:
     """ "A: x; B: y", "perimeter 26 cm, area 36 cm²"."""
+    if dates(numerals(reference)):
+        return []
     reference = _AND.sub(", ", reference) if _COUNTED.match(reference) else reference
     split = r"[;\n]|,(?!\d{3}(?!\d))" if not regex.search(r"[;\n]", reference) else r"[;\n]"
     pieces = [piece.strip(" .。") for piece in regex.split(split, reference) if piece.strip()]
     if not 2 <= len(pieces) <= _MOST_PARTS:
         return []
-    if len(pieces) == 2 and not regex.search(r"[:=]", reference) or len(pieces) > 2:
+    if (len(pieces) == 2 and not regex.search(r"[:=]", reference)) or len(pieces) > 2:
         counted = [_COUNTED.match(piece) for piece in pieces]
         nouns = {match["name"].casefold() for match in counted if match} - set(UNITS)
         if len(nouns) == len(pieces):
@@ -180,6 +182,8 @@ def _mixed_parts(reference: str) -> list[Part]:
     if not 2 <= len(pieces) <= _MOST_PARTS:
         return []
     own = [bool(quantities(numerals(piece))) or is_polar(piece) is not None for piece in pieces]
+    if all(dates(numerals(piece)) for piece in pieces):
+        return []  # several dates, in any order
     short = all(len(tokenize(piece)) <= 12 for piece in pieces)
     return [Part(piece) for piece in pieces] if any(own) and short else []
 

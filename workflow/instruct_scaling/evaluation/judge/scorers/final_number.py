@@ -221,8 +221,9 @@ def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None
                 if len(subject) > 1
                 else _CONNECTIVE.sub("", before) == subject
             )
-            words = len(regex.findall(r"\p{Han}|\w+", before))
-            if same or (words >= 3 and before in asked and clause in last):
+            words = len(regex.findall(r"\p{Han}|[A-Za-z]+", before))
+            restated = before in asked and clause in last
+            if same or (words >= 3 and restated):
                 if "=" in clause:
                     continue
                 return _pick(clause[one.start :], text, given, first=True)
