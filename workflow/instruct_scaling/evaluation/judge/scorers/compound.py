@@ -26,7 +26,7 @@ Compare = Callable[[str, str, str], float]
 
 _NUMBERED = regex.compile(r"(?:^|(?<=[\s;,.。:]))\(?([1-9]|[a-d])[).、:](?!\d)\s*")
 _FIELD = regex.compile(
-    r'"(?P<key>[^"\n]{1,40})"\s*:\s*(?:"(?P<text>[^"\n]*)"|(?P<other>\[[^\]]*\]|[^\s,}\[]+))'
+    r'"(?P<key>[^"\n]{1,40})"\s*:\s*(?:"(?P<text>[^"\n]*)"|(?P<other>\[[^\]]*\]|[^\s,}\["]+))'
 )
 _NAMED = regex.compile(r"^(?P<name>[^:\d][^:]{0,30}?)\s*:\s*(?P<value>\S.*)$")
 # "perimeter 26 cm", 鸡9只, "x = 3"
