@@ -51,9 +51,9 @@ _HEADS = regex.compile(
 # What begins a sentence after the result: a check, a remark, a comparison.
 _AFTERTHOUGHT = regex.compile(
     r"(?<=[.!?。;\n]\s*)(?:(?:let's |let us |to |we can |you can |a |quick |double-?)*"
-    r"(?:check|verify|verification|double-check)\w*\b|plugging|substitut(?:e|ing)|"
+    r"(?:check|verify|verification|double-check)\w*\b|plugging|"
     r"(?:please |also )?note\b|by the way|incidentally|(?:for|in|by) comparison|"
-    r"compared (?:to|with)|as a check|this is because|remember|fun fact|p\.?s\b|in other words|"
+    r"compared (?:to|with)|as a check|this is because|fun fact|p\.?s\b|"
     r"(?:经)?(?:验算|检验|检查|验证)|代入|把.{1,8}代入|注意|顺便|另外|补充|相比|比原[价来]|备注|"
     r"提示|说明:|也就是说|换句话说)",
     regex.IGNORECASE,
