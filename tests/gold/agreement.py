@@ -14,6 +14,7 @@ from instruct_scaling.common.files import read_jsonl
 from instruct_scaling.common.records import EvalItem, checks_of
 from instruct_scaling.evaluation.judge.judgements import Outcome
 from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS
+from instruct_scaling.evaluation.judge.responses import answer_of
 
 FOLDER = Path(__file__).parent
 Verdict = Literal["right", "partly", "wrong"]
@@ -89,7 +90,8 @@ def _score(gold: GoldAnswer) -> Outcome:
     scorer = SCORERS[DEFAULT_SCORERS[gold.category]]
     if scorer.function is None:
         raise ValueError(f"{gold.id}: programs are not scored here")
-    return scorer.function(gold.item, checks_of(gold.item), gold.response)
+    text = answer_of(gold.response, gold.prompt)
+    return scorer.function(gold.item, checks_of(gold.item), text)
 
 
 def share(tried: Sequence[Tried]) -> float:

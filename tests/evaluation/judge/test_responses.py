@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from instruct_scaling.common.records import EvalItem
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.evaluation.judge.metric import judge_all
-from instruct_scaling.evaluation.judge.responses import ran_out_in_reasoning, without_reasoning
+from instruct_scaling.evaluation.judge.responses import (
+    ran_out_in_reasoning,
+    without_continuation,
+    without_reasoning,
+)
 from tests.evaluation.judge.conftest import answer
 
 ITEM = EvalItem.make("math", "6 + 6?", reference="12")
@@ -84,3 +88,35 @@ def test_the_metric_judge_sees_the_answer_alone_and_counts_a_spent_budget_as_0()
         (0, "ok"),
         (0, "reasoning_exhausted"),
     ]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "Human: And for 6?\nAssistant: 36.",
+        "User: next",
+        "用户：那6呢？\n助手：36。",
+        "### Instruction:\nNext",
+        "<|im_start|>user\nNext",
+        "Question: And for 6?\nAnswer: 36.",
+        "问：那6呢？\n答：36。",
+    ],
+)
+def test_a_made_up_turn_is_no_part_of_the_answer(turn):
+    assert without_continuation(f"The area is 25.\n\n{turn}", "What is the area?") == (
+        "The area is 25."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("User: hi\nAssistant: hello", "Continue."),
+        ("Here it is.\nUser: hi\nBot: hello", "Write a dialogue."),
+        ("好处：便宜\n问题：质量差", "有什么利弊？"),
+        ("```\nclass X:\n    pass\nUser: int = 1\n```", "Write code."),
+        ("The user: somebody.", "Who?"),
+    ],
+)
+def test_what_only_looks_like_a_turn_stays(text, prompt):
+    assert without_continuation(text, prompt) == text

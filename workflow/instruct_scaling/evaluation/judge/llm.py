@@ -23,7 +23,7 @@ from instruct_scaling.evaluation.judge.judgements import (
     make_judgement,
     missing,
 )
-from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
+from instruct_scaling.evaluation.judge.responses import answer_of, exhausted
 from instruct_scaling.evaluation.judge.rubrics import (
     PARSER_VERSION,
     frame,
@@ -80,7 +80,7 @@ def make_tasks(
     for response in responses:
         item = items[response.item]
         language = rubric_language(judge.language, item)
-        prompt = judge_prompt(item, without_reasoning(response.text), language)
+        prompt = judge_prompt(item, answer_of(response.text, item.full_prompt), language)
         for repeat in range(1, judge.repeats + 1):
             own_seed = repeat_seed(seed, repeat)
             key = content_id(response.id, str(repeat), str(own_seed), prompt)

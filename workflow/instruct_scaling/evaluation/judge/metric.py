@@ -34,7 +34,7 @@ from instruct_scaling.evaluation.judge.judgements import (
 )
 from instruct_scaling.evaluation.judge.programs.judging import Programs
 from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
-from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
+from instruct_scaling.evaluation.judge.responses import answer_of, exhausted
 from instruct_scaling.evaluation.judge.scorers.answers import (
     answer_match,
     exact_match,
@@ -289,7 +289,10 @@ def _outcomes(
             texts.append(response)
     if programs is not None and answers:
         jobs = {
-            key: (response.item, without_reasoning(response.text))
+            key: (
+                response.item,
+                answer_of(response.text, items[response.item].full_prompt),
+            )
             for key, response in answers.items()
         }
         for key, outcome in programs.judge(jobs):
@@ -302,7 +305,7 @@ def _text_outcome(scorer: Scorer, item: EvalItem, response: Response) -> Outcome
     """A scorer's outcome; one that breaks down on a response leaves that response missing."""
     assert scorer.function is not None
     try:
-        return scorer.function(item, checks_of(item), without_reasoning(response.text))
+        return scorer.function(item, checks_of(item), answer_of(response.text, item.full_prompt))
     except (InputError, Interrupted):
         raise
     except Exception as error:

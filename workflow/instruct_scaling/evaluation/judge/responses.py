@@ -1,7 +1,8 @@
-"""The answer in a response: what is left when the reasoning before it is taken away.
+"""The answer in a response: what is left without the reasoning before it and the turns after it.
 
 Reasoning models write their thoughts first, between tags. Thoughts are no answer: a number in them
-is no result and a program in them is no solution, so every judge sees `without_reasoning`.
+is no result and a program in them is no solution. Models that do not stop write the user's next
+turn and answer that too. So every judge sees `answer_of` a response.
 """
 
 from __future__ import annotations
@@ -35,6 +36,24 @@ _BLOCKS = [
 ]
 # Tags that some of them put around the answer.
 _SOLUTION = regex.compile(r"<\|(?:begin|end)_of_solution\|>|</?answer>", regex.IGNORECASE)
+# Lines that begin a turn of the user, as templates and base models write them.
+_USER_TURN = regex.compile(
+    r"^(?:#{1,4}[ ]?(?:Human|User|Instruction|Question)\b|\[?(?:Human|User)\]?[ ]?[:：]|"
+    r"<\|(?:im_start\|>[ ]?)?user(?:\|>)?|<\|start_header_id\|>user|\[INST\]|<start_of_turn>user|"
+    r"(?:用户|人类)[ ]?[:：])",
+    regex.MULTILINE | regex.IGNORECASE,
+)
+# These also head a part of an answer, so an answer of the model must follow them.
+_QUESTION_TURN = regex.compile(
+    r"^(?:Q|Question|问|问题|提问)[ ]?\d{0,2}[ ]?[:：]"
+    r"(?=.*\n+(?:A|Answer|答|答案|回答)[ ]?\d{0,2}[ ]?[:：])",
+    regex.MULTILINE | regex.IGNORECASE,
+)
+_DIALOGUE = regex.compile(
+    r"\b(?:dialogs?|dialogues?|conversations?|scripts?|interviews?|FAQs?|role-?play\w*|"
+    r"Q ?& ?A|questions and answers)\b|对话|剧本|访谈|采访|聊天|问答|相声|问题列表",
+    regex.IGNORECASE,
+)
 _FENCE = regex.compile(r"^[ \t]*(?:```|~~~)", regex.MULTILINE)
 
 
@@ -49,6 +68,32 @@ def without_reasoning(text: str) -> str:
     if left == text:
         return text
     return _SOLUTION.sub("", left).strip("\r\n").rstrip()
+
+
+def without_continuation(text: str, prompt: str = "") -> str:
+    """The text before the first later turn of the user, which the model wrote itself.
+
+    Conservative: a turn begins a line, with something before it, outside a fence of code; and a
+    prompt that asks for a dialogue keeps all of its turns. The rules of the arm's template are not
+    known here, so the markers are the common ones.
+
+    Args:
+        prompt: what was asked.
+    """
+    if _DIALOGUE.search(prompt):
+        return text
+    for marker in (_USER_TURN, _QUESTION_TURN):
+        for turn in marker.finditer(text):
+            before = text[: turn.start()]
+            if regex.search(r"\w", before) and not _in_code(text, turn.start()):
+                text = before.rstrip()
+                break
+    return text
+
+
+def answer_of(text: str, prompt: str = "") -> str:
+    """What a response answers: without its reasoning, and without turns that it made up."""
+    return without_continuation(without_reasoning(text), prompt)
 
 
 def ran_out_in_reasoning(response: Response) -> bool:

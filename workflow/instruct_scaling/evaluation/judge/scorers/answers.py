@@ -7,13 +7,22 @@ name, or a longer text of which a share can be right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
-from itertools import pairwise
 
 import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
+from instruct_scaling.evaluation.judge.scorers.amounts import (
+    only_quantities,
+    quantity_score,
+    question_of,
+)
+from instruct_scaling.evaluation.judge.scorers.compound import compound_score, parts_of
+from instruct_scaling.evaluation.judge.scorers.copies import (
+    copies_passage,
+    copies_prompt,
+    repeats,
+)
 from instruct_scaling.evaluation.judge.scorers.dates import (
     Moment,
     agreement,
@@ -27,28 +36,25 @@ from instruct_scaling.evaluation.judge.scorers.lists import list_score, listed, 
 from instruct_scaling.evaluation.judge.scorers.matching import same_text, tokenize
 from instruct_scaling.evaluation.judge.scorers.negation import (
     affirmed,
-    denied,
     negations,
-    one_of_several,
 )
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.overlap import content, graded, replaced
-from instruct_scaling.evaluation.judge.scorers.polarity import is_polar, polarity_of
+from instruct_scaling.evaluation.judge.scorers.polarity import Polarity, is_polar, polarity_of
 from instruct_scaling.evaluation.judge.scorers.quantities import (
-    Quantity,
     joined,
     quantities,
-    same_quantity,
-    unit_words,
 )
 from instruct_scaling.evaluation.judge.scorers.reading import (
+    conclusion,
     corrected,
     marked,
     plain,
     refuses,
     statement,
+    without_questions,
 )
-from instruct_scaling.evaluation.judge.scorers.roles import elsewhere, of_another
+from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
 
 _CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za-z])[\w./#:-]{3,}")
 _SCORE = regex.compile(r"(\d{1,3})\s?(?:-|比)\s?(\d{1,3})")  # of a game
@@ -62,16 +68,15 @@ _POLAR_QUESTION = regex.compile(
     regex.IGNORECASE,
 )
 _STRICT_POLAR = frozenset(["yes", "no", "是", "否", "是的", "不是", "没有", "有", "不"])
-_QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
 _WHY = regex.compile(r"\bwhy\b|\breason\b|\bcause\b|为什么|为何|原因|怎么会", regex.IGNORECASE)
+_SOME = regex.compile(r"有的.*有的|有些|有时|\b(?:some|sometimes)\b", regex.IGNORECASE)
 _ALTERNATIVES = regex.compile(r"(?<!\d)\s*/\s*(?!\d)|\s+or\s+|\s*\|\s*|或者?", regex.IGNORECASE)
-_PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
 _PART_OF_DATE = 0.3
+_ISO = regex.compile(r"(?<!\d)\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)")
+_REPLACED = 0.2
 _ABOUT = regex.compile(
     r"\b(?:about|approximately|around|roughly|nearly)\b|约|大概|左右", regex.IGNORECASE
 )
-_BOUND = regex.compile(r"(?:不止|不到|\b(?:less|fewer) than)\s?$", regex.IGNORECASE)
-_REPLACED = 0.2
 _MOST_NAME_TOKENS, _MOST_NAME_CHARACTERS = 4, 8
 
 
@@ -91,14 +96,31 @@ def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         return scored_unparsable("no words")
     if same_text(reference, text):
         return scored(1.0, "the same words")
-    if _repeats(text):
+    if repeats(text):
         return scored(0.0, "one piece repeated")
     if refuses(reference) and len(tokenize(reference)) <= 2 * _MOST_NAME_TOKENS + 8:
         return scored(float(refuses(text)), "no answer is the answer")
-    variants = _variants(reference)
-    found = [_compare(variant, text, item.full_prompt) for variant in variants]
-    best, reason = max(found, key=lambda pair: pair[0])
+    prompt = plain(item.full_prompt)
+    if copies_prompt(text, prompt):
+        return scored(0.0, "a copy of the prompt")
+    extracts = item.category == "extraction" or len(parts_of_list(reference)) > 1
+    if extracts and copies_passage(text, prompt):
+        return scored(0.0, "a copy of the passage")
+    parts = parts_of(reference)
+    if parts:
+        share = compound_score(
+            parts, text, prompt, lambda value, passage, asked: _best(value, passage, asked)[0]
+        )
+        return scored(share, f"{len(parts)} parts")
+    best, reason = _best(reference, text, item.full_prompt)
     return scored(best, reason)
+
+
+def _best(reference: str, text: str, prompt: str) -> tuple[float, str]:
+    """Score and reason of the form of the reference that fits best."""
+    variants = _variants(reference)
+    found = [_compare(variant, text, prompt) for variant in variants]
+    return max(found, key=lambda pair: pair[0])
 
 
 def exact_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
@@ -122,21 +144,10 @@ def label_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     return scored(float(label == one_form(item.reference or "")), reason)
 
 
-def question_of(prompt: str) -> str:
-    """The last question of a prompt, else its first line."""
-    asked = _QUESTION.findall(prompt)
-    return asked[-1].strip() if asked else prompt.split("\n")[0]
-
-
 def _variants(reference: str) -> list[str]:
     parts = [part.strip() for part in _ALTERNATIVES.split(reference)]
     short = all(0 < len(tokenize(part)) <= _MOST_NAME_CHARACTERS for part in parts)
     return [*dict.fromkeys(parts)] if short and len(parts) > 1 else [reference]
-
-
-def _repeats(text: str) -> bool:
-    tokens = tokenize(text)
-    return len(tokens) >= 12 and len(set(tokens)) / len(tokens) < 0.25
 
 
 def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
@@ -144,8 +155,9 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
     question = question_of(plain(prompt))
     polarity = _polar(reference, question)
     if polarity is not None:
-        stated = marked(corrected(text)) or text
-        said = polarity_of(stated, question) or polarity_of(corrected(text), question)
+        text = without_questions(text)
+        found = [polarity_of(part, question) for part in _polar_parts(text)]
+        said = next((one for one in found if one), None) or _in_a_clause(text, question)
         return float(said == polarity), f"says {said or 'neither yes nor no'}"
     letters = options(prompt)
     if len(letters) > 1 and regex.fullmatch(r"[A-H]", reference):
@@ -158,12 +170,14 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
     question = numerals(question)
     for read, name in ((dates, "as a date"), (times, "as a time")):
         moments = read(wanted)
+        if len(moments) > 1 and _separate(wanted, moments):
+            return _moments_score(moments, given, read, question), f"{name}, several"
         if len(moments) == 1 and _covers(wanted, moments[0].start, moments[0].end):
             return _moment_score(moments[0], given, read, question), name
     amounts = joined(quantities(wanted), wanted)
-    if amounts and _only_quantities(amounts, wanted):
+    if amounts and only_quantities(amounts, wanted):
         about = _ABOUT.search(wanted) is not None
-        return _quantity_score(amounts, given, prompt, about=about), "as numbers"
+        return quantity_score(amounts, given, prompt, about=about), "as numbers"
     items = parts_of_list(wanted)
     if len(items) > 1:
         return list_score(items, given, plain(prompt)), "as a list"
@@ -178,6 +192,9 @@ def _words_score(wanted: str, given: str, prompt: str, question: str) -> tuple[f
             return 0.0, "several named"
         return name_score(wanted, stated, question, prompt), "as a name"
     later = corrected(given)
+    novel = set(content(wanted)) - set(content(question))
+    if novel and not novel & set(content(later)) and set(content(later)) <= set(content(question)):
+        return 0.0, "the question again"
     if phrase_score(wanted, later):
         return 1.0, "as a phrase"
     if wanted in weekdays(numerals(prompt)) and replaced(wanted, later):
@@ -202,6 +219,21 @@ def _stating_part(text: str, question: str) -> str:
     if len(tokenize(part)) <= 3 or set(content(part)) & set(content(question)):
         return part
     return text
+
+
+def _polar_parts(text: str) -> list[str]:
+    """Where yes or no may be said, the most telling first."""
+    later = corrected(text)
+    parts = [marked(later), text if not marked(later) else None, later, conclusion(later)]
+    return [part for part in parts if part]
+
+
+def _in_a_clause(text: str, question: str) -> Polarity | None:
+    """What the clauses say, where they agree: 它虽然叫鱼，但它是哺乳动物，并不是鱼."""
+    if _SOME.search(text):
+        return None
+    said = {polarity_of(clause, question) for clause in regex.split(r"[,;.。!\n]", text)} - {None}
+    return said.pop() if len(said) == 1 else None
 
 
 def _polar(reference: str, question: str) -> str | None:
@@ -265,6 +297,25 @@ def _covers(text: str, start: int, end: int) -> bool:
     return not content(text[:start] + " " + text[end:])
 
 
+def _separate(text: str, moments: list[Moment]) -> bool:
+    """Whether a text is a list of moments and nothing else."""
+    for one in reversed(moments):
+        text = text[: one.start] + " " + text[one.end :]
+    return not content(text) and regex.search(r"-|~|至|到|\bto\b|\buntil\b", text) is None
+
+
+def _moments_score(
+    wanted: list[Moment], text: str, read: Callable[[str], list[Moment]], question: str
+) -> float:
+    """The share of the moments wanted, of all that are named."""
+    stated = corrected(text)
+    given = [one for one in read(stated) if affirmed(stated, one.start, one.end)]
+    hits = sum(any(agreement(want, one) == 1 for one in given) for want in wanted)
+    extra = sum(not any(agreement(want, one) for want in wanted) for one in given)
+    asked = max(len(wanted), hits + min(extra, len(wanted) - hits + max(0, extra - len(wanted))))
+    return hits / asked if hits == len(wanted) == asked else min(0.75, hits / asked)
+
+
 def _moment_score(
     wanted: Moment, text: str, read: Callable[[str], list[Moment]], question: str
 ) -> float:
@@ -277,6 +328,8 @@ def _moment_score(
         if affirmed(stated, one.start, one.end)
         and not elsewhere("", stated, (one.start, one.end), question, "")
     ]
+    if not given and _ISO.search(stated):
+        return 0.0  # a date that there is not, such as 2023-14-06
     if not given:
         years = regex.findall(r"(?<!\d)\d{4}(?!\d)", stated)
         same = len(years) == 1 and len(wanted.parts) == 3 and wanted.parts[0] == int(years[0])
@@ -286,93 +339,3 @@ def _moment_score(
     if len(distinct) >= 3 and not content(regex.sub(r"[\d:年月日号点]", " ", stated)):
         return 0.0
     return score if score in (0.0, 1.0) else min(0.75, max(0.25, score))
-
-
-def _only_quantities(amounts: list[Quantity], text: str) -> bool:
-    rest = text
-    for one in reversed(amounts):
-        rest = rest[: one.start] + " " + rest[one.end :]
-    left = [token for token in content(rest) if token not in _LOOSE]
-    return len(left) <= 1 and not regex.search(r"[A-Z]", rest.strip()[:1] if left else "")
-
-
-_LOOSE = frozenset(
-    content(
-        "approximately around nearly almost roughly exactly least most total people person times "
-        "约 大约 大概 左右 共 人 个 名 位 次 只 件 本 条 张 第 将近 近 多"
-    )
-)
-
-
-def _quantity_score(
-    wanted: list[Quantity], text: str, prompt: str, *, about: bool = False
-) -> float:
-    stated = corrected(text)
-    part = statement(text)
-    found = _affirmed_quantities(part)
-    if not found:
-        part, found = stated, _affirmed_quantities(stated)
-    if len(wanted) == 1 and _enumerates(found, part):
-        return 0.0
-    plain_prompt = numerals(plain(prompt))
-    if regex.search(r"每|\bper\b", plain_prompt):
-        part = _PER.sub("", part)
-        found = _affirmed_quantities(part)
-    asked = quantities(plain_prompt)
-    restated = {(one.value, one.unit) for one in asked if one.unit}
-    bare = any(want.unit is None for want in wanted)
-    restated -= {(want.value, want.unit) for want in wanted}
-    given = [one for one in found if bare or (one.value, one.unit) not in restated]
-    units = unit_words(question_of(plain_prompt)) | {one.unit for one in asked if one.unit}
-    question = question_of(plain(prompt))
-    given = [
-        one for one in given if not of_another(part, one.start, one.end, question, plain(prompt))
-    ]
-    hits = sum(any(equal_in(want, one, units) for one in given) for want in wanted)
-    if about and not hits and len(wanted) == 1:
-        return float(any(_near(wanted[0], one) for one in given))
-    if len(wanted) == 1:
-        return float(hits == 1)
-    return 1.0 if hits == len(wanted) else min(0.75, hits / len(wanted))
-
-
-def _near(want: Quantity, given: Quantity) -> bool:
-    """Within 5% in the same unit, for a reference that says "about"."""
-    if want.dimension != given.dimension:
-        return False
-    factors = [one.unit.factor if one.unit else 1 for one in (want, given)]
-    exact, other = want.value * factors[0], given.value * factors[1]
-    return abs(exact - other) <= abs(exact) / 20
-
-
-def _affirmed_quantities(text: str) -> list[Quantity]:
-    return [
-        one
-        for one in joined(quantities(text), text)
-        if not denied(text, one.start, one.end)
-        and not one_of_several(text, one.start, one.end)
-        and not _BOUND.search(text[: one.start])
-    ]
-
-
-def _enumerates(found: list[Quantity], text: str) -> bool:
-    """Whether several values of one kind are offered side by side."""
-    kinds: dict[str | None, list[Quantity]] = {}
-    for one in found:
-        kinds.setdefault(one.dimension, []).append(one)
-    for same in kinds.values():
-        gaps = [text[a.end : b.start] for a, b in pairwise(same)]
-        close = [regex.fullmatch(r"[\s,、;]*(?:and|和)?\s*", gap) is not None for gap in gaps]
-        if len({one.value for one in same}) >= 2 and sum(close) >= 2:
-            return True
-    return False
-
-
-def equal_in(want: Quantity, given: Quantity, units: set) -> bool:
-    """Equality where a reference without a unit is in the unit that the question names."""
-    if want.unit is None and given.unit is not None:
-        same = {unit for unit in units if unit.dimension == given.dimension}
-        if same and given.unit not in same:
-            value = given.value * given.unit.factor
-            return any(want.value * Fraction(unit.factor) == value for unit in same)
-    return same_quantity(want, given)

@@ -39,7 +39,7 @@ _PERIOD = r"(?P<period>上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|�
 _TIMES = [
     regex.compile(pattern, regex.IGNORECASE)
     for pattern in (
-        rf"{_PERIOD}\s?(?<!\d)(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})(?::\d{{2}})?(?![\d%])\s?(?P<half>[ap]\.?m\b\.?)?",
+        rf"{_PERIOD}\s?(?<!\d)(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})(?::\d{{2}})?(?![\d%])\s?(?P<half>[ap]\.?m\b\.?)?(?:\sin\sthe\s(?P<part>morning|afternoon|evening))?",
         r"(?<![\d:.])(?P<hour>\d{1,2})\s?(?P<half>[ap]\.?m\b\.?)",
         r"(?<![\d:.])(?P<hour>\d{1,2})\so'?clock(?:\sin\sthe\s(?P<part>morning|afternoon|"
         r"evening))?",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import regex
 
+from instruct_scaling.evaluation.judge.scorers.aliases import aliases, is_abbreviation
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 from instruct_scaling.evaluation.judge.scorers.negation import (
     affirmed,
@@ -22,7 +25,7 @@ _LEADING = regex.compile(
     regex.IGNORECASE,
 )
 _SUFFIX = regex.compile(
-    r"(?<=\p{Han}{2})(?:市|省|县|州|自治区|先生|女士|同志|老师|公司|集团|有限公司)$|"
+    r"(?<=\p{Han}{2})(?:术|市|省|县|州|自治区|先生|女士|同志|老师|公司|集团|有限公司)$|"
     r"(?<=^[红橙黄绿青蓝紫白黑灰粉棕金银])色$|(?<=\p{Han})的$"
 )
 _ASIDE = regex.compile(r"\s*\([^()]*\)")
@@ -31,6 +34,7 @@ _WHO = regex.compile(
 )
 _PART_OF_NAME = 0.2
 _MOST_PART = 0.75
+_TYPO_LETTERS = 7
 
 
 def name_score(wanted: str, text: str, question: str, prompt: str) -> float:
@@ -64,6 +68,43 @@ def mention_spans(wanted: str, text: str) -> list[tuple[int, int]]:
         spans = [match.span() for match in pattern.finditer(text)]
         if spans:
             return spans
+    return _alias_spans(wanted, text) or _reordered_spans(wanted, text)
+
+
+def _alias_spans(wanted: str, text: str) -> list[tuple[int, int]]:
+    """Where the text has another name of the same thing."""
+    found = []
+    for name in aliases(_LEADING.sub("", wanted.strip(" .,。\"'"))):
+        tokens = tokenize(name)
+        if is_abbreviation(name):
+            pattern = regex.compile(rf"(?<![A-Za-z0-9.]){regex.escape(name)}(?![A-Za-z0-9])")
+        elif regex.match(r"\p{Han}$", name):
+            continue  # one character of Chinese is a part of too many words
+        else:
+            pattern = _pattern(tuple(tokens))
+        found += [match.span() for match in pattern.finditer(text)]
+    return sorted(found)
+
+
+def _reordered_spans(wanted: str, text: str) -> list[tuple[int, int]]:
+    """The characters of a Chinese description in other order: 姓沈的盐商 for 盐商沈氏.
+
+    Only for four or more characters, in a passage at most two longer: shorter names change their
+    meaning with their order.
+    """
+    core = regex.sub(r"[^\p{Han}]|氏$", "", wanted)
+    if (
+        not regex.fullmatch(r"[\p{Han}（）()]+", wanted)
+        or len(regex.sub(r"\P{Han}", "", wanted)) < 4
+    ):
+        return []
+    for start in range(len(text)):
+        if text[start] not in core:
+            continue
+        for end in range(start + len(core), min(len(text), start + len(core) + 2) + 1):
+            window = text[start:end]
+            if text[end - 1] in core and not Counter(core) - Counter(window):
+                return [(start, end)]
     return []
 
 
@@ -134,6 +175,8 @@ def _part_score(wanted: str, text: str, question: str) -> float:
     if not target or negations(text) > negations(wanted):
         return 0.0
     latin = all(token.isascii() for token in target)
+    if latin and wanted[:1].isupper() and _misspelled(wanted, text):
+        return 1.0
     core = [token for token in target if token not in asked] or target
     if latin and all(_has(token, given) for token in core):
         return 1.0
@@ -154,6 +197,18 @@ def _part_score(wanted: str, text: str, question: str) -> float:
     return min(_MOST_PART, len(shared) / len(target)) if contiguous else 0.0
 
 
+def _misspelled(wanted: str, text: str) -> bool:
+    """Whether a name of two words or more stands in the text with one typing error in it."""
+    words = [token for token in tokenize(_LEADING.sub("", wanted)) if token.isalpha()]
+    given = tokenize(text)
+    runs = zip(*(given[offset:] for offset in range(len(words))), strict=False)
+    return len(words) >= 2 and any(
+        sum(one != other for one, other in zip(words, run, strict=True)) == 1
+        and all(_has(one, [other]) for one, other in zip(words, run, strict=True))
+        for run in runs
+    )
+
+
 def _first_names(text: str, target: list[str]) -> list[str]:
     """Capitalized words right before the family name: "Thomas Shakespeare" is somebody else."""
     pattern = rf"\b([A-Z]\w+)\s+{regex.escape(target[-1])}"
@@ -165,7 +220,7 @@ def _has(token: str, given: list[str]) -> bool:
     """The token, or one with a single typing error in seven letters or more."""
     if token in given:
         return True
-    return len(token) >= 7 and any(_one_edit(token, other) for other in given)
+    return len(token) >= _TYPO_LETTERS and any(_one_edit(token, other) for other in given)
 
 
 def _one_edit(one: str, other: str) -> bool:

@@ -8,7 +8,10 @@ import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored, scored_unparsable
-from instruct_scaling.evaluation.judge.scorers.answers import answer_match, equal_in, label_match
+from instruct_scaling.evaluation.judge.scorers.amounts import equal_in
+from instruct_scaling.evaluation.judge.scorers.answers import answer_match, label_match
+from instruct_scaling.evaluation.judge.scorers.compound import parts_of
+from instruct_scaling.evaluation.judge.scorers.copies import copies_prompt
 from instruct_scaling.evaluation.judge.scorers.final_number import final_quantity, has_number
 from instruct_scaling.evaluation.judge.scorers.formulas import final_formulas, solutions
 from instruct_scaling.evaluation.judge.scorers.math_worker import (
@@ -32,11 +35,17 @@ def final_answer(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     words.
     """
     reference = item.reference or ""
+    if plain(reference).split() == plain(response).split():
+        return scored(1.0, "the same words")
     kind = checks.answer or ("number" if has_number(reference) else "text")
     if kind == "label":
         return label_match(replace(item, reference=final_segment(reference)), checks, response)
     if kind == "text":
         return answer_match(replace(item, reference=final_segment(reference)), checks, response)
+    if copies_prompt(plain(response), plain(item.full_prompt)):
+        return scored(0.0, "a copy of the prompt")
+    if checks.answer != "expression" and parts_of(plain(reference)):
+        return answer_match(item, checks, response)
     if kind == "expression" or _is_formula(reference):
         return _compare_formulas(reference, response)
     return _compare_numbers(item, reference, response)
@@ -58,7 +67,8 @@ def _is_formula(reference: str) -> bool:
 
 
 def _compare_numbers(item: EvalItem, reference: str, response: str) -> Outcome:
-    wanted, _ = final_quantity(reference)
+    solution = len(sentences(reference)) > 1  # read as a response is
+    wanted, _ = final_quantity(reference, item.full_prompt if solution else "")
     if wanted is None:
         return answer_match(item, Constraints(), response)
     given, reason = final_quantity(response, item.full_prompt)

@@ -15,9 +15,11 @@ from instruct_scaling.evaluation.judge.scorers.reading import (
     boxed,
     conclusion,
     corrected,
+    emphasized,
     marked,
     plain,
     sentences,
+    without_afterthoughts,
     without_reasons,
 )
 
@@ -43,6 +45,11 @@ _FRAMES = regex.compile(r"\s?[天年月周个小时分钟次]{0,3}[后前内里]
 _COPULA = regex.compile(r"(?:一共|共|总共|还)?(?:是|为|等于|有|=)?$")
 _CLAUSE_END = regex.compile(r"[,.;:!?。\n](?!\d)")
 _NOUN = regex.compile(r"\bhow many (\w+)", regex.IGNORECASE)
+_VERB = r"(?:is|was|has|had|costs?|gets?|got|weighs?|pays?|paid|needs?|takes?|earns?|will be)"
+_SUBJECT = regex.compile(
+    r"\bhow\s(?:\w+\s){1,3}?(?:is|was|does|did|has|will)\s(?:the\s)?(\w+)", regex.IGNORECASE
+)
+_CONNECTIVE = regex.compile(r"^(?:所以|因此|因而|故|则|即|那么|答:?|可知|可得|解得)\s*")
 _STATED = regex.compile(
     r"(?:\b(?:is|are|equals|makes|gives|leaves|gets|=)|[是为得])\s?[$¥€£]?$", regex.IGNORECASE
 )
@@ -91,10 +98,26 @@ def final_quantity(text: str, prompt: str = "") -> tuple[Quantity | None, str]:
     shown = numerals(_without_numbering(later if quantities(numerals(later)) else shown))
     stated = marked(shown)
     if stated and quantities(stated):
+        bound = _asked_clause(stated, prompt, given) if len(quantities(stated)) > 1 else None
+        if bound is not None and bound[0] is not None:
+            return bound
         chosen, reason = _first(stated, given)
         if chosen is not None or reason != "denied":
             return chosen, reason
+    shown = without_afterthoughts(shown)
+    strong = numerals(plain(emphasized(text) or ""))
+    if quantities(strong) and not _concluded_after(strong, shown):
+        chosen, reason = _in_sentence(conclusion(strong) or strong, given)
+        if chosen is not None:
+            return chosen, reason
     return _unmarked(shown, prompt, given)
+
+
+def _concluded_after(strong: str, text: str) -> bool:
+    """Whether a number is stated as the result after a bold passage."""
+    _, _, rest = text.rpartition(strong)
+    concluded = conclusion(rest)
+    return concluded is not None and bool(quantities(concluded))
 
 
 def _only_numbers(text: str) -> bool:
@@ -193,13 +216,34 @@ def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None
     for clause in _CLAUSE_END.split(text):
         for one in quantities(clause):
             before = _COPULA.sub("", clause[: one.start].strip())
-            same = subject and before.endswith(subject)
-            words = len(regex.findall(r"\p{Han}|\w+", before))
-            if same or (words >= 3 and before in asked and clause in last):
+            same = subject and (
+                before.endswith(subject)
+                if len(subject) > 1
+                else _CONNECTIVE.sub("", before) == subject
+            )
+            words = len(regex.findall(r"\p{Han}|[A-Za-z]+", before))
+            restated = before in asked and clause in last
+            if same or (words >= 3 and restated):
                 if "=" in clause:
                     continue
                 return _pick(clause[one.start :], text, given, first=True)
-    return _with_noun(text, asked, given)
+    return _of_named(text, asked, given) or _with_noun(text, asked, given)
+
+
+def _of_named(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
+    """The number that the last sentence gives to the person or thing asked about.
+
+    "Tom is 24 years old and Ana is 12" to "How old is Tom".
+    """
+    named = _SUBJECT.search(asked)
+    last = next((part for part in reversed(sentences(text)) if quantities(part)), "")
+    if named is None or len(quantities(last)) < 2 or "=" in last:
+        return None
+    pattern = rf"\b{regex.escape(named[1])}\s(?:(?:now|only|alone)\s)?{_VERB}\s(?=[$€£¥]?\d)"
+    found = list(regex.finditer(pattern, last, regex.IGNORECASE))
+    if len(found) != 1:
+        return None
+    return _pick(last[found[0].end() :], last, given, first=True)
 
 
 def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
@@ -231,8 +275,7 @@ def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, st
 def _before_question_word(asked: str) -> str:
     """What stands before 多少 in a question, which its answer repeats: 乙是多少."""
     found = regex.search(r"多少|几", asked)
-    subject = _COPULA.sub("", asked[: found.start()].strip()) if found else ""
-    return subject if len(subject) >= 2 or subject in "甲乙丙丁" else ""
+    return _COPULA.sub("", asked[: found.start()].strip()) if found else ""
 
 
 def _in_sentence(sentence: str, given: Given) -> tuple[Quantity | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import regex
 
+from instruct_scaling.evaluation.judge.scorers.compound import fields
 from instruct_scaling.evaluation.judge.scorers.matching import CJK
 from instruct_scaling.evaluation.judge.scorers.negation import one_of_several
 from instruct_scaling.evaluation.judge.scorers.reading import (
@@ -28,6 +29,11 @@ _ASSIGNED = regex.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?\s*(?:=|\\i
 _IS = regex.compile(
     r"\b(?:is|equals|are|becomes|gives)\b|等于|[是为得](?=[^是为得]*[\dA-Za-z])", regex.IGNORECASE
 )
+# A key of JSON that names a solution, or all of them.
+_ROOT_KEY = regex.compile(
+    r"[a-z]_?\d?|(?:root|solution|answer|result)s?_?\d?|[解根]\d?|答案|结果", regex.IGNORECASE
+)
+_GET = regex.compile(r"\bwe (?:get|obtain|have)\b|\bgives\b|\byields\b|得到|化简得|结果[是为]")
 _ROOTS = regex.compile(r"√\s?(?:\(([^()]+)\)|(\w+))")
 
 
@@ -44,6 +50,9 @@ def solutions(text: str) -> list[str]:
 def final_formulas(text: str) -> list[str]:
     """The formulas of a text's answer, without names ("x =") and dollar signs; [] without any."""
     shown = plain(text)
+    roots = [value for key, value in fields(shown) if _ROOT_KEY.fullmatch(key)]
+    if roots:
+        return list(dict.fromkeys(one for root in roots for one in solutions(root.strip("[]"))))
     part = boxed(shown)
     if part is None:
         shown = corrected(shown)
@@ -53,6 +62,8 @@ def final_formulas(text: str) -> list[str]:
         one_of_several(part, *match.span()) and "=" not in part for match in _LATEX.finditer(part)
     ):
         return []
+    if "=" not in part:
+        part = _GET.split(part)[-1]
     if not _OR.search(part):
         part = _IS.split(part)[-1]
     inside = [one or other for one, other in _LATEX.findall(part)]

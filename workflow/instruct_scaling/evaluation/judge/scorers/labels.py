@@ -22,6 +22,7 @@ from instruct_scaling.evaluation.judge.scorers.reading import (
     marked,
     plain,
     sentences,
+    without_questions,
     without_reasons,
 )
 
@@ -98,6 +99,7 @@ def named_label(labels: Sequence[str], response: str, question: str = "") -> tup
 
 
 def _polar(polar: dict[str | None, str], text: str, question: str) -> tuple[str | None, str]:
+    text = without_questions(text)
     stated = marked(text)
     said = polarity_of(stated or text, question)
     if said is None and stated:

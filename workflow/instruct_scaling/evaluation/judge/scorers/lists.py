@@ -30,6 +30,9 @@ _IN_ORDER = regex.compile(
     r"排序|从[小大低高早晚]到[大小高低晚早]|按.{1,6}顺序|依次",
     regex.IGNORECASE,
 )
+_INSIDE_WORD = regex.compile(r"\p{Han}(?<![和与跟及以等了还也是有的又而])")
+# What asks, before the passage of a prompt in one line.
+_INSTRUCTION = regex.compile(r"^[^\n:\"]*")
 _MOST_TOKENS, _MOST_HAN = 5, 8
 _INCOMPLETE = 0.75
 
@@ -86,6 +89,8 @@ def listed(text: str) -> bool:
 def list_score(wanted: list[str], text: str, prompt: str = "") -> float:
     """Jaccard index of the items wanted and the items named; at most 0.75 unless all are there."""
     text = corrected(text)
+    if all(regex.fullmatch(r"\p{Han}", item) for item in wanted) and "".join(wanted) in text:
+        return 1.0  # 春夏秋冬
     places = [_place(item, text) for item in wanted]
     hits = [place for place in places if place is not None]
     if not hits:
@@ -100,6 +105,8 @@ def list_score(wanted: list[str], text: str, prompt: str = "") -> float:
 
 def _place(item: str, text: str) -> int | None:
     for start, end in mention_spans(item, text):
+        if regex.fullmatch(r"\p{Han}", item) and _INSIDE_WORD.match(text, end):
+            continue  # 鱼 in 鱼汤
         if not denied(text, start, end) and not compared(text, start):
             return start
     return None
@@ -121,7 +128,7 @@ def _extras(wanted: list[str], text: str, prompt: str) -> int:
         ends = [i for i, part in enumerate(parts) if any(mention_spans(w, part) for w in wanted)]
         if not ends:
             return 0
-    known = set(content(prompt.split("\n")[0]))
+    known = set(content(_INSTRUCTION.match(prompt)[0]))  # type: ignore[index]
     return sum(
         bool(content(part))
         and _short(part)

@@ -12,10 +12,13 @@ from functools import cache
 
 import regex
 
+from instruct_scaling.evaluation.judge.scorers.digits import written
+from instruct_scaling.evaluation.judge.scorers.numerals_en import english_numerals
+
 _DIGIT = "零〇一二两三四五六七八九"
 _FORMAL = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟幺俩仨○", "一二三四五六七八九十百千一两三〇")
 _HAS_CHINESE = regex.compile(
-    "[零〇一二两三四五六七八九十百千万亿半廿卅壹贰叁肆伍陆柒捌玖拾佰仟俩仨成负折]"
+    r"[零〇一二两三四五六七八九十百千万亿半廿卅壹贰叁肆伍陆柒捌玖拾佰仟俩仨成负折]|\d米\d"
 )
 _ZH = "零〇一二两三四五六七八九十百千万亿廿卅"
 _ZH_NUMBER = rf"[{_ZH}]+(?:点[{_DIGIT}]+(?![{_ZH}分刻])(?!钟))?"
@@ -25,6 +28,8 @@ _MIXED_ZH = regex.compile(rf"({_ANY})又({_ANY})分之({_ANY})")
 _FRACTION_ZH = regex.compile(rf"({_ANY})分之({_ANY})")
 _MINUS_ZH = regex.compile(rf"(?:负|零下)(?={_ANY})")
 _SCALED = regex.compile(r"(?<![\d.])\d+(?:\.\d+)?\s?[百千万亿]+(?:\d+[百千万亿]+)*(?:\d+)?")
+# Minutes of a time: the numeral after 点 is no decimal there.
+_MINUTES = regex.compile(rf"(?<=点)([{_ZH}]{{1,3}})(?=分)")
 _PLAIN_ZH = regex.compile(rf"(?<!周|星期|礼拜|[{_ZH}点]){_ZH_NUMBER}")
 _HALVES = (
     (regex.compile(rf"({_ANY})([个年天小时点块米公斤]{{1,2}})半"), r"\1.5\2"),
@@ -38,6 +43,10 @@ _HALVES = (
 )
 _DISCOUNT = regex.compile(rf"(?<![\d.{_ZH}])([{_DIGIT}\d])([{_DIGIT}\d])折")
 _COINS = regex.compile(rf"({_ANY})[块元]([{_DIGIT}\d])(?:[毛角]钱?)?(?![\d{_ZH}个只件分])")
+# 一米五, 1米72: the digits after the unit are its decimals.
+_METERS = regex.compile(
+    rf"({_ANY})米([{_DIGIT}\d]{{1,2}})(?![\d{_ZH}米分厘毫秒个只件人年月日小天点:、])"
+)
 _TENTHS = regex.compile(rf"([{_DIGIT}])成(?:半|(?=[^\p{{Han}}]|的|$))")
 _SCALE = {"百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 _MEASURE = (
@@ -47,114 +56,10 @@ _MEASURE = (
 )
 # After these a numeral counts whatever stands before it: 小丽三岁.
 _STRONG = "折楼层号级元块岁天年月公斤千厘毫米克吨升小分秒个只件张本条"
-_COUNTED = "颗个只件张本条"
+_COUNTED = "颗个只件张本条片粒"
 _SOME = "第每这那另同某下上哪几"
 _CLOCK = regex.compile("点[零一二三四五六七八九十半整钟\\d]")
 _BEFORE_ONE = "年月日午上晚晨是为有得共于到剩即约负加减乘以和了付花等足满第达乃余"
-
-_UNITS_EN = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-]
-_SCALES_EN = ["hundred", "thousand", "million", "billion", "trillion"]
-_WORD_EN = "(?:" + "|".join(_UNITS_EN + _SCALES_EN) + ")"
-_SPAN_EN = regex.compile(
-    rf"\b(?:(?!(?:{'|'.join(_SCALES_EN)})\b){_WORD_EN}|an?(?=\s(?:hundred|thousand|million|"
-    rf"billion)\b))"
-    rf"(?:(?:-|\s|\sand\s){_WORD_EN})*(?:\spoint(?:\s{_WORD_EN})+)?\b",
-    regex.IGNORECASE,
-)
-_BELOW_ZERO = regex.compile(
-    r"(\d+(?:\.\d+)?)((?:\sdegrees?)?)\sbelow\s(?:zero|0)", regex.IGNORECASE
-)
-_MINUS_EN = regex.compile(r"\b(?:minus|negative)\s(?=\d)", regex.IGNORECASE)
-_SCALED_EN = regex.compile(
-    r"(\d+(?:\.\d+)?)\s?(hundred|thousand|million|billion|trillion|mn|bn|k(?![\w/])|"
-    r"(?-i:(?<=\d)[MB](?!\w)))\b",
-    regex.IGNORECASE,
-)
-_SCALE_EN = {
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "k": 10**3,
-    "million": 10**6,
-    "mn": 10**6,
-    "m": 10**6,
-    "billion": 10**9,
-    "bn": 10**9,
-    "b": 10**9,
-    "trillion": 10**12,
-}
-_PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
-_PART = regex.compile(
-    r"\b(?:(?P<whole>\d+)\s(?:and\s))?(?P<count>\d+|an?|one)[\s-](?P<part>half|third|quarter|"
-    r"fourth|fifth|tenth)s?\b"
-    r"(?!\s(?:day|hour|time|place|floor|year|month|street|grade)\b)",
-    regex.IGNORECASE,
-)
-_HALF_OF = regex.compile(
-    r"\bhalf\san?\s(?=hundred|thousand|million|billion|dozen)", regex.IGNORECASE
-)
-_DOZEN = regex.compile(r"\b(\d+|an?|one|two|three)\sdozen\b", regex.IGNORECASE)
-_ORDINALS = {"twentieth": "20th", "thirtieth": "30th"} | dict(
-    zip(
-        [
-            "first",
-            "second",
-            "third",
-            "fourth",
-            "fifth",
-            "sixth",
-            "seventh",
-            "eighth",
-            "ninth",
-            "tenth",
-            "eleventh",
-            "twelfth",
-        ],
-        ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th", "12th"],
-        strict=True,
-    )
-)
-_ORDINAL = regex.compile(r"\b(" + "|".join(_ORDINALS) + r")\b", regex.IGNORECASE)
-_TENS_ORDINAL = regex.compile(
-    r"\b(" + "|".join(_UNITS_EN[20:]) + r")-(" + "|".join(list(_ORDINALS)[2:11]) + r")\b",
-    regex.IGNORECASE,
-)
-_ONE_UNIT = regex.compile(
-    r"\bone(?=\s(?:hour|minute|second|dollar|cent|euro|day|week|month|year|mile|meter|metre|"
-    r"liter|litre|kilogram|percent)\b)",
-    regex.IGNORECASE,
-)
-_ONE = regex.compile(
-    r"(?:^|(?:\bis|\bare|=|:|\bexactly|\bonly)\s?)(one)(?=\s*[.!]?$|\s\w+[.!]?$)", regex.I
-)
 
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5",
            "⅗": "3/5", "⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8",
@@ -186,7 +91,7 @@ def numerals(text: str) -> str:
     if _HAS_CHINESE.search(text):
         text = _chinese(text)
     if text.isascii() or regex.search(r"[A-Za-z]{3}", text):
-        text = _english(text)
+        text = english_numerals(text)
     return text
 
 
@@ -194,20 +99,6 @@ def raised(text: str) -> str:
     """Superscript digits as powers, and fractions that are one character, as ASCII."""
     text = _VULGARS.sub(lambda m: (m[1] + " " if m[1] else "") + _VULGAR[m[2]], text)
     return _SUPERSCRIPTS.sub(lambda m: "^" + m[0].translate(_SUPERSCRIPT), text)
-
-
-def _plain(value: Fraction | Decimal | int) -> str:
-    """Digits of a value: an integer or a finite decimal, else a fraction."""
-    fraction = Fraction(value)
-    if fraction.denominator == 1:
-        return str(fraction.numerator)
-    rest = fraction.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1:
-        return f"{fraction.numerator}/{fraction.denominator}"
-    return format(Decimal(fraction.numerator) / Decimal(fraction.denominator), "f")
 
 
 def _arabic(text: str) -> str:
@@ -226,35 +117,37 @@ def _scientific(match: regex.Match[str]) -> str:
     base, power = match[1] or match[3], int(match[2] or match[4])
     if len(base) + abs(power) > _MAX_DIGITS:
         return match[0]
-    return _plain(Fraction(base) * Fraction(10) ** power)
+    return written(Fraction(base) * Fraction(10) ** power)
 
 
 def _power(match: regex.Match[str]) -> str:
     base, power = int(match[1]), int(match[2])
     if len(match[1]) * abs(power) > _MAX_DIGITS or base == 0:
         return match[0]
-    return _plain(Fraction(base) ** power)
+    return written(Fraction(base) ** power)
 
 
 def _mixed(match: regex.Match[str]) -> str:
     whole, top, bottom = int(match[1]), int(match[2]), int(match[3])
     if bottom == 0 or top >= bottom:
         return match[0]
-    return _plain(whole + Fraction(top, bottom))
+    return written(whole + Fraction(top, bottom))
 
 
 def _chinese(text: str) -> str:
     text = text.translate(_FORMAL)
     text = _DISCOUNT.sub(lambda m: f"{_read(m[1])}.{_read(m[2])}折", text)
     text = _COINS.sub(_coins, text)
-    for pattern, written in _HALVES:
-        text = pattern.sub(lambda m, w=written: _half(m, w), text)
+    text = _METERS.sub(_meters, text)
+    for pattern, halves in _HALVES:
+        text = pattern.sub(lambda m, w=halves: _half(m, w), text)
     text = _TENTHS.sub(lambda m: f"{_read(m[1])}{'5' if m[0].endswith('半') else '0'}%", text)
     text = _PERCENT.sub(lambda m: f"{_read(m[2])}{'%' if m[1] == '百' else '‰'}", text)
     text = _MIXED_ZH.sub(lambda m: _fraction(m, m[3], m[2], m[1]), text)
     text = _FRACTION_ZH.sub(lambda m: _fraction(m, m[2], m[1]), text)
     text = _MINUS_ZH.sub("-", text)
     text = _SCALED.sub(lambda m: _scaled(m[0]) or m[0], text)
+    text = _MINUTES.sub(lambda m: _read(m[1]) or m[0], text)
     return _PLAIN_ZH.sub(_spelled, text)
 
 
@@ -263,9 +156,17 @@ def _coins(match: regex.Match[str]) -> str:
     return f"{whole}.{tenths}元" if whole and tenths else match[0]
 
 
-def _half(match: regex.Match[str], written: str) -> str:
+def _meters(match: regex.Match[str]) -> str:
+    whole = _read(match[1])
+    decimals = [_read(character) for character in match[2]]
+    if whole is None or "." in whole or None in decimals:
+        return match[0]
+    return f"{whole}.{''.join(one or '' for one in decimals)}米"
+
+
+def _half(match: regex.Match[str], halves: str) -> str:
     if match.re.groups == 0:
-        return written
+        return halves
     value = _read(match[1])
     if value is None or "." in value or match[2].startswith("点"):
         return match[0]
@@ -331,7 +232,7 @@ def _read(span: str) -> str | None:
         value = cn2an(span.replace("〇", "零").replace("卅", "三十").replace("廿", "二十"), "smart")
     except (ValueError, KeyError, TypeError):
         return None
-    return _plain(Decimal(str(value)))
+    return written(Decimal(str(value)))
 
 
 def _single(span: str) -> str:
@@ -353,59 +254,6 @@ def _scaled(span: str) -> str | None:
         if large:
             total, section = total + section, Fraction(0)
     try:
-        return _plain(total + section)
+        return written(total + section)
     except InvalidOperation:
         return None
-
-
-def _english(text: str) -> str:
-    text = _HALF_OF.sub("0.5 ", text)
-    text = _ONE.sub(lambda m: m[0][: -len(m[1])] + "1", text)
-    text = _ONE_UNIT.sub("1", text)
-    text = _DOZEN.sub(_dozen, text)
-    text = _TENS_ORDINAL.sub(_tens_ordinal, text)
-    text = _scale(_SPAN_EN.sub(_spelled_en, _scale(text)))
-    text = regex.sub(r"\bone(?=\s(?:half|third|quarter|fourth|fifth|tenth)\b)", "1", text)
-    text = _PART.sub(_parted, text)
-    text = _BELOW_ZERO.sub(r"-\1\2", text)
-    text = _MINUS_EN.sub("-", text)
-    return _ORDINAL.sub(lambda m: _ORDINALS[m[0].casefold()], text)
-
-
-def _scale(text: str) -> str:
-    return _SCALED_EN.sub(lambda m: _plain(Fraction(m[1]) * _SCALE_EN[m[2].casefold()]), text)
-
-
-def _dozen(match: regex.Match[str]) -> str:
-    count = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get(match[1].casefold())
-    return str(12 * (count if count is not None else int(match[1])))
-
-
-def _tens_ordinal(match: regex.Match[str]) -> str:
-    tens = _UNITS_EN.index(match[1].casefold()) - 18  # twenty is the entry 20
-    return f"{tens}{_ORDINALS[match[2].casefold()]}"
-
-
-def _parted(match: regex.Match[str]) -> str:
-    count = int(match["count"]) if match["count"].isdigit() else 1
-    value = int(match["whole"] or 0) + Fraction(count, _PARTS[match["part"].casefold()])
-    return _plain(value) if match["whole"] else f"{value.numerator}/{value.denominator}"
-
-
-def _spelled_en(match: regex.Match[str]) -> str:
-    span = match[0].casefold()
-    if span == "one":
-        return match[0]
-    from text_to_num import text2num  # imported here: a study in Chinese needs none of it
-
-    whole, _, decimals = span.partition(" point ")
-    whole = regex.sub(r"^an?\s", "one ", whole)
-    try:
-        digits = str(text2num(whole, "en"))
-        if decimals:
-            digits += "." + "".join(str(_UNITS_EN.index(word)) for word in decimals.split())
-    except ValueError:
-        return " ".join(
-            str(text2num(word, "en")) if word in _UNITS_EN else word for word in span.split()
-        )
-    return digits

@@ -125,12 +125,25 @@ def _denies(left: str, right: str) -> bool:
 
 def reverses(reference: str, response: str) -> bool:
     """Whether a response has the opposite of a word of the reference, and not the word."""
+    if _less_or_more(reference, response) or _less_or_more(response, reference):
+        return True
     wanted, given = _forms(reference), _forms(response)
     for pair in _OPPOSITES:
         for one, other in (pair, pair[::-1]):
             if one in wanted and other not in wanted and other in given and one not in given:
                 return True
     return False
+
+
+def _less_or_more(one: str, other: str) -> bool:
+    """Whether one says "less dense" where the other says "denser" or "more dense"."""
+    if regex.search(r"\b(?:less|lower|smaller|lighter)\b", other, regex.IGNORECASE):
+        return False
+    words = regex.findall(r"\bless\s(\w{3,})", one, regex.IGNORECASE)
+    return any(
+        regex.search(rf"\b(?:more\s{word}|{word.rstrip('ey')}(?:e|i)?r)\b", other, regex.IGNORECASE)
+        for word in words
+    )
 
 
 def _forms(text: str) -> _Forms:

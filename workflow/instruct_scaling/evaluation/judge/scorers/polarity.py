@@ -111,6 +111,10 @@ NO_WORDS = frozenset(
     ]
 )
 _LEAST_OVERLAP = 0.5
+_FORBIDS = regex.compile(
+    r"禁[止用]|严禁|\b(?:forbidden|prohibited|banned|must not|off limits)\b", regex.IGNORECASE
+)
+_MAY = regex.compile(r"能|可以|允许|\b(?:can|may|could|allowed|permitted)\b", regex.IGNORECASE)
 
 
 def polarity_of(text: str, question: str) -> Polarity | None:
@@ -133,6 +137,8 @@ def polarity_of(text: str, question: str) -> Polarity | None:
     known = [token for token in said if token in asked]
     if "not" in said and "necessarily" in said:
         return None
+    if _FORBIDS.search(first) and _MAY.search(question):
+        return "no"
     if negations(first) or reverses(question, first):
         return "no"
     if said and len(known) / len(said) >= _LEAST_OVERLAP:
@@ -152,7 +158,8 @@ def _leading(text: str) -> Polarity | None:
 
 def _between(text: str) -> bool:
     """Whether both words are offered: "yes and no", "maybe yes, maybe no"."""
-    joined = r"\W{0,3}(?:and|or|或|和|也|maybe|perhaps|可能|也可能是?)?\W{0,3}"
+    gap = r"[^\w.。!]{0,3}"  # "No. Yes, they loved it" begins with its answer
+    joined = rf"{gap}(?:and|or|或|和|也|maybe|perhaps|可能|也可能是?)?{gap}"
     return (
         regex.search(rf"\b(?:yes{joined}no|no{joined}yes)\b|是{joined}否", text, regex.IGNORECASE)
         is not None

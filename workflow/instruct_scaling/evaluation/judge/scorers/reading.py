@@ -43,6 +43,21 @@ _THEREFORE = regex.compile(
     r"故(?![事意障乡宫])",
     regex.IGNORECASE,
 )
+_BOLD = regex.compile(r"(?:\*\*|__)(?=\S)([^*\n]+?)(?:\*\*|__)")
+_HEADS = regex.compile(
+    r"[:：]\s*$|^\W*(?:step|part|case|method|solution)\b|^\W*第.{1,3}[步部步种]|^\W*步骤|^\W*方法",
+    regex.IGNORECASE,
+)
+# What begins a sentence after the result: a check, a remark, a comparison.
+_AFTERTHOUGHT = regex.compile(
+    r"(?<=[.!?。;\n]\s*)(?:(?:let's |let us |to |we can |you can |a |quick |double-?)*"
+    r"(?:check|verify|verification|double-check)\w*\b|plugging|"
+    r"(?:please |also )?note\b|by the way|incidentally|(?:for|in|by) comparison|"
+    r"compared (?:to|with)|as a check|this is because|fun fact|p\.?s\b|"
+    r"(?:经)?(?:验算|检验|检查|验证)|代入|把.{1,8}代入|注意|顺便|另外|补充|相比|比原[价来]|备注|"
+    r"提示|说明:|也就是说|换句话说)",
+    regex.IGNORECASE,
+)
 _REASON_AFTER = regex.compile(
     r"(?<=\w[^.!?。\n]*)[,(\s]*(?:\b(?:because|since|given that|considering|even though|"
     r"although)\b|因为|由于|"
@@ -54,6 +69,11 @@ _REASON_BEFORE = regex.compile(
     r"由于|虽然|尽管)[^,.。;\n]*,\s*",
     regex.IGNORECASE,
 )
+# "Geneva (日内瓦)": the same name in the other script is no aside.
+_OTHER_SCRIPT = regex.compile(
+    r"(?<=[A-Za-z.]\s*)\(\p{Han}[\p{Han}·]*\)|(?<=\p{Han}\s*)\([A-Za-z][A-Za-z .'-]*\)"
+)
+_TABLE_RULE = regex.compile(r"^\s*\|?\s*:?-{2,}[-:|\s]*$")
 _ASIDE = regex.compile(r"\s*[(\[](?!\w{1,2}[)\]])[^()\[\]]{3,}[)\]]")
 _SENTENCE = regex.compile(
     r"(?<=[.!?])(?<!\b(?:p|a|m|Mr|Dr|St|vs|No|e\.g|i\.e)\.)\s+|(?<=[。!?;])|\n+"
@@ -99,7 +119,42 @@ def plain(text: str) -> str:
     for _ in range(2):
         text = _EMPHASIS.sub(lambda m: m[2] if m[2] is not None else m[3], text)
     text = _LATEX_TEXT.sub(r" \1 ", text)
-    return simplified(text).strip()
+    return simplified(without_tables(text)).strip()
+
+
+def without_tables(text: str) -> str:
+    """Markdown tables as lines "first cell: others"; one of a single row as "head: cell" lines."""
+    if "|" not in text:
+        return text
+    lines = text.split("\n")
+    found: list[str] = []
+    number = 0
+    while number < len(lines):
+        if (
+            number + 1 < len(lines)
+            and "|" in lines[number]
+            and _TABLE_RULE.match(lines[number + 1])
+        ):
+            head = _cells(lines[number])
+            end = number + 2
+            while end < len(lines) and "|" in lines[end]:
+                end += 1
+            rows = [_cells(line) for line in lines[number + 2 : end]]
+            if len(rows) == 1:
+                found += [f"{name}: {cell}" for name, cell in zip(head, rows[0], strict=False)]
+            else:
+                found += [": ".join([row[0], ", ".join(row[1:])]).rstrip(" :") for row in rows]
+            number = end
+        else:
+            found.append(lines[number])
+            number += 1
+    return "\n".join(found)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a row that hold a word; the first in any case."""
+    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    return [cells[0], *(cell for cell in cells[1:] if regex.search(r"\w", cell))]
 
 
 def _bounded(text: str) -> str:
@@ -155,9 +210,36 @@ def conclusion(text: str) -> str | None:
     return None
 
 
+def emphasized(text: str) -> str | None:
+    """The last bold passage of a raw text that holds a number and is no heading or label."""
+    found = [
+        match[1]
+        for match in _BOLD.finditer(text)
+        if regex.search(r"[\d零一二两三四五六七八九十]", match[1]) and not _HEADS.search(match[1])
+    ]
+    return found[-1] if found else None
+
+
+def without_afterthoughts(text: str) -> str:
+    """The text before a check of its result or a remark on it: "Plugging it back", 验算, "Note"."""
+    for match in _AFTERTHOUGHT.finditer(text):
+        before = text[: match.start()]
+        if regex.search(r"\d", before):
+            return before.rstrip()
+    return text
+
+
+def without_questions(text: str) -> str:
+    """The text without the questions that it asks itself before it answers: 不可以吗？当然可以。"""
+    parts = sentences(text)
+    kept = [part for part in parts[:-1] if not part.endswith(("?", "？"))] + parts[-1:]
+    return "\n".join(kept) if len(kept) < len(parts) else text
+
+
 def without_reasons(text: str) -> str:
     """The text without asides in brackets and without what follows "because"."""
-    shorter = _REASON_AFTER.sub("", _REASON_BEFORE.sub("", _ASIDE.sub("", text))).strip()
+    shorter = _OTHER_SCRIPT.sub(lambda m: f", {m[0][1:-1]}", text)
+    shorter = _REASON_AFTER.sub("", _REASON_BEFORE.sub("", _ASIDE.sub("", shorter))).strip()
     return shorter if regex.search(r"\w", shorter) else text
 
 
