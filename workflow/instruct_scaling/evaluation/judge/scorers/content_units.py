@@ -80,7 +80,7 @@ class Lexicon:
 
     def are_same(self, one: str, other: str) -> bool:
         """Whether the words are equal or may stand for each other, as 偏高 and 高 may."""
-        if one == other or _holds(one, other) or _holds(other, one):
+        if one == other or _same_hour(one, other) or _holds(one, other) or _holds(other, one):
             return True
         return bool(self.same.get(one, _NONE) & self.same.get(other, _NONE))
 
@@ -98,6 +98,14 @@ class Lexicon:
 
 _NONE: set[int] = set()
 _NEGATING = frozenset("不没无未非")
+
+
+def _same_hour(one: str, other: str) -> bool:
+    """Whether two times are the same on a dial: 6:00 and 18:00."""
+    hours = [regex.fullmatch(r"(\d{1,2}):(\d\d)", time) for time in (one, other)]
+    if not all(hours):
+        return False
+    return len({(int(hour[1]) % 12, hour[2]) for hour in hours if hour}) == 1
 
 
 def _holds(word: str, part: str) -> bool:
@@ -155,7 +163,7 @@ def _porter(word: str) -> str:
 
 def stem(word: str, base: dict[str, str]) -> str:
     """The stem of a word in lower case, an irregular form by way of its base."""
-    return _porter(base.get(word, word))
+    return _porter(base.get(word, word)) if word.isalpha() else word
 
 
 @lru_cache(maxsize=4096)
