@@ -158,7 +158,11 @@ def _denied_share(pairs: list[tuple[Unit, Unit]], wanted: Content, found: Conten
     their shared units is the same one, though it reaches further in one of them: "do not feed the
     animals after six", "after six, do not feed the animals".
     """
-    same = {(a.clause, b.clause) for a, b in pairs if a.negated and b.negated}
+    same = {
+        (a.clause, b.clause)
+        for a, b in pairs
+        if a.clause in wanted.odd and b.clause in found.odd
+    }
     clauses = {
         a.clause
         for a, b in pairs

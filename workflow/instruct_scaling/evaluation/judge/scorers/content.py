@@ -45,7 +45,7 @@ from instruct_scaling.evaluation.judge.scorers.off_task import (
 
 # A summary that is the passage is no summary, though what it says is right.
 COPIED_SUMMARY = 0.4
-MAY_STAY, UNCHANGED = 0.35, 0.2
+MAY_STAY, UNCHANGED = 0.3, 0.2
 LONGEST_RATIO = 2.5
 # With facts in the checks, overlap decides this much.
 WEIGHT_BESIDE_FACTS = 0.15
@@ -125,7 +125,7 @@ def _change_made(item: EvalItem, references: list[str], response: str) -> float:
 
     A correction is judged by its edits, a change of voice by the words that make it.
 
-    Of the words of the text to work on that no reference keeps, in the same form, up to 35% may
+    Of the words of the text to work on that no reference keeps, in the same form, up to 30% may
     stay.
     """
     passage = item.input or regex.split(r"[\n:：]", item.full_prompt, maxsplit=1)[-1]

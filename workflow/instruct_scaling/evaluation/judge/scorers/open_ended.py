@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import regex
+
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
+from instruct_scaling.evaluation.judge.scorers.body import without_lead_in
 from instruct_scaling.evaluation.judge.scorers.constraints import at_least, bounds_kept, facts_kept
 from instruct_scaling.evaluation.judge.scorers.degenerate import (
     copies_prompt,
+    echoed_share,
     freshness,
+    is_scattered,
     refuses,
 )
 from instruct_scaling.evaluation.judge.scorers.language import (
@@ -18,9 +23,21 @@ from instruct_scaling.evaluation.judge.scorers.language import (
 )
 from instruct_scaling.evaluation.judge.scorers.listing import list_kept, listed_items
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
+from instruct_scaling.evaluation.judge.scorers.off_task import (
+    DEFINES_INSTEAD,
+    asks_back,
+    defines_instead,
+)
+from instruct_scaling.evaluation.judge.scorers.stated_shape import (
+    form_kept,
+    items_kept,
+    length_kept,
+)
 
 # Expected of an answer whose item has no checks: a sentence or two.
 USUAL_TOKENS = 16
+# Something other than the number of an entry.
+_LETTERS = regex.compile(r"\p{L}|\d+(?![.)、\d])")
 
 
 def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
@@ -32,9 +49,14 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         return scored_unparsable("no words")
     if refuses(response):
         return scored_unparsable("declines to answer")
+    if asks_back(response, (item.reference,) if item.reference else ()):
+        return scored_unparsable("asks back")
+    body = without_lead_in(response)
+    if not _LETTERS.search(body):
+        return scored_unparsable("nothing after its lead-in")
     if copies_prompt(item.full_prompt, response):
         return scored_unparsable("the prompt, repeated")
-    kept = constraints_kept(checks, response)
+    kept = constraints_kept(checks, response) * task_kept(item, checks, body)
     if _asks_for_list(checks):
         # Repeated entries have cost their share in `list_kept`.
         fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
@@ -44,7 +66,28 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     # The identifier guesses at a row of names, and the allowed ones are in the right language.
     share = script_share if checks.allowed_items else language_share
     smooth = fresh * share(response, wanted)
+    if is_scattered(response):
+        smooth = 0.0
     return scored(kept * smooth, f"constraints {kept:.3f}, fluency {smooth:.3f}")
+
+
+def task_kept(item: EvalItem, checks: Constraints, body: str) -> float:
+    """In [0, 1]: what the prompt itself asks for: length, form, the number of entries, ideas.
+
+    Less for a definition where none was asked for, and for words of the prompt as a list.
+    """
+    prompt = item.full_prompt
+    kept = length_kept(prompt, body)
+    if item.category == "generation":
+        kept *= form_kept(prompt, body)
+    elif item.category == "brainstorming" and not _asks_for_list(checks):
+        kept *= items_kept(prompt, body)
+    if checks.allowed_items is None:
+        entries = listed_items(body)
+        kept *= 1 - echoed_share(prompt, entries)
+    if defines_instead(prompt, body):
+        kept *= DEFINES_INSTEAD
+    return kept
 
 
 def fluency_only(item: EvalItem, checks: Constraints, response: str) -> Outcome:
