@@ -40,6 +40,17 @@ _HERE = r"(?:here(?:'s| is| are)|this is|below (?:is|are)|以下|下面|这是|�
 _LABEL = regex.compile(
     rf"\A\s*(?:{_HERE}[^:：\n]*|[^:：\n.。!！?？]*?{_PRODUCT}[^:：\n.。!！?？]*)[:：]\s*", regex.IGNORECASE
 )
+# The text that was given, and then "Translation:".
+_LATER_LABEL = regex.compile(
+    r"\A\s*(?:original|source|before|原文|原句|修改前|改写前)[^\n]{0,12}[:：].*?\n\s*"
+    r"(?:translation|translated|after|rewritten|corrected|revised|new|译文|翻译|修改后|改写后|改后|改写)"
+    r"[^\n:：]{0,12}[:：]\s*",
+    regex.IGNORECASE | regex.DOTALL,
+)
+_VERSION = regex.compile(
+    r"^[ \t]*(?:[-*•]|\d{1,2}[.)、]|(?:option|version|版本|方案)[ \t]*\w{1,2}[ \t]*[:：])[ \t]*(\S.*)$",
+    regex.MULTILINE | regex.IGNORECASE,
+)
 # "Changes:", "说明：": a paragraph about the answer, and all that follows it.
 _AFTERWORD = regex.compile(
     r"\n\s*[（(\[]?(?:(?:key |main )?changes(?: made)?|explanations?|notes?|corrections?|reasons?"
@@ -69,14 +80,24 @@ def answer_body(text: str) -> str:
     Markup, an acknowledgment, a label ("Corrected:", 译文如下：), a quoted block after it, notes
     and offers at the end, and quotation marks around the whole are left out.
     """
-    text = without_lead_in(text)
-    plain = _MARKUP.sub("", text)
+    plain = _MARKUP.sub("", without_lead_in(text))
+    later = _LATER_LABEL.search(plain)
+    if later is not None:
+        plain = plain[later.end() :]
     quoted = _QUOTED_LINE.findall(plain)
     if quoted:
         plain = "\n".join(quoted)
     for ending in (_AFTERWORD, _CLOSING, _REMARK):
         plain = _before(ending, plain)
     return _without_quotes(plain.strip())
+
+
+def first_version(text: str) -> str:
+    """The first of several versions of a text, which are bulleted or numbered; else the text."""
+    entries = _VERSION.findall(text)
+    if len(entries) < 2 or _VERSION.match(text) is None:
+        return text
+    return _without_quotes(entries[0].strip())
 
 
 def without_lead_in(text: str) -> str:

@@ -11,7 +11,7 @@ import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
-from instruct_scaling.evaluation.judge.scorers.body import answer_body
+from instruct_scaling.evaluation.judge.scorers.body import answer_body, first_version
 from instruct_scaling.evaluation.judge.scorers.comparison import Comparison, compare, interpolate
 from instruct_scaling.evaluation.judge.scorers.constraints import (
     INCOMPLETE,
@@ -41,11 +41,12 @@ from instruct_scaling.evaluation.judge.scorers.off_task import (
     asks_back,
     defines_instead,
     is_cut_off,
+    only_promises,
 )
 
 # A summary that is the passage is no summary, though what it says is right.
 COPIED_SUMMARY = 0.4
-MAY_STAY, UNCHANGED = 0.3, 0.2
+MAY_STAY, UNCHANGED = 0.3, 0.1
 LONGEST_RATIO = 2.5
 # With facts in the checks, overlap decides this much.
 WEIGHT_BESIDE_FACTS = 0.15
@@ -58,8 +59,8 @@ def content(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     what was given.
     """
     references = [text for text in (item.reference, *(checks.references or ())) if text]
-    body = _body(references, response)
-    if not tokenize(body):
+    body = _body(item, references, response)
+    if not tokenize(body) or only_promises(body):
         return scored_unparsable("no words")
     wanted = checks.language
     if wanted is None:
@@ -98,11 +99,17 @@ def content(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     return scored(value * factor, f"{reason}, the rest {factor:.2f}")
 
 
-def _body(references: list[str], response: str) -> str:
-    """The answer's body; the whole where a reference itself has what would be left out."""
+def _body(item: EvalItem, references: list[str], response: str) -> str:
+    """The answer's body; the whole where a reference itself has what would be left out.
+
+    Of several versions of a translation or a rewriting the first.
+    """
     if any(tokenize(answer_body(text)) != tokenize(text) for text in references):
         return response
-    return answer_body(response)
+    body = answer_body(response)
+    if item.category == "summarization" or any("\n" in text for text in references):
+        return body
+    return first_version(body)
 
 
 def _score(comparison: Comparison) -> float:

@@ -39,6 +39,15 @@ _OFFERS = regex.compile(
 )
 LONGEST_QUESTION = 50
 
+_PROMISE = regex.compile(
+    r"\A(?:i(?:'ll| will| can| could|'d be happy to| would be happy to)|let me) (?:\w+ )?"
+    r"(?:write|help|rewrite|translate|summarize|create|come up with|list|give|provide|do)\b"
+    r"[^.!?\n]*(?:for you|below|now|that|right away)?[.!…:]*\Z"
+    r"|\A(?:下面|接下来|现在)?(?:我|让我)(?:来|会|可以|将|马上|这就)(?:帮|为|给)?(?:您|你)?"
+    r"(?:写|翻译|改写|总结|概括|列出|想|提供|创作)[^。！!?？\n]*[。！!：:]?\Z"
+)
+LONGEST_PROMISE = 24
+
 _HANGING = regex.compile(
     r"(?:\b(?:a|an|the|and|or|of|to|in|on|at|for|with|that|which|who|from|by|as|is|are|was|were|be"
     r"|will|would|has|have|had|my|your|his|her|its|our|their|because|if|when|than|into|about)"
@@ -77,6 +86,15 @@ def asks_back(text: str, references: tuple[str, ...] = ()) -> bool:
     return _OFFERS.match(plain) is not None or len(before) <= 3
 
 
+def only_promises(text: str) -> bool:
+    """Whether a text says that it will do what was asked, and does no more."""
+    plain = normalize(text).replace("’", "'").strip()
+    return len(tokenize(plain)) <= LONGEST_PROMISE and _PROMISE.match(plain) is not None
+
+
 def is_cut_off(text: str) -> bool:
     """Whether a text ends on a word or a mark that something has to follow."""
-    return len(tokenize(text)) >= SHORTEST_CUT and _HANGING.search(text.rstrip()) is not None
+    last = text.rstrip().rpartition("\n")[2]
+    if len(tokenize(last)) < SHORTEST_CUT:  # "Best regards,"
+        return False
+    return _HANGING.search(last) is not None

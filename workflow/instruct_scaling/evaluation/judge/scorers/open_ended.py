@@ -7,7 +7,12 @@ import regex
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, scored, scored_unparsable
 from instruct_scaling.evaluation.judge.scorers.body import without_lead_in
-from instruct_scaling.evaluation.judge.scorers.constraints import at_least, bounds_kept, facts_kept
+from instruct_scaling.evaluation.judge.scorers.constraints import (
+    INCOMPLETE,
+    at_least,
+    bounds_kept,
+    facts_kept,
+)
 from instruct_scaling.evaluation.judge.scorers.degenerate import (
     copies_prompt,
     echoed_share,
@@ -27,8 +32,11 @@ from instruct_scaling.evaluation.judge.scorers.off_task import (
     DEFINES_INSTEAD,
     asks_back,
     defines_instead,
+    is_cut_off,
+    only_promises,
 )
 from instruct_scaling.evaluation.judge.scorers.stated_shape import (
+    asked_number,
     form_kept,
     items_kept,
     length_kept,
@@ -52,11 +60,14 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     if asks_back(response, (item.reference,) if item.reference else ()):
         return scored_unparsable("asks back")
     body = without_lead_in(response)
-    if not _LETTERS.search(body):
+    if not _LETTERS.search(body) or only_promises(body):
         return scored_unparsable("nothing after its lead-in")
     if copies_prompt(item.full_prompt, response):
         return scored_unparsable("the prompt, repeated")
-    kept = constraints_kept(checks, response) * task_kept(item, checks, body)
+    counted = item.category == "brainstorming" and asked_number(item.full_prompt) is not None
+    kept = task_kept(item, checks, body)
+    if not counted or _asked_by_checks(checks):
+        kept *= constraints_kept(checks, response)
     if _asks_for_list(checks):
         # Repeated entries have cost their share in `list_kept`.
         fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
@@ -77,7 +88,10 @@ def task_kept(item: EvalItem, checks: Constraints, body: str) -> float:
     Less for a definition where none was asked for, and for words of the prompt as a list.
     """
     prompt = item.full_prompt
-    kept = length_kept(prompt, body)
+    bounded = checks.min_chars is not None or checks.max_chars is not None
+    kept = 1.0 if bounded else length_kept(prompt, body)
+    if is_cut_off(body):
+        kept *= INCOMPLETE
     if item.category == "generation":
         kept *= form_kept(prompt, body)
     elif item.category == "brainstorming" and not _asks_for_list(checks):
@@ -115,8 +129,7 @@ def constraints_kept(checks: Constraints, text: str) -> float:
     A product, so that a text of the right length about something else is worth nothing. An item
     without constraints asks for a usual length of 16 tokens.
     """
-    asked = checks.model_dump(exclude_none=True, exclude={"language", "answer"})
-    if not asked:
+    if not _asked_by_checks(checks):
         return at_least(len(tokenize(text)), USUAL_TOKENS)
     value = facts_kept(checks, text)
     if checks.allowed_items is None:
@@ -127,6 +140,10 @@ def constraints_kept(checks: Constraints, text: str) -> float:
         allowed = [name for name in checks.allowed_items if name.casefold() not in excluded]
         checks = checks.model_copy(update={"allowed_items": allowed})
     return value * list_kept(checks, text) if _asks_for_list(checks) else value
+
+
+def _asked_by_checks(checks: Constraints) -> bool:
+    return bool(checks.model_dump(exclude_none=True, exclude={"language", "answer"}))
 
 
 def _asks_for_list(checks: Constraints) -> bool:

@@ -6,6 +6,7 @@ ideas": rules that can be counted, though no check of the item names them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 
 # Nobody counts words as they write: so much may a length miss its bounds; more if it is "about".
 TOLERANCE, ABOUT = 0.2, 0.4
+# What is left of a text that was to be JSON and does not parse.
+BROKEN_JSON = 0.5
 
 _RANGE = r"(?P<low>\d+)(?:\s?(?:-|–|~|to|or|至|到|或)\s?(?P<high>\d+))?"
 _AT_MOST = regex.compile(
@@ -38,7 +41,7 @@ _SENTENCES = regex.compile(
 )
 _LINES = regex.compile(rf"{_RANGE}[ -]lines?\b|{_RANGE}行")
 _WORDS = regex.compile(rf"{_RANGE}[ -]words?\b")
-_CHARACTERS = regex.compile(rf"{_RANGE}个?(?:汉字|字(?!符|母))")
+_CHARACTERS = regex.compile(rf"(?<!每[句行]){_RANGE}个?(?:汉字|字(?!符|母))")
 _FORMS = {"haiku": 3, "俳句": 3, "limerick": 5}
 _VERSE = regex.compile(r"([五七57])言(绝句|律诗)|每[句行]([五七57])个?字")
 _ITEMS = regex.compile(
@@ -91,6 +94,8 @@ def form_kept(prompt: str, text: str) -> float:
     if verse is not None:
         return _verse_kept(verse, text)
     kept = 1.0
+    if regex.search(r"\b(?:as|in|valid) (?:an? )?json\b|json格式", asked) and not _is_json(text):
+        kept = BROKEN_JSON
     bounds = _bounds(prompt, _SENTENCES, 0)
     if _FEW_SENTENCES.search(asked):
         bounds = Bounds(2, 3)
@@ -110,14 +115,18 @@ def items_kept(prompt: str, text: str) -> float:
 
     Running text lists its entries in sentences or between commas, whichever are more.
     """
-    found = _ITEMS.search(_asked(prompt))
-    if found is None:
-        return 1.0
-    number = int(next(group for group in found.groups() if group))
-    if not 2 <= number <= 30:
+    number = asked_number(prompt)
+    if number is None:
         return 1.0
     listed = max(len(listed_items(text)), _sentences(text) if text.count("\n") < 2 else 0)
     return incomplete(min(1.0, listed / number))
+
+
+def asked_number(prompt: str) -> int | None:
+    """How many entries a prompt asks for, or None; from 2 to 30."""
+    found = _ITEMS.search(_asked(prompt))
+    number = int(next(group for group in found.groups() if group)) if found else 0
+    return number if 2 <= number <= 30 else None
 
 
 def _asked(prompt: str) -> str:
@@ -153,6 +162,16 @@ def _sentences(text: str) -> int:
 def _lines(text: str) -> int:
     lines = [line for line in _TITLE.sub("", text).splitlines() if tokenize(line)]
     return max(len(lines), len(lines[0].split(" / "))) if lines else 0
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON, or has a fenced block that is."""
+    fenced = regex.search(r"```(?:json)?\s*\n(.*?)```", text, regex.DOTALL | regex.IGNORECASE)
+    try:
+        json.loads(fenced[1] if fenced else text)
+    except ValueError:
+        return False
+    return True
 
 
 def _verse_kept(verse: regex.Match[str], text: str) -> float:
