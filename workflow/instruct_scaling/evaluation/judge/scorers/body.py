@@ -14,7 +14,8 @@ from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 LONGEST_LEAD_IN = 24
 
 _MARKUP = regex.compile(
-    r"\*\*|__|`{3,}\w*|~{3,}|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|`|^[ \t]*#{1,6}[ \t]+|^[ \t]*[-*_]{3,}[ \t]*$",
+    r"\*\*|__|`{3,}\w*|~{3,}|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|`|^[ \t]*#{1,6}[ \t]+"
+    r"|^[ \t]*[-*_]{3,}[ \t]*$",
     regex.MULTILINE,
 )
 _QUOTED_LINE = regex.compile(r"^[ \t]*>[ \t]?(.*)$", regex.MULTILINE)
@@ -34,40 +35,51 @@ _PRODUCT = (
     r"(?:version|translation|translated|summar(?:y|ize[ds]?)|rewrit\w*|rewrote|corrected|correction"
     r"|revised|revision|rephrased|paraphrased?|polished|improved|formal|active voice|passive voice"
     r"|tl;?\s?dr|in short|answer|result|output|sentence"
-    r"|译文|翻译|改写|改成|改为|修改|更正|改正|润色|摘要|概括|总结|概要|要点|答案|结果|版本|如下|句子)"
+    r"|译文|翻译|改写|改成|改为|修改|更正|改正|润色|摘要|概括|总结|概要|要点|答案|结果|版本|如下"
+    r"|句子)"
 )
 _HERE = r"(?:here(?:'s| is| are)|this is|below (?:is|are)|以下|下面|这是|这里)"
 _LABEL = regex.compile(
-    rf"\A\s*(?:{_HERE}[^:：\n]*|[^:：\n.。!！?？]*?{_PRODUCT}[^:：\n.。!！?？]*)[:：]\s*", regex.IGNORECASE
+    rf"\A\s*(?:{_HERE}[^:：\n]*"
+    rf"|[^:：\n.。!！?？]*?{_PRODUCT}[^:：\n.。!！?？]*)[:：]\s*",
+    regex.IGNORECASE,
 )
 # The text that was given, and then "Translation:".
 _LATER_LABEL = regex.compile(
     r"\A\s*(?:original|source|before|原文|原句|修改前|改写前)[^\n]{0,12}[:：].*?\n\s*"
-    r"(?:translation|translated|after|rewritten|corrected|revised|new|译文|翻译|修改后|改写后|改后|改写)"
+    r"(?:translation|translated|after|rewritten|corrected|revised|new|译文|翻译|修改后|改写后"
+    r"|改后|改写)"
     r"[^\n:：]{0,12}[:：]\s*",
     regex.IGNORECASE | regex.DOTALL,
 )
 _VERSION = regex.compile(
-    r"^[ \t]*(?:[-*•]|\d{1,2}[.)、]|(?:option|version|版本|方案)[ \t]*\w{1,2}[ \t]*[:：])[ \t]*(\S.*)$",
+    r"^[ \t]*(?:[-*•]|\d{1,2}[.)、]|(?:option|version|版本"
+    r"|方案)[ \t]*\w{1,2}[ \t]*[:：])[ \t]*(\S.*)$",
     regex.MULTILINE | regex.IGNORECASE,
 )
 # "Changes:", "说明：": a paragraph about the answer, and all that follows it.
 _AFTERWORD = regex.compile(
     r"\n\s*[（(\[]?(?:(?:key |main )?changes(?: made)?|explanations?|notes?|corrections?|reasons?"
-    r"|why|what (?:i )?changed|what's different|comments?|breakdown|说明|修改说明|解释|解析|注释?|备注"
-    r"|改动|修改(?:之处|点|要点)|改写说明|理由|翻译说明|译注|分析)(?: (?:made|on)[^:：\n]*)?\s*[:：].*\Z",
+    r"|why|what (?:i )?changed|what's different|comments?|breakdown|说明|修改说明|解释|解析"
+    r"|注释?|备注"
+    r"|改动|修改(?:之处|点|要点)|改写说明|理由|翻译说明|译注|分析)(?: (?:made"
+    r"|on)[^:：\n]*)?\s*[:：].*\Z",
     regex.IGNORECASE | regex.DOTALL,
 )
 _CLOSING = regex.compile(
-    r"(?:\n|(?<=[.!?。！？”\"]))\s*(?:let me know if|i hope (?:this|that) helps|hope (?:this|that) helps"
-    r"|feel free to (?:ask|let me)|(?:if you|would you like|do you) (?:want|need|would like|me to)[^\n]*"
-    r"(?:let me know|\?|help)|希望(?:这|对你|对您|能帮)|如果?(?:你|您)?(?:还)?(?:需要|想要|有其他|有任何)[^\n]*(?:告诉我|随时|帮|调整|吗)"
+    r"(?:\n|(?<=[.!?。！？”\"]))\s*(?:let me know if|i hope (?:this|that) helps|hope (?:this"
+    r"|that) helps"
+    r"|feel free to (?:ask|let me)|(?:if you|would you like|do you) (?:want|need|would like"
+    r"|me to)[^\n]*"
+    r"(?:let me know|\?|help)|希望(?:这|对你|对您|能帮)|如果?(?:你|您)?(?:还)?(?:需要|想要"
+    r"|有其他|有任何)[^\n]*(?:告诉我|随时|帮|调整|吗)"
     r"|这样改|这个版本|这句话的?意思).*\Z",
     regex.IGNORECASE | regex.DOTALL,
 )
 # A remark in brackets at the end, on the words before it.
 _REMARK = regex.compile(
-    r"\s*[（(](?:注|比喻|直译|意译|意思|即|原文|字面|也可|或者?译|note|literal|lit\.|i\.e\.|meaning|or:)"
+    r"\s*[（(](?:注|比喻|直译|意译|意思|即|原文|字面|也可|或者?译|note|literal|lit\.|i\.e\."
+    r"|meaning|or:)"
     r"[^（()）]*(?:[（(][^（()）]*[)）][^（()）]*)*[)）]\s*(?=[.。!！]?\s*\Z)",
     regex.IGNORECASE,
 )

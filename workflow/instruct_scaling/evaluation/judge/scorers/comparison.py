@@ -45,6 +45,7 @@ PRONOUNS = frozenset(("he", "she", "hi", "her", "他", "她"))  # stems
 _VOICE = regex.compile(r"\bby\b|被|由|把")
 _LATIN_NAME = regex.compile(r"(?<![.!?。！？\n]\s)(?<!^)(?<!\p{L})\p{Lu}[\p{L}-]+")
 
+
 @dataclass(slots=True)
 class Comparison:
     """An answer beside one reference.
@@ -162,9 +163,7 @@ def _denied_share(pairs: list[tuple[Unit, Unit]], wanted: Content, found: Conten
     animals after six", "after six, do not feed the animals".
     """
     same = {
-        (a.clause, b.clause)
-        for a, b in pairs
-        if a.clause in wanted.odd and b.clause in found.odd
+        (a.clause, b.clause) for a, b in pairs if a.clause in wanted.odd and b.clause in found.odd
     }
     clauses = {
         a.clause
@@ -299,5 +298,3 @@ def _f_beta(shared: int, wanted: int, found: int) -> float:
         return 0.0
     precision, recall = min(1.0, shared / found), min(1.0, shared / wanted)
     return (1 + BETA**2) * precision * recall / (BETA**2 * precision + recall)
-
-

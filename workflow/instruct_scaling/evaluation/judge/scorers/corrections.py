@@ -14,11 +14,16 @@ from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 MAY_MISS = 0.15
 
 _CORRECTION = regex.compile(
-    r"\b(?:correct|fix|proofread)\b|\b(?:grammar|grammatical|spelling|typos?|punctuation) (?:error|mistake)"
+    r"\b(?:correct|fix|proofread)\b|\b(?:grammar|grammatical|spelling|typos?"
+    r"|punctuation) (?:error|mistake)"
     r"|病句|错别字|语病|改错|改正|纠正|更正",
     regex.IGNORECASE,
 )
-_VOICE_ASKED = regex.compile(r"\b(?:active|passive)\b|主动|被动|[“\"'‘「]?[把被][”\"'’」]?字?句", regex.I)
+_VOICE_ASKED = regex.compile(
+    r"\b(?:active|passive)\b|主动|被动"
+    r"|[“\"'‘「]?[把被][”\"'’」]?字?句",
+    regex.I,
+)
 _AGENT = regex.compile(r"\bby\b|被")
 
 
@@ -45,7 +50,9 @@ def corrections_made(given: str, reference: str, answer: str) -> float:
 
 def voice_kept(prompt: str, references: Sequence[str], answer: str) -> bool:
     """Whether another voice was asked for and the answer names its agent as no reference does."""
-    if not _VOICE_ASKED.search(prompt) or any(_AGENT.search(text.casefold()) for text in references):
+    if not _VOICE_ASKED.search(prompt) or any(
+        _AGENT.search(text.casefold()) for text in references
+    ):
         return False
     return _AGENT.search(answer.casefold()) is not None
 

@@ -12,23 +12,33 @@ DEFINES_INSTEAD = 0.2
 SHORTEST_DEFINITION = 15
 
 _DEFINITION = regex.compile(
-    r"\A\W*(?:(?:an?|the) )?\p{Latin}[\p{Latin} -]{1,40}?(?:,? \(?(?:also|sometimes) (?:called|known as)\b"
+    r"\A\W*(?:(?:an?|the) )?\p{Latin}[\p{Latin} -]{1,40}?(?:,? \(?(?:also|sometimes) (?:called"
+    r"|known as)\b"
     r"|,? (?:is|are) (?:an? )?(?:type|kind|form|sort|species|genus|breed|group|class)s? of\b"
     r"|,? (?:refers? to|(?:is|are) defined as)\b"
-    r"|,? (?:is|are) (?:an? )?(?:[\w-]+ ){0,2}(?:mammal|animal|plant|vehicle|device|substance|term)s?\b)"
-    r"|\A\W*\p{Han}{1,10}(?:，?(?:又称|也叫|亦称|俗称)|是(?:一种|一类|指|用\p{Han}|由\p{Han})|指的?是|属于)"
+    r"|,? (?:is|are) (?:an? )?(?:[\w-]+ ){0,2}(?:mammal|animal|plant|vehicle|device|substance"
+    r"|term)s?\b)"
+    r"|\A\W*\p{Han}{1,10}(?:，?(?:又称|也叫|亦称|俗称)|是(?:一种|一类|指|用\p{Han}|由\p{Han})"
+    r"|指的?是|属于)"
 )
 _ASKS_FOR_ONE = regex.compile(
-    r"\b(?:explain|defin\w+|what (?:is|are)|meaning|introduc\w+|encyclop\w+|facts?|riddles?)\b"
-    r"|解释|定义|什么是|是什么|介绍|说明|科普|百科|谜"
+    r"\b(?:explain|defin\w+|meaning|introduc\w+|encyclop\w+|facts?|riddles?|article|essay|report)\b"
+    r"|解释|定义|介绍|说明|科普|百科|谜|文章|作文|论文|报告"
+)
+# A piece of writing or ideas, rather than knowledge.
+_ASKS_TO_MAKE = regex.compile(
+    r"\b(?:write|compose|draft|rewrite|rephrase|suggest|brainstorm|ideas?|names?|ways|tips|invent"
+    r"|come up with|create)\b|写|想|改|主意|点子|建议|出\d*个|办法|起名"
 )
 _PERSONAL = regex.compile(r"\b(?:i|you|your|we|our|my|us)\b|[我你您咱]")
 
 _MATERIAL = r"(?:text|paragraph|sentence|passage|article|e-?mail|message|original|content|document)"
 _ASKS_BACK = regex.compile(
     rf"\b(?:please|could you|can you|would you) (?:please )?(?:share|provide|paste|send|give)\b"
-    rf"[^.?!\n]{{0,30}}\b{_MATERIAL}s?\b[^.?!\n]{{0,40}}\b(?:you(?:'d| would)? (?:like|want)|to (?:be|work)|below|here|first|so (?:that )?i)"
-    r"|\b(?:could|can) you (?:please )?(?:tell me|clarify|specify)\b|\bwhat (?:kind|type|sort|topic|tone|style)[^.?!\n]{0,40}\byou(?:'d)?\b[^.?!\n]*\?"
+    rf"[^.?!\n]{{0,30}}\b{_MATERIAL}s?\b[^.?!\n]{{0,40}}\b(?:you(?:'d| would)? (?:like|want)"
+    rf"|to (?:be|work)|below|here|first|so (?:that )?i)"
+    r"|\b(?:could|can) you (?:please )?(?:clarify|specify)\b|\bwhat (?:kind|type|sort|topic|tone"
+    r"|style)[^.?!\n]{0,40}\byou(?:'d)?\b[^.?!\n]*\?"
     r"|请问?(?:您|你)?(?:想要?|需要|希望|打算|要)[^。！\n]{0,24}(?:什么|哪|怎样|吗|呢)"
     r"|请(?:您|你)?(?:先)?(?:提供|告诉我|发给?我|给出|输入|粘贴|补充)[^。！\n]{0,16}"
     r"(?:文本|句子|段落|内容|文章|主题|信息|原文|要求|细节|需求|文字|语句|材料)"
@@ -51,7 +61,8 @@ LONGEST_PROMISE = 24
 _HANGING = regex.compile(
     r"(?:\b(?:a|an|the|and|or|of|to|in|on|at|for|with|that|which|who|from|by|as|is|are|was|were|be"
     r"|will|would|has|have|had|my|your|his|her|its|our|their|because|if|when|than|into|about)"
-    r"|[,，、;；:：(（“-]|(?<=\p{Han})(?:因为|由于|并且|以及|而且|但是|如果|为了|和|与|或|并|把|被|将))\s*\Z",
+    r"|[,，、;；:：(（“-]|(?<=\p{Han})(?:因为|由于|并且|以及|而且|但是|如果|为了|和|与|或|并|把"
+    r"|被|将))\s*\Z",
     regex.IGNORECASE,
 )
 SHORTEST_CUT = 6
@@ -64,6 +75,8 @@ def defines_instead(prompt: str, text: str) -> bool:
     """
     plain, asked = normalize(text), normalize(prompt)
     if len(tokenize(plain)) < SHORTEST_DEFINITION or _ASKS_FOR_ONE.search(asked):
+        return False
+    if not _ASKS_TO_MAKE.search(asked):
         return False
     found = _DEFINITION.match(plain)
     if found is None or _PERSONAL.search(plain):

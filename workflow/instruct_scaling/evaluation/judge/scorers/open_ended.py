@@ -96,9 +96,8 @@ def task_kept(item: EvalItem, checks: Constraints, body: str) -> float:
         kept *= form_kept(prompt, body)
     elif item.category == "brainstorming" and not _asks_for_list(checks):
         kept *= items_kept(prompt, body)
-    if checks.allowed_items is None:
-        entries = listed_items(body)
-        kept *= 1 - echoed_share(prompt, entries)
+    if item.category == "brainstorming" and checks.allowed_items is None:
+        kept *= 1 - echoed_share(prompt, listed_items(body))
     if defines_instead(prompt, body):
         kept *= DEFINES_INSTEAD
     return kept

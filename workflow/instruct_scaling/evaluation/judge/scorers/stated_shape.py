@@ -27,31 +27,44 @@ _AT_MOST = regex.compile(
     r"(?:at most|up to|no more than|not more than|max(?:imum)?|under|within|fewer than|less than"
     r"|不超过|不多于|最多|少于|限)\s*$"
 )
-_AT_LEAST = regex.compile(r"(?:at least|no fewer than|no less than|minimum|over|more than|至少|不少于|超过)\s*$")
+_AT_LEAST = regex.compile(
+    r"(?:at least|no fewer than|no less than|minimum(?: of)?|over"
+    r"|more than|至少|不少于|超过)\s*$"
+)
 _AT_MOST_AFTER = regex.compile(r"\s*(?:words? )?(?:or (?:less|fewer)|at most|max|以内|之内|以下)")
 _AT_LEAST_AFTER = regex.compile(r"\s*(?:words? )?(?:or more|at least|以上)")
 _ABOUT = regex.compile(r"(?:about|around|roughly|approximately|some|大约|约|大概)\s*$")
 _ABOUT_AFTER = regex.compile(r"\s*(?:左右|上下|or so)")
 # What follows is the text to work on, not what is asked.
 _GIVEN = regex.compile(r"[\n“\"「]|(?<!\d)[:：]")
-_FEW_SENTENCES = regex.compile(r"[两二]三句")
+_FEW_SENTENCES = regex.compile(r"([一两二])([两二三])句")
 
+_OF_GIVEN = r"(?<!\b(?:given|these|those|the|following|between|from|add|into) )"
 _SENTENCES = regex.compile(
-    rf"{_RANGE}(?:[ -](?:short|simple|complete|full|long|\w+ing)){{0,2}}[ -]sentences?|{_RANGE}个?(?:句子|句话)"
+    rf"{_OF_GIVEN}{_RANGE}(?:[ -](?:short|simple|complete|full|long"
+    rf"|\w+ing)){{0,2}}[ -]sentences?|{_RANGE}个?(?:句子|句话)"
 )
-_LINES = regex.compile(rf"{_RANGE}[ -]lines?\b|{_RANGE}行")
+_LINES = regex.compile(rf"{_RANGE}[ -]lines?\b(?! (?:in|per|each|of))|{_RANGE}行")
+_FEWEST_WORDS = 10  # "two words" are rather given than asked for
 _WORDS = regex.compile(rf"{_RANGE}[ -]words?\b")
 _CHARACTERS = regex.compile(rf"(?<!每[句行]){_RANGE}个?(?:汉字|字(?!符|母))")
 _FORMS = {"haiku": 3, "俳句": 3, "limerick": 5}
 _VERSE = regex.compile(r"([五七57])言(绝句|律诗)|每[句行]([五七57])个?字")
 _ITEMS = regex.compile(
-    r"\b(?:list|give|suggest|name|brainstorm|propose|provide|offer|share|think of|come up with|write|invent)\b"
+    r"\b(?:list|give|suggest|name|brainstorm|propose|provide|offer|share|think of|come up with"
+    r"|write|invent)\b"
     r"(?: \w+){0,2}? (\d+)\b(?! ?(?:words|sentences|lines|characters|years?|minutes?|hours?))"
-    r"|\b(\d+) (?:\w+ ){0,2}(?:ideas|ways|names|reasons|tips|examples|suggestions|topics|uses|things)\b"
+    r"|\b(\d+) (?:\w+ ){0,2}(?:ideas|ways|names|reasons|tips|examples|suggestions|topics|uses"
+    r"|things)\b"
     r"|(?<!第)(\d+)[个种条项样点款件道](?!字|句|人|月|小时|星期|学生|孩子|同学|家庭|成员)"
 )
 
-_ABBREVIATION = regex.compile(r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|a\.m|p\.m|\p{L})\.", regex.I)
+_JOINED = regex.compile(r"[,，、;；]|[和与]|\band\b")
+_ABBREVIATION = regex.compile(
+    r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|no|e\.g|i\.e|a\.m|p\.m"
+    r"|\p{L})\.",
+    regex.I,
+)
 _SENTENCE_END = regex.compile(r"[.!?。！？…]+[\"”’」)）*]*(?=\s|\Z|\p{Han}|\p{Lu})")
 _VERSE_END = regex.compile(r"[，。！？；,.!?;\n/]+")
 _TITLE = regex.compile(r"\A\s*(?:#+ .*|\*\*.*\*\*|《.*》|\S*[:：])\s*\n")
@@ -97,8 +110,10 @@ def form_kept(prompt: str, text: str) -> float:
     if regex.search(r"\b(?:as|in|valid) (?:an? )?json\b|json格式", asked) and not _is_json(text):
         kept = BROKEN_JSON
     bounds = _bounds(prompt, _SENTENCES, 0)
-    if _FEW_SENTENCES.search(asked):
-        bounds = Bounds(2, 3)
+    few = _FEW_SENTENCES.search(asked)
+    if few is not None:
+        low, high = ({"一": 1, "两": 2, "二": 2, "三": 3}[digit] for digit in few.groups())
+        bounds = Bounds(low, high)
     if bounds is not None:
         kept *= bounds.kept(_sentences(text))
     lines = _bounds(prompt, _LINES, 0)
@@ -118,7 +133,9 @@ def items_kept(prompt: str, text: str) -> float:
     number = asked_number(prompt)
     if number is None:
         return 1.0
-    listed = max(len(listed_items(text)), _sentences(text) if text.count("\n") < 2 else 0)
+    listed = len(listed_items(text))
+    if text.count("\n") < 2:
+        listed = max(listed, _sentences(text), len(_JOINED.findall(text)) + 1)
     return incomplete(min(1.0, listed / number))
 
 
@@ -131,7 +148,9 @@ def asked_number(prompt: str) -> int | None:
 
 def _asked(prompt: str) -> str:
     """The canonical prompt up to the text that it gives to work on."""
-    return _GIVEN.split(canonical(prompt), maxsplit=1)[0]
+    asked = _GIVEN.split(canonical(prompt), maxsplit=1)[0]
+    asked = regex.sub(r"\bone(?= (?:or|to|short|sentence)\b)", "1", asked)
+    return regex.sub(r"一(?=[到至或]\d|句话)", "1", asked)
 
 
 def _bounds(prompt: str, pattern: regex.Pattern[str], tolerance: float) -> Bounds | None:
@@ -144,6 +163,8 @@ def _bounds(prompt: str, pattern: regex.Pattern[str], tolerance: float) -> Bound
     high = int(next(iter(found.captures("high")), low))
     if _ABOUT.search(before) or _ABOUT_AFTER.match(after):
         tolerance = max(tolerance, ABOUT)
+    if pattern is _WORDS and high < _FEWEST_WORDS:
+        return None
     most, least = high * (1 + tolerance), low * (1 - tolerance)
     if _AT_MOST.search(before) or _AT_MOST_AFTER.match(after):
         return Bounds(None, most)
