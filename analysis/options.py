@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from analysis.errors import InputError, unknown_option
 
-Family = Literal["saturating power law", "logit-linear"]
+Family = Literal["saturating power law", "logit-linear", "rectified power law"]
 Axis = Literal["records", "examples", "tokens", "supervised_tokens", "steps", "training_flops"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -79,6 +79,8 @@ class CurveOptions(Options):
     """A tail slope per doubling within plus or minus this counts as no change."""
     range_margin: float = Field(0.04, gt=0, lt=1)
     """A curve whose means all lie within this of each other counts as flat."""
+    sufficient_margin: float = Field(0.04, gt=0, lt=1)
+    """A scale is sufficient where the largest one gains less than this over it."""
     corrected: Literal["directional", "all"] = "directional"
     """Claims that are corrected together over the categories: those with a direction (the tail
     rises, a drop, a rise before the tail), or all, the equivalence claims (flat, plateaued) too."""
@@ -93,8 +95,9 @@ class CurveOptions(Options):
     """Above this share of missing scores at a scale no verdict is given, only bounds."""
     right_from: float = Field(0.5, gt=0, le=1)
     """A score of at least this counts as right, for negative flips."""
-    families: list[Family] = ["saturating power law", "logit-linear"]
-    """Families of curves to fit. Each needs two scales more than it has parameters."""
+    families: list[Family] = ["saturating power law", "logit-linear", "rectified power law"]
+    """Families of curves to fit. Each needs two scales more than it has parameters; the rectified
+    power law counts the untuned base as one."""
     misfit_level: float = Field(0.05, gt=0, lt=1)
     """A family whose misfit test has a p value below this is dropped."""
     fit_draws: int = Field(400, ge=50)

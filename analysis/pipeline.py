@@ -9,16 +9,19 @@ import pandas as pd
 
 from analysis.estimand import estimand_rows
 from analysis.inference.axes import axis_rows, costs_by_run
+from analysis.inference.base_comparison import base_comparison_rows
 from analysis.inference.changes import change_rows
 from analysis.inference.comparisons import arm_pairs, comparison_rows
 from analysis.inference.curves import build_arm_curves, curve_rows
 from analysis.inference.curves_by_tag import tag_claim_rows, tag_curve_rows, tag_curves
+from analysis.inference.decisions import decision_rows
 from analysis.inference.families import label_exploratory, with_primary_judge
 from analysis.inference.judges import judge_bin_rows, judge_rows
 from analysis.inference.looks import Look, look_rows, looks_at, options_at
 from analysis.inference.matched import matched_rows
 from analysis.inference.score_array import build_score_arrays
 from analysis.inference.seed_variance import seed_variance_rows
+from analysis.inference.sufficient import sufficient_rows
 from analysis.inference.variance import repeat_variances, variance_rows
 from analysis.inference.verdicts import verdict_rows
 from analysis.options import CurveOptions
@@ -29,6 +32,7 @@ from analysis.scaling_laws.extrapolation import extrapolation_rows
 from analysis.scaling_laws.fits import fit_arm_curves, fit_rows
 from analysis.scaling_laws.joint import joint_rows
 from analysis.scaling_laws.needs import need_rows
+from analysis.scores import zero_shot
 from analysis.tables import SCHEMAS, frame
 
 
@@ -51,6 +55,7 @@ def analyze(
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
     score_arrays = build_score_arrays(scores)
+    scores = zero_shot(scores)  # examples in the prompt are in `score_arrays` alone
     options = with_primary_judge(options, scores)
     present = looks_at(score_arrays)
     at_look = [options_at(look, looks, options) for look in present]
@@ -61,10 +66,13 @@ def analyze(
         verdicts = verdict_rows(arm, at)
         fits = fit_arm_curves(arm, verdicts, at)
         rows["curves"] += curve_rows(arm, at)
+        sufficient = sufficient_rows(arm, verdicts, at)
         rows["verdicts"] += verdicts
+        rows["sufficient"] += sufficient
+        rows["base_comparison"] += base_comparison_rows(arm, sufficient, at)
         rows["changes"] += change_rows(arm, at)
         rows["variance"] += variance_rows(arm, repeats)
-        rows["fits"] += fit_rows(arm, fits)
+        rows["fits"] += fit_rows(arm, fits, at)
         rows["extrapolation"] += extrapolation_rows(arm, fits, at)
         rows["needs"] += need_rows(arm, fits, at)
         rows["plan"] += plan_rows(arm, at, repeats)
@@ -80,9 +88,10 @@ def analyze(
         rows["comparisons"] += comparison_rows(pair, at)
         rows["efficiency"] += efficiency_rows(pair, at)
         rows["matched"] += matched_rows(pair, by_run, at)
+    rows["decisions"] = decision_rows(score_arrays, options)
     tags = tag_curves(scores, options, list(looks))
     rows["curves_by_tag"], rows["claims_by_tag"] = tag_curve_rows(tags), tag_claim_rows(tags)
-    for name in ("comparisons", "matched", "claims_by_tag"):
+    for name in ("base_comparison", "comparisons", "matched", "claims_by_tag"):
         rows[name] = label_exploratory(rows[name])
     rows["axes"] = axis_rows(rows["curves"], by_run)
     rows["looks"] = look_rows(present, looks, options)

@@ -13,12 +13,15 @@ from analysis.tables import OVERALL
 UNPARSABLE = "unparsable"  # status of an answer that could not be read: wrong, not missing
 TAG = "tag_"  # columns that hold labels of the items, by name
 REQUIRED = ("arm", "scale", "seed", "category", "item", "judge", "score")
-_DEFAULTS = {"study": "", "cluster": "", "response": "", "judge_version": "", "repeat": 0}
+_DEFAULTS = {
+    **{"study": "", "cluster": "", "response": "", "judge_version": ""},
+    **{"repeat": 0, "shots": 0},
+}
 _TEXTS = (
     *("study", "arm", "category", "item", "cluster"),
     *("response", "judge", "judge_version", "status"),
 )
-_RUN = ["arm", "scale", "seed"]
+_RUN = ["arm", "scale", "seed", "shots"]
 _KEY = ["judge", *_RUN, "item", "repeat"]
 
 
@@ -29,7 +32,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         One row per judgement: the columns of the score table, text as text, `scale` and `seed`
         as integers, `score` as float with NaN for a failed judgement and 0 for an answer that
         could not be read (status `unparsable`), `cluster` equal to the item where it was empty,
-        columns `tag_NAME` as text, "" where an item has none.
+        columns `tag_NAME` as text, "" where an item has none, `shots` 0 where it was absent: how
+        many examples the prompt held, for answers of the untuned base only.
 
     Raises:
         InputError: the file cannot be read, or the table breaks a rule (see `check_scores`).
@@ -61,7 +65,8 @@ def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFram
         InputError: a column is missing; the table is empty; a score is not a number in
             [0, 1]; a score is empty without a reason in `status`; two rows are the same
             judgement; an item is in two categories or two clusters; a run has other items than
-            the rest; a scale is not a whole number from 0 on.
+            the rest; a scale is not a whole number from 0 on; a tuned model has examples in its
+            prompt (`shots` above 0 at a scale above 0).
     """
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
@@ -86,7 +91,8 @@ def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFram
 
 def _row(table: pd.DataFrame, index: int) -> str:
     """The row in words: its number (header is line 1) and the judgement it is."""
-    key = ", ".join(f"{name} {table[name].iloc[index]}" for name in _KEY if name in table)
+    shown = [name for name in _KEY if name != "shots" or table[name].iloc[index] != 0]
+    key = ", ".join(f"{name} {table[name].iloc[index]}" for name in shown)
     return f"line {index + 2} ({key})"
 
 
@@ -116,8 +122,15 @@ def tag_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if str(name).startswith(TAG)]
 
 
+def zero_shot(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a checked score table without examples in the prompt."""
+    few = table["shots"] > 0
+    return table[~few] if few.any() else table
+
+
 def _check_numbers(table: pd.DataFrame, where: str) -> None:
-    for name in ("scale", "seed", "repeat"):
+    table["shots"] = table["shots"].fillna(0)
+    for name in ("scale", "seed", "repeat", "shots"):
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(float)
         bad = ~np.isfinite(values) | (values != np.floor(values)) | (values < 0)
         if bad.any():
@@ -126,6 +139,13 @@ def _check_numbers(table: pd.DataFrame, where: str) -> None:
                 where=where,
             )
         table[name] = values.astype(np.int64)
+    tuned = ((table["shots"] > 0) & (table["scale"] > 0)).to_numpy()
+    if tuned.any():
+        raise InputError(
+            f"shots is above 0 at a tuned scale in {_row(table, int(np.argmax(tuned)))}",
+            where=where,
+            fix="examples in the prompt go with answers of the untuned base (scale 0) only",
+        )
     given = table["score"].notna().to_numpy()
     values = pd.to_numeric(table["score"], errors="coerce").to_numpy(float)
     unreadable = given & np.isnan(values)
@@ -204,13 +224,14 @@ def _odd_run(answered: pd.DataFrame, judge: str) -> str:
     items = answered.groupby(_RUN)["item"].agg(frozenset)
     usual = max(items.unique(), key=lambda each: ((items == each).sum(), len(each)))
     odd = items[items != usual]
-    (arm, scale, seed), own = odd.index[0], odd.iloc[0]
+    (arm, scale, seed, shots), own = odd.index[0], odd.iloc[0]
     parts = [
         f"{what} {len(names)}, such as {min(names)}"
         for names, what in ((usual - own, "it lacks"), (own - usual, "the others lack"))
         if names
     ]
+    examples = f", shots {shots}" if shots else ""
     return (
-        f"run (arm {arm}, scale {scale}, seed {seed}) has other items than most runs that judge "
-        f"{judge} scored: {'; '.join(parts)}"
+        f"run (arm {arm}, scale {scale}, seed {seed}{examples}) has other items than most runs "
+        f"that judge {judge} scored: {'; '.join(parts)}"
     )

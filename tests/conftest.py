@@ -47,6 +47,17 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def walls() -> Any:
+    """The strongest walls of this machine; without any, tests that need them are skipped."""
+    from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
+
+    try:
+        return Walls(timeout_seconds=5, memory_mb=512)
+    except NoIsolation as error:
+        pytest.skip(f"{error}; {error.fix}")
+
+
 @pytest.fixture
 def default_config() -> dict[str, Any]:
     """The content of config.yaml, free to edit."""

@@ -20,10 +20,12 @@ POINTS = (*KEY, "scale", "mean", "low", "high", "n_items", "n_seeds")
 COLUMNS = (*POINTS, "n_missing", "bound_low", "bound_high")
 VERDICTS = (*KEY, "verdict", "margin", "range_margin")
 FAN = (*KEY, "scale", "factor", "mean", "low", "high", "families", "status", "reason")
+EXTRA = ("verdict", "margin", "range_margin", "shots", "kind")
 HORIZON = 10  # the widest factor that is ever drawn, refused or not
 AXES = ("instruction records (log scale)", "mean score")
 FITS_NOTE = "fits: least squares, every scale with the same weight"
 
+FEW_SHOT_LINE: dict[str, Any] = {"linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 0.9}
 FIT_LOOK: dict[str, Any] = {"linestyle": style.DOTTED, "linewidth": 1.0, "zorder": 4}
 BOUND_WIDTH = 0.6
 PAPER_LOOK: dict[str, Any] = {
@@ -41,10 +43,11 @@ REFUSED = {"facecolor": "#F4F4F4", "hatch": "////", "hatchcolor": "#B5B5B5", "li
 
 
 def prepare_curves(sources: Sources) -> pd.DataFrame:
-    """Rows of four kinds: `mean` (curves), `fit`, `verdict`, and `paper` if the options say so.
+    """Rows of the kinds `mean` (curves), `fit`, `verdict`, `few-shot` (the base with examples in
+    its prompt), and `paper` if the options say so.
 
-    A row of the kind `verdict` has the columns verdict, margin and range_margin; the others have
-    scale, mean, low, high.
+    A row of the kind `verdict` has the columns verdict, margin and range_margin; a row of the kind
+    `few-shot` has mean and shots; the others have scale, mean, low, high.
     """
     curves = sources.table("curves", COLUMNS)
     parts = [curves.assign(kind="mean")]
@@ -55,12 +58,16 @@ def prepare_curves(sources: Sources) -> pd.DataFrame:
     verdicts = sources.optional("verdicts", VERDICTS)
     if verdicts is not None:
         parts.append(verdicts.assign(kind="verdict"))
+    few_shot = sources.optional("base_comparison", (*KEY, "shots", "base_mean"))
+    if few_shot is not None:
+        examples = few_shot[few_shot["shots"] > 0].drop_duplicates([*KEY, "shots"])
+        parts.append(examples.rename(columns={"base_mean": "mean"}).assign(kind="few-shot"))
     if sources.options.paper_overlay:
         points = paper_points().rename(columns={"score": "mean"}).assign(kind="paper", arm="")
         points = points[points["category"].isin(curves["category"])]
         parts += [points.assign(judge=judge) for judge in curves["judge"].unique()]
     frame = pd.concat([part for part in parts if not part.empty], ignore_index=True)
-    return frame.reindex(columns=[*COLUMNS, "verdict", "margin", "range_margin", "kind"])
+    return frame.reindex(columns=[*COLUMNS, *EXTRA])
 
 
 def draw_curves(frame: pd.DataFrame, page: Page) -> Figure:
@@ -86,6 +93,7 @@ def draw_curves(frame: pd.DataFrame, page: Page) -> Figure:
 def _curve_panel(axes: Axes, part: pd.DataFrame, looks: style.Looks) -> None:
     means, fits, paper = (part[part["kind"] == kind] for kind in ("mean", "fit", "paper"))
     _bases(axes, means[means["scale"] == 0].dropna(subset="mean"), looks)
+    _few_shot(axes, part[part["kind"] == "few-shot"], looks)
     for arm, look in looks.items():
         tuned = means[(means["arm"] == arm) & (means["scale"] > 0)].sort_values("scale")
         _curve(axes, tuned, look, alpha=0.22 if len(looks) <= 3 else 0.12)
@@ -101,6 +109,15 @@ def _bases(axes: Axes, bases: pd.DataFrame, looks: style.Looks) -> None:
         color = style.GREY if shared else looks[row.arm]["color"]
         axes.axhspan(row.low, row.high, color=color, alpha=0.10, linewidth=0)
         axes.axhline(row.mean, color=color, **style.BASE_LINE)
+
+
+def _few_shot(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
+    """The base with examples in its prompt: a line per number of them, grey if arms share it."""
+    for _, part in rows.groupby("shots", sort=True):
+        shared = len(looks) == 1 or (len(part) > 1 and part["mean"].nunique() == 1)
+        for row in (part.head(1) if shared else part).itertuples():
+            color = style.INK if shared else looks[row.arm]["color"]
+            axes.axhline(row.mean, color=color, **FEW_SHOT_LINE)
 
 
 def _curve(axes: Axes, tuned: pd.DataFrame, look: dict[str, Any], alpha: float) -> None:
@@ -134,6 +151,10 @@ def _curve_handles(frame: pd.DataFrame, width: float) -> list[Artist]:
     if (means["scale"] == 0).any():
         look = {"color": style.GREY, "label": "base, before tuning", **style.BASE_LINE}
         entries.append(Line2D([], [], **look))
+    if "few-shot" in kinds:
+        numbers = sorted({int(n) for n in frame.loc[frame["kind"] == "few-shot", "shots"]})
+        label = f"base with {' or '.join(map(str, numbers))} examples in its prompt"
+        entries.append(Line2D([], [], color=style.INK, label=label, **FEW_SHOT_LINE))
     if "fit" in kinds:
         entries.append(Line2D([], [], color=style.GREY, label="fit", **FIT_LOOK))
     if means["bound_low"].notna().any():

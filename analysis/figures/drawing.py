@@ -25,6 +25,7 @@ from analysis.figures import (
     judges,
     planner,
     style,
+    sufficient,
     validation_loss,
     variance,
 )
@@ -33,10 +34,10 @@ from analysis.figures.layout import Page, freeze, save
 from analysis.options import FigureOptions
 
 FIGURES: tuple[Kind, ...] = (
+    sufficient.SUFFICIENT,
     bars.BARS,
     curves.CURVES,
     forest.SLOPES,
-    curves.EXTRAPOLATION,
     forest.ARMS,
     frontier.FRONTIER,
     variance.VARIANCE,
@@ -47,6 +48,7 @@ FIGURES: tuple[Kind, ...] = (
     intermediate_scores.INTERMEDIATE_SCORES,
     curves_by_tag.CURVES_BY_TAG,
     axes.AXES_KIND,
+    curves.EXTRAPOLATION,
 )
 INDEX = "index.json"
 EXPLORATORY = "Exploratory: not among the primary claims of the study."

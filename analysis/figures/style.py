@@ -18,6 +18,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from analysis.figures.text import shorten
+from analysis.names import category_name as category_name
 from analysis.tables import OVERALL
 
 STYLE_FILE = Path(__file__).with_name("style.mplstyle")
@@ -45,7 +46,6 @@ VERDICT_LOOK = {
     "at ceiling": ("▔", "#3F6684"),
     "undetermined": ("?", "#8A5A8F"),
 }
-_SPECIAL_NAMES = {"cot": "CoT", "open_qa": "Open QA", "closed_qa": "Closed QA"}
 
 
 @contextmanager
@@ -65,12 +65,6 @@ def _installed(families: tuple[str, ...]) -> list[str]:
     fonts.ttflist.append(replace(fonts.ttflist[-1], weight=700))  # it stands for its bold, too
     known = {font.name for font in fonts.ttflist}
     return [family for family in families if family in known]
-
-
-def category_name(category: str) -> str:
-    """The label of a category: `open_qa` is shown as "Open QA"."""
-    plain = category.replace("_", " ")
-    return _SPECIAL_NAMES.get(category, plain[:1].upper() + plain[1:])
 
 
 def category_order(categories: Iterable[str]) -> list[str]:

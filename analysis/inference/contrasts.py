@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -19,14 +19,18 @@ from analysis.inference.estimate import Estimate
 from analysis.inference.intervals import sum_bound
 from analysis.options import CurveOptions
 
-_TAIL_PART = 4
+TAIL_PART = 4
 _TOLERANCE = 1.01  # ladders are rounded to whole records
 _DRAWS = 256
 
 
-def tail_scales(scales: np.ndarray) -> np.ndarray:
-    """(K,) which scales are the tail: at least a quarter of the largest, and the last two."""
-    tail = scales * _TAIL_PART * _TOLERANCE >= scales[-1]
+def tail_scales(scales: np.ndarray, part: float = TAIL_PART) -> np.ndarray:
+    """(K,) which scales are the tail: at least a quarter of the largest, and the last two.
+
+    Args:
+        part: what the largest is divided by; with 1 the tail is the last two scales.
+    """
+    tail = scales * part * _TOLERANCE >= scales[-1]
     tail[-2:] = True
     return tail
 
@@ -38,14 +42,14 @@ def slope_weights(scales: np.ndarray, use: np.ndarray) -> np.ndarray:
     return centered / (centered @ centered)
 
 
-def tail_weights(scales: np.ndarray) -> np.ndarray:
+def tail_weights(scales: np.ndarray, part: float = TAIL_PART) -> np.ndarray:
     """(K,) weights of the tail slope."""
-    return slope_weights(scales, tail_scales(scales))
+    return slope_weights(scales, tail_scales(scales, part))
 
 
-def rise_weights(scales: np.ndarray) -> np.ndarray | None:
+def rise_weights(scales: np.ndarray, part: float = TAIL_PART) -> np.ndarray | None:
     """(K,) weights of the tail mean minus the first scale; None if the first is in the tail."""
-    tail = tail_scales(scales)
+    tail = tail_scales(scales, part)
     if tail[0]:
         return None
     weights = tail / tail.sum()
@@ -90,8 +94,10 @@ class Evidence:
         rise: None when the first scale belongs to the tail.
         p_level: p value of a tail slope outside the margin.
         p_flat: p value of a tail slope or a range of the means outside its margin.
-        constant_bound: how far the true mean of some scale may lie from scores that are all equal
-            there; 0 where none are.
+        p_range: p value of a range of the means at or above its margin.
+        differences: of all pairs of scale means, in the order of `pairs`.
+        bounds: (K,) how far the true mean of a scale may lie from scores that are all equal there;
+            0 where none are.
     """
 
     tail: Estimate
@@ -100,7 +106,14 @@ class Evidence:
     drop: Drop
     p_level: float
     p_flat: float
-    constant_bound: float = 0.0
+    p_range: float = 1.0
+    differences: Sequence[Estimate] = ()
+    bounds: np.ndarray = field(default_factory=lambda: np.zeros(1))
+
+    @property
+    def constant_bound(self) -> float:
+        """The largest of the bounds."""
+        return float(self.bounds.max())
 
     def p_value(self, claim: str) -> float:
         """Uncorrected p value of `flat`, `drop`, `rise`, `plateau`, `tail`, `improved` or
@@ -127,24 +140,60 @@ def estimate_contrasts(
     # may lie from them widens every contrast, and must lie inside the margins too.
     bounds = constant_score_bounds(covariance, options.interval)
 
-    def contrast(weights: np.ndarray) -> Estimate:
-        return covariance.contrast(weights).widened(float(np.abs(weights) @ bounds))
-
-    differences = [contrast(drop_weights(n, i, j)) for i, j in pairs(n)]
-    tail = contrast(tail_weights(scales))
-    level = np.abs(tail_weights(scales)) @ bounds < options.tail_margin
-    p_level = tail.p_within(options.tail_margin) if level else 1.0
-    flat = level and bounds.max() < options.range_margin
-    p_range = range_p_value(covariance, differences, options.range_margin) if flat else 1.0
-    return Evidence(
-        tail=tail,
-        rise=None if rise is None else contrast(rise),
-        ladder=contrast(slope_weights(scales, np.ones(n, bool))),
+    differences = [_widened(covariance, drop_weights(n, i, j), bounds) for i, j in pairs(n)]
+    tail = tail_weights(scales)
+    evidence = Evidence(
+        tail=_widened(covariance, tail, bounds),
+        rise=None if rise is None else _widened(covariance, rise, bounds),
+        ladder=_widened(covariance, slope_weights(scales, np.ones(n, bool)), bounds),
         drop=_clearest_drop(differences, n, options.level),
-        p_level=p_level,
-        p_flat=max(p_level, p_range),
-        constant_bound=float(bounds.max()),
+        p_level=1.0,
+        p_flat=1.0,
+        differences=differences,
+        bounds=bounds,
     )
+    return with_margins(evidence, covariance, tail, options)
+
+
+def with_margins(
+    evidence: Evidence, covariance: Covariance, tail: np.ndarray, options: CurveOptions
+) -> Evidence:
+    """The same contrasts with the claims of equivalence tested at the margins of the options.
+
+    Args:
+        tail: (K,) weights of the tail slope.
+    """
+    p_range = 1.0
+    if evidence.constant_bound < options.range_margin:
+        p_range = range_p_value(covariance, evidence.differences, options.range_margin)
+    return _with_level(replace(evidence, p_range=p_range), tail, options.tail_margin)
+
+
+def with_tail(
+    evidence: Evidence,
+    covariance: Covariance,
+    scales: np.ndarray,
+    part: float,
+    options: CurveOptions,
+) -> Evidence:
+    """The same with another tail (`tail_scales`)."""
+    tail, rise = tail_weights(scales, part), rise_weights(scales, part)
+    moved = replace(
+        evidence,
+        tail=_widened(covariance, tail, evidence.bounds),
+        rise=None if rise is None else _widened(covariance, rise, evidence.bounds),
+    )
+    return _with_level(moved, tail, options.tail_margin)
+
+
+def _with_level(evidence: Evidence, tail: np.ndarray, margin: float) -> Evidence:
+    level = np.abs(tail) @ evidence.bounds < margin
+    p_level = evidence.tail.p_within(margin) if level else 1.0
+    return replace(evidence, p_level=p_level, p_flat=max(p_level, evidence.p_range))
+
+
+def _widened(covariance: Covariance, weights: np.ndarray, bounds: np.ndarray) -> Estimate:
+    return covariance.contrast(weights).widened(float(np.abs(weights) @ bounds))
 
 
 def _clearest_drop(differences: list[Estimate], n: int, level: float) -> Drop:

@@ -170,6 +170,18 @@ class Covariance:
             float(rising @ up + falling @ down),
         )
 
+    @property
+    def one_run_sd(self) -> float:
+        """SD of one run's mean on these items, over training runs, pooled over scales (item-by-run
+        noise in it); the stated one where none is measured, NaN where neither is known."""
+        if not self.run_measured:
+            return np.nan if self._run_sd is None else self._run_sd
+        scales = np.flatnonzero(self.n_runs > 1)
+        of_means = [
+            self._run_noise.shrunk(self._position, np.eye(self.n_scales)[k])[0] for k in scales
+        ]
+        return float(np.sqrt(np.mean(of_means * self.n_runs[scales])))
+
     def scale_mean(self, k: int) -> Estimate:
         """The mean at the k-th scale."""
         return self.contrast(np.eye(self.n_scales)[k])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from analysis.inference.covariance import Covariance, covariances
 from analysis.inference.intervals import overall_interval, share_interval
 from analysis.inference.sample import Sample, average
 from analysis.inference.score_array import ScoreArray
+from analysis.names import category_name
 from analysis.options import CurveOptions
 from analysis.tables import OVERALL
 
@@ -106,7 +108,7 @@ def _curves(
     samples[OVERALL] = average([samples[name] for name in chosen])
     noise = covariances(samples, run_sd)
     curves = {name: _curve(samples[name], noise.get(name), note) for name in scores}
-    equal = ", ".join(name for name in chosen if name in noise and not curves[name].noisy)
+    equal = _named(name for name in chosen if name in noise and not curves[name].noisy)
     remark = join(remark, f"counted as without noise, all scores equal: {equal}" if equal else "")
     overall = _curve(samples[OVERALL], noise.get(OVERALL), join(note, remark))
     return curves | {OVERALL: overall}
@@ -123,12 +125,16 @@ def _parts_of_overall(samples: dict[str, Sample]) -> tuple[list[str], str]:
     if not known:
         return list(samples), ""
     chosen = [name for name in known if samples[name].usable] or known
-    unknown = ", ".join(sorted(set(samples) - set(known)))
-    single = ", ".join(sorted(set(known) - set(chosen)))
+    unknown = _named(sorted(set(samples) - set(known)))
+    single = _named(sorted(set(known) - set(chosen)))
     return chosen, join(
         f"mean of the others; no scores in {unknown}" if unknown else "",
         f"mean of the others; one item or cluster only: {single}" if single else "",
     )
+
+
+def _named(categories: Iterable[str]) -> str:
+    return ", ".join(category_name(category) for category in categories)
 
 
 def _curve(sample: Sample, covariance: Covariance | None, note: str) -> Curve:

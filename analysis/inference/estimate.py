@@ -55,6 +55,10 @@ class Estimate:
         half = self.critical(coverage) * self.se
         return self.value - self.below - half, self.value + self.above + half
 
+    def upper(self, level: float) -> float:
+        """One-sided upper bound: below a threshold exactly when `p_below` of it is below level."""
+        return self.value + self.above + float(stdtrit(self.df, 1 - level)) * self.se
+
     def p_above(self, threshold: float = 0.0) -> float:
         """One-sided p value of the null that the truth is at or below the threshold."""
         lowest = self.value - self.below

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,15 @@ class CategoryScores:
         base: (items,) scores of the untuned base model, averaged over its runs, or None.
         items: (items,) names, sorted.
         clusters: (items,) cluster of each item as 0..G-1.
+        few_shot: (items,) scores of the untuned base with so many examples in the prompt, averaged
+            over its runs, by their number.
     """
 
     values: np.ndarray
     base: np.ndarray | None
     items: np.ndarray
     clusters: np.ndarray
+    few_shot: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,32 @@ def build_score_arrays(table: pd.DataFrame) -> list[ScoreArray]:
     Raises:
         InputError: an arm has no tuned scale.
     """
-    mean = (
-        table.groupby(
-            ["judge", "arm", "category", "cluster", "item", "scale", "seed"],
-            sort=True,
-            observed=True,
-        )["score"]
-        .mean()
-        .reset_index()
-    )
-    return [
+    examples = table["shots"] > 0 if "shots" in table else pd.Series(False, index=table.index)
+    few = table[examples] if examples.any() else table.iloc[:0]
+    mean = _means(table[~examples] if len(few) else table, ["scale", "seed"])
+    arrays = [
         _build(str(judge), str(arm), rows) for (judge, arm), rows in mean.groupby(["judge", "arm"])
     ]
+    return [_with_few_shot(array, few) for array in arrays] if len(few) else arrays
+
+
+def _means(table: pd.DataFrame, run: list[str]) -> pd.DataFrame:
+    """The mean over the repeats of each item in each run."""
+    key = ["judge", "arm", "category", "cluster", "item", *run]
+    return table.groupby(key, sort=True, observed=True)["score"].mean().reset_index()
+
+
+def _with_few_shot(array: ScoreArray, few: pd.DataFrame) -> ScoreArray:
+    own = few[(few["judge"] == array.judge) & (few["arm"] == array.arm)]
+    by_item = own.groupby(["category", "shots", "item"], observed=True)["score"].mean()
+    found: dict[str, dict[int, np.ndarray]] = {name: {} for name in array.categories}
+    for (name, shots), part in by_item.groupby(level=["category", "shots"]):
+        scores = part.droplevel(["category", "shots"]).reindex(array.categories[name].items)
+        found[name][int(shots)] = scores.to_numpy()
+    categories = {
+        name: replace(scores, few_shot=found[name]) for name, scores in array.categories.items()
+    }
+    return replace(array, categories=categories)
 
 
 def _build(judge: str, arm: str, rows: pd.DataFrame) -> ScoreArray:

@@ -12,33 +12,44 @@ import numpy as np
 
 from analysis.inference.contrasts import Evidence, estimate_contrasts, tail_weights
 from analysis.inference.covariance import UNMEASURED, Covariance
-from analysis.inference.curves import ArmCurves, Curve, join, mean_interval
-from analysis.inference.estimate import Estimate
+from analysis.inference.curves import ArmCurves, Curve, join
 from analysis.inference.families import is_primary, label_verdict
 from analysis.inference.missing import tipping_point
 from analysis.inference.multiplicity import CLAIMS, correct, number_of_claims
 from analysis.inference.one_seed import smooth_estimate
+from analysis.inference.refusals import too_many_missing, why_no_claim, why_no_estimate
+from analysis.inference.rules import (
+    FLAT,
+    NON_MONOTONE,
+    PLATEAUED,
+    UNDETERMINED,
+    decide,
+    edge_verdict,
+    ladder_direction,
+    tail_region,
+)
+from analysis.inference.sensitivity import sensitivities
 from analysis.options import CurveOptions
 from analysis.power.design import components_of, required_sample_size, seeds_of
 from analysis.power.simulate import simulate_power
 from analysis.tables import OVERALL
 
-FLAT, NON_MONOTONE, PLATEAUED = "flat", "non-monotone", "plateaued"
-IMPROVING, UNDETERMINED = "improving", "undetermined"
-AT_FLOOR, AT_CEILING = "at floor", "at ceiling"
-_LEAST_DF = 3  # between items or clusters; with fewer, coverage depends on their distribution
-
 
 def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
     """One row per category, overall last."""
-    refusals = {name: _refusal(curve, arm.scales, options) for name, curve in arm.curves.items()}
+    refusals = {
+        name: _no_verdict(why_no_estimate(curve, arm.scales, options))
+        for name, curve in arm.curves.items()
+    }
     evidence = {
         name: estimate_contrasts(curve.covariance, arm.scales, options)
         for name, curve in arm.curves.items()
         if not refusals[name]
     }
     withheld = {
-        name: reason for name in evidence if (reason := _no_claim(arm.curves[name], arm.scales))
+        name: _no_verdict(reason)
+        for name in evidence
+        if (reason := why_no_claim(arm.curves[name], tail_weights(arm.scales)))
     }
     claims = {name: each for name, each in evidence.items() if name not in withheld}
     primary = {
@@ -66,103 +77,22 @@ def verdict_rows(arm: ArmCurves, options: CurveOptions) -> list[dict[str, Any]]:
             else:
                 row |= _without_claim(curve, withheld[name], arm.scales, options.interval)
         edge = edge_verdict(arm, name, options)
-        if edge and name not in withheld and not _too_many_missing(curve, options):
+        if edge and name not in withheld and not too_many_missing(curve, options):
             row |= {"verdict": edge, "p_value": np.nan, "p_holm": np.nan}
             row |= {"items_needed": np.nan, "seeds_needed": np.nan}
             row["note"] = join(curve.note, f"every mean lies within {options.range_margin:g} of it")
         rows.append(label_verdict(row, options))
-    return rows
-
-
-def edge_verdict(arm: ArmCurves, name: str, options: CurveOptions) -> str:
-    """`at floor` or `at ceiling` where every mean's interval lies within the range margin of 0 or
-    1, so that the scores can show no change of more than the margin; else empty.
-
-    The claim needs every interval, so no correction over the scales is due (intersection-union).
-    """
-    if arm.curves[name].covariance is None:
-        return ""
-    ends = [
-        mean_interval(arm.curves, name, k, options.interval)[:2] for k in range(len(arm.scales))
-    ]
-    if all(high < options.range_margin for _, high in ends):
-        return AT_FLOOR
-    return AT_CEILING if all(low > 1 - options.range_margin for low, _ in ends) else ""
-
-
-def decide(evidence: Evidence, p_values: dict[str, float], options: CurveOptions) -> str:
-    """The verdict of one curve from its corrected p values, rules in their order."""
-    if p_values["flat"] < options.level:
-        return FLAT
-    if p_values["drop"] < options.level:
-        return NON_MONOTONE
-    if p_values["plateau"] < options.level:
-        return PLATEAUED
-    return IMPROVING if p_values["tail"] < options.level else UNDETERMINED
-
-
-def tail_region(tail: Estimate, margin: float, level: float) -> str:
-    """Where the tail slope lies: below the margin, within it or above it, or what is ruled out.
-
-    Three-sided testing (Goeman, Solari and Stijnen, Statistics in Medicine 29, 2010): the three
-    regions are tested at once, each at the level, without a correction, since only one of them
-    can hold the truth. That the slope is within is rejected on either side at half the level.
-    """
-    if tail.p_above(margin) < level / 2:
-        return "above margin"
-    if tail.p_below(-margin) < level / 2:
-        return "below margin"
-    not_below, not_above = tail.p_above(-margin) < level, tail.p_below(margin) < level
-    if not_below and not_above:
-        return "within margin"
-    return "not below margin" if not_below else "not above margin" if not_above else "not shown"
-
-
-def ladder_direction(p_values: dict[str, float], options: CurveOptions) -> str:
-    """What the slope over all scales shows: improved, declined or not shown."""
-    shown = [claim for claim in ("improved", "declined") if p_values[claim] < options.level]
-    return shown[0] if shown else "not shown"
+    sensitivity = sensitivities(arm, claims, primary, options)
+    return [row | sensitivity.get(row["category"], {}) for row in rows]
 
 
 def no_claim_reason(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
-    """Why a curve bears no claim; empty if it does."""
-    return _refusal(curve, scales, options) or _no_claim(curve, scales)
+    """Why a curve bears no claim on its tail; empty if it does."""
+    return why_no_estimate(curve, scales, options) or why_no_claim(curve, tail_weights(scales))
 
 
-def _refusal(curve: Curve, scales: np.ndarray, options: CurveOptions) -> str:
-    """Why no verdict can be given; empty if it can."""
-    if curve.covariance is None:
-        return "no verdict: the noise is not known"
-    if len(scales) < 2:
-        return "no verdict: one scale only"
-    if not curve.noisy:
-        return "no verdict: all scores are equal, so there is no noise to measure"
-    if _too_many_missing(curve, options):
-        return (
-            f"no verdict: up to {curve.missing.max():.0%} of the scores are missing at a scale "
-            f"(limit {options.missing_limit:.0%})"
-        )
-    return ""
-
-
-def _too_many_missing(curve: Curve, options: CurveOptions) -> bool:
-    return bool(curve.missing.max() > options.missing_limit)
-
-
-def _no_claim(curve: Curve, scales: np.ndarray) -> str:
-    """Why the noise, though measured in part, bears no claim; empty if it does."""
-    if curve.covariance.noise == UNMEASURED:
-        return (
-            "no verdict: training noise is unmeasured (one seed), so the numbers speak of these "
-            "models alone"
-        )
-    df = curve.covariance.item_df(tail_weights(scales))
-    if 0 < df < _LEAST_DF - 1e-9:
-        return (
-            f"no verdict: the items, or clusters of unequal size, are worth {df:.2g} degrees of "
-            f"freedom; {_LEAST_DF} are needed"
-        )
-    return ""
+def _no_verdict(reason: str) -> str:
+    return f"no verdict: {reason}" if reason else ""
 
 
 def _without_claim(

@@ -14,7 +14,7 @@ from analysis.inference.curves import join
 from analysis.inference.intervals import central_levels
 from analysis.inference.sample import stack
 from analysis.options import CurveOptions
-from analysis.scaling_laws.fits import draw_means
+from analysis.scaling_laws.draws import draw_means
 
 _LEVELS = (0.25, 0.5, 0.75)
 

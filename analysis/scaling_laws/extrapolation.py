@@ -9,6 +9,7 @@ import numpy as np
 from analysis.inference.curves import ArmCurves, join
 from analysis.inference.intervals import central_levels
 from analysis.options import CurveOptions
+from analysis.scaling_laws.backtest import MISSED
 from analysis.scaling_laws.fits import CurveFit
 
 HORIZON = 10.0  # multiple of the largest scale beyond which nothing is said
@@ -26,6 +27,8 @@ def extrapolation_rows(
     rows = []
     for name, fit in fits.items():
         key = arm.key(name)
+        tested = fit.backtest
+        key |= {"backtest": tested.result}
         if fit.refusal:
             rows.append(key | {"status": "refused", "reason": fit.refusal})
             continue
@@ -33,7 +36,8 @@ def extrapolation_rows(
         refusal = why_no_extrapolation(fit)
         if not refusal:
             beyond = _beyond(options.extrapolate)
-            points.append((beyond, "extrapolated", assumption(arm, name)))
+            missed = "" if tested.result != MISSED else f"backtest missed by {tested.error:+.3f}"
+            points.append((beyond, "extrapolated", join(assumption(arm, name), missed)))
             refusal = f"beyond {options.extrapolate:g} times the largest scale"
         for x, status, reason in points:
             rows += [

@@ -8,9 +8,8 @@ interval, and of the misfit that noise alone would make.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,16 @@ import numpy as np
 from analysis.inference.contrasts import tail_weights
 from analysis.inference.covariance import Covariance
 from analysis.inference.curves import ArmCurves
+from analysis.inference.intervals import central_levels
 from analysis.inference.verdicts import NON_MONOTONE
 from analysis.options import CurveOptions
+from analysis.scaling_laws.backtest import Backtest, backtest, envelope_of
+from analysis.scaling_laws.draws import BasePoint, base_point, draw_curve
 from analysis.scaling_laws.families import FAMILIES, Family, Fitted
 
 KEPT, DROPPED, REFUSED = "kept", "dropped", "refused"
+NO_BACKTEST = Backtest(reason="no fit")
+_BACKTEST_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class FamilyFit:
     Attributes:
         parameters: (p,) at the measured means; None when refused.
         draws: (B, p) at draws of the means; None when refused.
+        n_points: points fitted, the base among them where the family takes it.
     """
 
     family: Family
@@ -41,6 +46,8 @@ class FamilyFit:
     draws: np.ndarray | None = None
     rms: float = np.nan
     p_misfit: float = np.nan
+    backtest: Backtest = NO_BACKTEST
+    n_points: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class CurveFit:
     def kept(self) -> list[FamilyFit]:
         """The families that survived."""
         return [fit for fit in self.fits if fit.status == KEPT]
+
+    @property
+    def backtest(self) -> Backtest:
+        """That of the curve, over the families that had enough scales."""
+        return envelope_of([fit.backtest for fit in self.fits if fit.status != REFUSED])
 
     @property
     def tried(self) -> int:
@@ -79,21 +91,30 @@ def fit_arm_curves(
             row["verdict"],
             options,
             f"{arm.scores.judge}/{arm.scores.arm}/{name}",
+            base_point(arm, name) if known else None,
         )
     return fits
 
 
-def fit_rows(arm: ArmCurves, fits: dict[str, CurveFit]) -> list[dict[str, Any]]:
+def fit_rows(
+    arm: ArmCurves, fits: dict[str, CurveFit], options: CurveOptions
+) -> list[dict[str, Any]]:
     """One row per category and family."""
     return [
         arm.key(name)
         | {
             "family": fit.family.name,
             "parameters": describe(fit.family.names, fit.parameters),
-            "n_scales": len(arm.scales),
+            "parameter_intervals": describe_intervals(fit, options.interval),
+            "asymptote": asymptote(fit, curve_fit, options.interval),
+            "n_scales": fit.n_points or len(arm.scales),
             "n_parameters": len(fit.family.names),
             "rms": fit.rms,
             "p_misfit": fit.p_misfit,
+            "backtest_error": fit.backtest.error,
+            "backtest_low": fit.backtest.low,
+            "backtest_high": fit.backtest.high,
+            "backtest": fit.backtest.result,
             "status": fit.status,
             "reason": fit.reason,
         }
@@ -108,22 +129,23 @@ def fit_curve(
     verdict: str,
     options: CurveOptions,
     seed_text: str,
+    base: BasePoint | None = None,
 ) -> CurveFit:
     """Fit the families that the options name.
 
     Args:
         verdict: the curve's verdict; a non-monotone curve is not fitted.
         seed_text: names the curve, so that its draws do not depend on what else is in the table.
+        base: the untuned base, a point of the families that are finite without data.
     """
     refusal = _refusal(covariance, scales, verdict)
     if refusal:
         refused = [FamilyFit(FAMILIES[name], REFUSED, refusal) for name in options.families]
         return CurveFit(refused, refusal)
     df = covariance.contrast(tail_weights(scales)).df
-    draws = draw_means(covariance.means, covariance.total, df, options, seed_text)
-    x = scales / scales[-1]
-    stacked = np.vstack([covariance.means, draws])
-    fits = [_fit_family(FAMILIES[name], x, stacked, options) for name in options.families]
+    stacked = draw_curve(covariance, base, df, options, seed_text)
+    x = np.append(0.0, scales / scales[-1])
+    fits = [_fit_and_test(FAMILIES[name], x, stacked, options) for name in options.families]
     if all(fit.status != KEPT for fit in fits):
         tried = any(fit.status == DROPPED for fit in fits)
         refusal = "no family fits" if tried else "too few scales for any family"
@@ -140,23 +162,6 @@ def _refusal(covariance: Covariance | None, scales: np.ndarray, verdict: str) ->
     return ""
 
 
-def draw_means(
-    means: np.ndarray, matrix: np.ndarray, df: float, options: CurveOptions, seed_text: str
-) -> np.ndarray:
-    """(B, K) draws around the means, multivariate t with the covariance's degrees of freedom.
-
-    Args:
-        matrix: (K, K) covariance, of any rank.
-    """
-    digest = hashlib.blake2b(f"{options.draw_seed}/{seed_text}".encode(), digest_size=8).digest()
-    rng = np.random.default_rng(int.from_bytes(digest, "big"))
-    normal = rng.standard_normal((options.fit_draws, len(means)))
-    if np.isfinite(df):
-        normal /= np.sqrt(rng.chisquare(df, size=(options.fit_draws, 1)) / df)
-    values, vectors = np.linalg.eigh(matrix)
-    return means + normal @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
-
-
 def misfit_p_value(
     fit: Callable[[np.ndarray], Fitted], on_curve: np.ndarray, squares: float, noise: np.ndarray
 ) -> float:
@@ -171,16 +176,47 @@ def misfit_p_value(
     return float((1 + worse.sum()) / (1 + len(noise)))
 
 
+def _fit_and_test(
+    family: Family, x: np.ndarray, stacked: np.ndarray, options: CurveOptions
+) -> FamilyFit:
+    """One family on all scales, with its backtest.
+
+    Args:
+        x: (K + 1,) 0 for the base, then multiples of the largest scale.
+        stacked: (B + 1, K + 1) means, then their draws; NaN for a base that was not scored.
+    """
+    first = 0 if family.from_base and np.isfinite(stacked[0, 0]) else 1
+    x, stacked = x[first:], stacked[:, first:]
+    fit = _fit_family(family, x, stacked, options, family.least_scales)
+    if fit.status == REFUSED:
+        return fit
+    return replace(fit, backtest=_backtest(family, x, stacked[: 1 + _BACKTEST_DRAWS], options))
+
+
+def _backtest(
+    family: Family, x: np.ndarray, stacked: np.ndarray, options: CurveOptions
+) -> Backtest:
+    """The same procedure without the last scale; a misfit there ends it."""
+    fit = _fit_family(family, x[:-1] / x[-2], stacked[:, :-1], options, family.least_scales - 1)
+    if fit.status != KEPT:
+        return Backtest(reason="no fit without the last scale")
+    ahead = np.array([x[-1] / x[-2]])
+    predicted = family.predict(np.vstack([fit.parameters, fit.draws]), ahead)[:, 0]
+    return backtest(predicted, stacked[:, -1], options.interval)
+
+
 def _fit_family(
     family: Family,
     x: np.ndarray,
     stacked: np.ndarray,
     options: CurveOptions,
+    least: int,
 ) -> FamilyFit:
-    """One family at the means (row 0) and at their draws."""
-    if len(x) < family.least_scales:
-        reason = f"{len(x)} scales; {family.name} needs {family.least_scales}"
-        return FamilyFit(family, REFUSED, reason)
+    """One family at the means (row 0) and at their draws; refused with fewer points than least."""
+    if len(x) < least:
+        what = "points" if family.from_base else "scales"
+        reason = f"{len(x)} {what}; {family.name} needs {least}"
+        return FamilyFit(family, REFUSED, reason, n_points=len(x))
     fitted = family.fit(x, stacked)
     squares = float(fitted.squares[0])
     p_misfit = misfit_p_value(
@@ -192,7 +228,7 @@ def _fit_family(
     reason = ""
     if p_misfit < options.misfit_level:
         reason = f"misfit: p {p_misfit:.3g} is below {options.misfit_level:g}"
-    elif jumps(family, fitted.parameters[0], x):
+    elif jumps(family, fitted.parameters[0], x[x > 0]):
         reason = "jumps from below .1 to above .9 between two scales: nothing was seen on its way"
     return FamilyFit(
         family,
@@ -202,6 +238,7 @@ def _fit_family(
         fitted.parameters[1:],
         float(np.sqrt(squares / len(x))),
         p_misfit,
+        n_points=len(x),
     )
 
 
@@ -223,3 +260,51 @@ def describe(names: tuple[str, ...], parameters: np.ndarray | None) -> str:
     return "; ".join(
         f"{name}={value:.6g}" for name, value in zip(names, parameters.tolist(), strict=True)
     )
+
+
+def describe_intervals(fit: FamilyFit, coverage: float) -> str:
+    """Intervals of the parameters as `name=[low, high]; ...`; an end without a bound is open."""
+    if fit.draws is None:
+        return ""
+    ends = np.quantile(fit.draws, central_levels(coverage), axis=0).T.tolist()
+    named = zip(fit.family.names, ends, strict=True)
+    words = [f"{name}=[{low:.6g}, {high:.6g}]" for name, (low, high) in named]
+    shown = asymptote_interval(fit, coverage)
+    if shown is not None:
+        words[0] = f"{fit.family.names[0]}={_bracket(shown)}"
+    return "; ".join(words)
+
+
+def asymptote(fit: FamilyFit, curve: CurveFit, coverage: float) -> str:
+    """What the scales show of the score that the curve nears; empty for a family without one.
+
+    Nothing where the draws leave an end open, or where a family without an asymptote fits too.
+    """
+    shown = asymptote_interval(fit, coverage)
+    if shown is None or fit.status != KEPT:
+        return ""
+    if not np.isfinite(shown).all():
+        return "not shown: its interval is open"
+    if any(each.family.asymptote(each.draws) is None for each in curve.kept):
+        return "not shown: a law without one fits these scales too"
+    return f"{_bracket(shown)}, if the law holds beyond the scales"
+
+
+def asymptote_interval(fit: FamilyFit, coverage: float) -> tuple[float, float] | None:
+    """Interval of the asymptote over the draws, infinite at an end that they leave open.
+
+    A draw without an asymptote inside (0, 1) counts as one beyond all others.
+    """
+    found = None if fit.draws is None else fit.family.asymptote(fit.draws)
+    if found is None:
+        return None
+    beyond = np.inf if fit.parameters[1] >= 0 else -np.inf  # a curve may fall to a floor
+    low, high = np.quantile(
+        np.where(np.isnan(found), beyond, found), central_levels(coverage), method="nearest"
+    )
+    return float(low), float(high)
+
+
+def _bracket(ends: tuple[float, float]) -> str:
+    low, high = (f"{end:.3g}" if np.isfinite(end) else "open" for end in ends)
+    return f"[{low}, {high}]"

@@ -17,13 +17,13 @@ from analysis.inference.covariance import Covariance
 from analysis.inference.sample import Sample, average, stack
 from analysis.inference.score_array import ScoreArray
 from analysis.options import CurveOptions
+from analysis.scaling_laws.draws import draw_means
 from analysis.scaling_laws.families import Fitted, fit_logit
 from analysis.scaling_laws.fits import (
     DROPPED,
     KEPT,
     REFUSED,
     describe,
-    draw_means,
     misfit_p_value,
 )
 from analysis.tables import OVERALL

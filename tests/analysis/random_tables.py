@@ -47,7 +47,7 @@ def random_table(seed: int) -> tuple[pd.DataFrame, CurveOptions]:
                 ]
     table = pd.DataFrame(rows, columns=_COLUMNS).assign(status="ok")
     table.loc[_missing(table, rng), ["score", "status"]] = [np.nan, "timeout"]
-    return table, _options(arms, rng)
+    return _with_examples(table, np.random.default_rng([seed, 1])), _options(arms, rng)
 
 
 def _points(rng: np.random.Generator, seeds: int) -> list[tuple[int, int]]:
@@ -82,6 +82,17 @@ def _missing(table: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         "last": (table["scale"] == table["scale"].max()).to_numpy() & (chance < 0.8),
         "all": (table["category"] == "c0").to_numpy(),
     }[str(kind)]
+
+
+def _with_examples(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """At times with answers of the base that had examples in its prompt."""
+    base = table[table["scale"] == 0]
+    parts = [table.assign(shots=0)]
+    for shots in (1, 8):
+        if rng.random() < 0.4:
+            score = np.where(rng.random(len(base)) < 0.8, base["score"], rng.random(len(base)))
+            parts.append(base.assign(shots=shots, score=score))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _options(arms: int, rng: np.random.Generator) -> CurveOptions:

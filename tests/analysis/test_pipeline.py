@@ -55,7 +55,11 @@ def test_the_base_model_is_no_scale_of_the_ladder(scores, tables):
     assert (tables["curves"]["scale"] == 0).sum() == 3
     without = analyze(scores[scores["scale"] > 0], OPTIONS)
     pd.testing.assert_frame_equal(without["verdicts"], tables["verdicts"])
-    pd.testing.assert_frame_equal(without["fits"], tables["fits"])
+    # The one family that is finite without data takes the base as a point.
+    first, second = (
+        each["fits"].query("family != 'rectified power law'") for each in (without, tables)
+    )
+    pd.testing.assert_frame_equal(first, second)
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -38,6 +38,25 @@ def test_a_score_that_is_text_is_refused(scores):
     assert "is not a number" in refused(scores)
 
 
+def test_examples_in_the_prompt_are_counted_and_belong_to_the_base(scores):
+    assert (check_scores(scores)["shots"] == 0).all()
+    base = scores[scores["scale"] == 100].assign(scale=0)
+    both = pd.concat([scores, base, base.assign(shots=5.0)])  # NaN where the column was absent
+    found = check_scores(both)
+    assert found["shots"].value_counts().to_dict() == {0: len(scores) + len(base), 5: len(base)}
+    assert found["shots"].dtype == np.int64
+    assert "shots is above 0 at a tuned scale" in refused(scores.assign(shots=5))
+    assert "shots is not a whole number" in refused(scores.assign(shots=0.5))
+    assert "shots is not a whole number" in refused(scores.assign(shots=-1))
+
+
+def test_a_run_with_examples_answers_the_same_items(scores):
+    base = scores[scores["scale"] == 100].assign(scale=0)
+    some = base[base["item"] != "math-001"].assign(shots=5)
+    message = refused(pd.concat([scores, base, some]))
+    assert "scale 0, seed 0, shots 5" in message
+
+
 def test_duplicate_rows_are_refused(scores):
     message = refused(pd.concat([scores, scores.iloc[[5]]]))
     assert "1 row repeats a judgement" in message

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from instruct_scaling.commands import doctor
+from instruct_scaling.evaluation.judge.programs.walls import Walls
 from tests.commands.test_cli import cli
 
 
@@ -28,11 +29,11 @@ def test_it_ends_well_and_soon_on_any_machine(tmp_path):
         line[8:26].strip(): line[:8].strip() for line in done.stdout.splitlines() if line[0] != " "
     }
     assert list(found) == [
-        *("Python", "packages", "PyTorch", "GPUs", "compilers", "bubblewrap", "SLURM"),
+        *("Python", "packages", "PyTorch", "GPUs", "compilers", "programs", "SLURM"),
         *("Hugging Face hub", "offline folder", "disk"),
     ]
     assert found["Python"] == found["packages"] == found["PyTorch"] == found["disk"] == "ok"
-    for what in ("compilers", "bubblewrap", "SLURM", "Hugging Face hub", "offline folder"):
+    for what in ("compilers", "SLURM", "Hugging Face hub", "offline folder"):
         assert found[what] == "none", what
     assert "apt install bubblewrap" in done.stdout
 
@@ -62,13 +63,63 @@ def stub(monkeypatch, programs, code=0, stdout="", stderr=""):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
 
 
-def test_bubblewrap_that_is_not_allowed_is_not_called_ok(monkeypatch):
-    stub(monkeypatch, ["bwrap"], code=1, stderr="bwrap: No permissions to create new namespace\n")
-    finding = doctor.bubblewrap()
-    assert finding.status == "none"
-    assert "No permissions" in finding.text
+def works(monkeypatch, *rungs: str) -> None:
+    """A machine where these isolations of programs work and no others."""
+    monkeypatch.setattr(
+        Walls,
+        "problem",
+        lambda _, isolation: None if isolation.rung in rungs else "No permissions",
+    )
+
+
+def test_it_says_how_programs_are_kept_apart(monkeypatch):
     stub(monkeypatch, ["bwrap"])
-    assert doctor.bubblewrap().status == "ok"
+    works(monkeypatch, "bubblewrap", "landlock")
+    assert str(doctor.programs()).startswith("ok      programs          bubblewrap and a system")
+    works(monkeypatch, "landlock")
+    finding = doctor.programs()
+    assert finding.status == "ok"
+    assert "Landlock" in finding.text and "bubblewrap: No permissions" in finding.text
+    works(monkeypatch)
+    finding = doctor.programs()
+    assert finding.status == "none"
+    assert "code stays without a score" in finding.text
+    assert "landlock: No permissions" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("installed", "container", "settings", "advice"),
+    [
+        ([], False, {}, "apt install bubblewrap"),
+        (
+            ["bwrap"],
+            False,
+            {"kernel.apparmor_restrict_unprivileged_userns": "1"},
+            "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+        (
+            ["bwrap"],
+            False,
+            {"user.max_user_namespaces": "0", "kernel.unprivileged_userns_clone": "1"},
+            "sudo sysctl user.max_user_namespaces=15000",
+        ),
+        (["bwrap"], True, {}, "docker run --security-opt seccomp=unconfined"),
+        (["bwrap"], False, {}, "allow user namespaces"),
+    ],
+)
+def test_it_says_what_bubblewrap_needs(
+    monkeypatch, tmp_path, installed, container, settings, advice
+):
+    stub(monkeypatch, installed)
+    monkeypatch.setattr(doctor, "CONTAINER_MARKS", [tmp_path] if container else [])
+    monkeypatch.setattr(doctor, "_sysctl", settings.get)
+    assert doctor.bubblewrap_advice("No permissions").startswith(advice)
+    assert "0.7" in doctor.bubblewrap_advice("bwrap: Unknown option --size")
+
+
+def test_a_setting_that_the_kernel_does_not_have_is_none():
+    assert doctor._sysctl("kernel.ostype") == "Linux"
+    assert doctor._sysctl("kernel.no_such_setting") is None
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,7 @@ def test_missing_judgements_have_no_score_and_are_counted(study):
         "no_answer_by_scale": [],
         "tokens": 0,
         "dollars": None,
+        "time_outs_by_scale": [],
     }
     assert (llm["rows"], llm["scored"], llm["tokens"], llm["dollars"]) == (24, 22, 15, 0.75)
     assert llm["status"] == {"ok": 22, "timeout": 1, "unparsed": 1}

@@ -139,6 +139,7 @@ def test_sections_reach_their_stages_split_into_identity_and_execution(study):
     assert json.loads(by_judge["gpt"]["judge"]) == {"type": "llm", "model": "some model"}
     assert json.loads(by_judge["gpt"]["execution"]) == {"concurrency": 2}
     assert json.loads(by_judge["metric"]["execution"]) == {}
+    assert int(by_judge["metric"]["workers"]) > int(by_judge["gpt"]["workers"]) == 1
     by_arm = {json.loads(job["identity_json"])["arm"]: job for job in jobs["finetune"]}
     assert json.loads(by_arm["full"]["execution"]) == {"zero_stage": 1, "save_minutes": 3}
     assert json.loads(by_arm["lora"]["execution"]) == {"save_minutes": 3}

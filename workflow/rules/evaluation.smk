@@ -70,6 +70,8 @@ rule judge:
         f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.tsv"
     conda:
         "../../envs/evaluation.yaml"
+    # Programs run at a time, each with two interpreters that take turns.
+    threads: lambda w: 4 if STUDY.judges[w.judge].type == "metric" else 1
     resources:
         mem_mb=2000,
         runtime=480,
@@ -82,7 +84,7 @@ rule judge:
     shell:
         "python -m instruct_scaling judge --judge {params.judge:q} --name {wildcards.judge}"
         " --items {input.eval_items:q} --responses {input.responses:q} --seed {params.seed}"
-        " --execution {resources.execution:q} --work {params.work:q}"
+        " --execution {resources.execution:q} --work {params.work:q} --workers {threads}"
         " --out {output.judgements:q} 2>&1 | tee {log:q}"
 
 

@@ -325,6 +325,35 @@ def curves_by_tag(curve: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def sufficient(curve: pd.DataFrame) -> pd.DataFrame:
+    """A sufficient scale in three of four categories; every fifth could not be tested."""
+    groups = curve[["judge", "arm", "category"]].drop_duplicates().reset_index(drop=True)
+    scales = sorted(curve.loc[curve["scale"] > 0, "scale"].unique())
+    index = groups.index.to_numpy()
+    shown, tested = index % 4 != 3, index % 5 != 4
+    gain = np.where(shown, 0.005, 0.03)
+    return groups.assign(
+        scale=np.where(shown & tested, [scales[i % (len(scales) - 1)] for i in index], np.nan),
+        gain=np.where(tested, gain, np.nan),
+        gain_upper=np.where(tested, gain + 0.02, np.nan),
+        margin=0.04,
+        n_items=40,
+        n_seeds=2,
+    )
+
+
+def base_comparison(curve: pd.DataFrame) -> pd.DataFrame:
+    """The base without and with 5 examples in its prompt against the largest scale."""
+    tuned = curve[curve["scale"] == curve["scale"].max()]
+    parts = [
+        tuned[["judge", "arm", "category", "scale", "mean"]].assign(
+            shots=shots, other_shots=0, which="largest", base_mean=0.05 + 0.03 * shots
+        )
+        for shots in (0, 5)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def axes(curve: pd.DataFrame) -> pd.DataFrame:
     """The curves against records, tokens and FLOPs; each record is seen twice."""
     columns = ["judge", "arm", "category", "scale", "mean", "low", "high", "n_items", "n_seeds"]
@@ -340,6 +369,8 @@ def study(**shape: Any) -> dict[str, pd.DataFrame]:
     curve = curves(**shape)
     makers = (
         verdicts,
+        sufficient,
+        base_comparison,
         extrapolation,
         comparisons,
         variance,

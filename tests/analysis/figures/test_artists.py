@@ -31,6 +31,7 @@ from analysis.figures import (
     judges,
     planner,
     style,
+    sufficient,
     validation_loss,
     variance,
 )
@@ -236,6 +237,45 @@ def test_a_base_that_all_arms_share_is_one_grey_line(tables: Path):
     assert (span.get_y(), span.get_height()) == pytest.approx((0.2, 0.1))
 
 
+def test_the_base_with_examples_is_a_line_across_its_panel(tables: Path):
+    for rows, axes in curve_panels(tables):
+        few = rows[rows["kind"] == "few-shot"]
+        assert few["mean"].tolist() == pytest.approx([0.2, 0.2])  # shared by both arms: one line
+        (line,) = [line for line in axes.lines if points(line) == [(0, 0.2), (1, 0.2)]]
+        assert same_color(line.get_color(), style.INK)
+    rows, _ = draw(curves.CURVES, tables)
+    rows.loc[(rows["kind"] == "few-shot") & (rows["arm"] == "lora"), "mean"] = 0.3
+    axes = panel(drawing.picture(curves.CURVES, rows), "Math")
+    for arm, height in (("full", 0.2), ("lora", 0.3)):
+        (line,) = [line for line in axes.lines if points(line) == [(0, height), (1, height)]]
+        assert same_color(line.get_color(), style.looks(ARMS)[arm]["color"])
+
+
+def test_sufficient_scales_are_marks_with_a_line_to_the_largest_and_gains_with_bounds(
+    tables: Path,
+):
+    rows, figure = draw(sufficient.SUFFICIENT, tables)
+    left, right = (axes for axes in figure.findobj(Axes) if axes.get_visible())
+    found = rows.dropna(subset="scale")
+    marks = {rounded(xy)[0] for line in lines(left) for xy in line if len(line)}
+    assert marks >= set(found["scale"])
+    assert {ends[0::2] for ends in segments(left)} == {
+        rounded(ends) for ends in zip(found["scale"], found["largest"], strict=True)
+    }
+    tested = rows.dropna(subset="gain_upper")
+    assert {ends[0::2] for ends in segments(right)} == {
+        rounded(ends) for ends in zip(tested["gain"], tested["gain_upper"], strict=True)
+    }
+    words = sorted(note.get_text() for note in notes(left))
+    nothing = rows[rows["scale"].isna()]
+    assert words == sorted(
+        "not tested" if np.isnan(upper) else "none shown" for upper in nothing["gain_upper"]
+    )
+    (band,) = [patch for patch in right.patches if isinstance(patch, Rectangle)]
+    assert (band.get_x(), band.get_width()) == pytest.approx((-0.04, 0.08))
+    assert [text.get_text() for text in left.get_yticklabels()] == ["Math", "Open QA", "Overall"]
+
+
 def test_the_papers_points_are_drawn_where_the_options_say_so(tables: Path):
     for rows, axes in curve_panels(tables, paper_overlay=True):
         paper = rows[rows["kind"] == "paper"]
@@ -283,10 +323,11 @@ def test_a_study_of_the_base_alone_has_a_base_line(tables: Path):
 
 def test_the_legend_names_what_the_panels_hold(tables: Path):
     rows, figure = draw(curves.CURVES, tables, FigureOptions(paper_overlay=True))
-    verdicts = [name for name in style.VERDICT_LOOK if name in set(rows["verdict"])]
+    verdicts = [name for name in style.VERDICT_LOOK if name in set(rows["verdict"].dropna())]
     assert list(legend(figure)) == [
         *ARMS,
-        *("interval", "base, before tuning", "fit", "bounds if missing were 0 or 1"),
+        *("interval", "base, before tuning", "base with 5 examples in its prompt"),
+        *("fit", "bounds if missing were 0 or 1"),
         *("paper's points (its own judge)", *verdicts),
     ]
     plain = rows[(rows["kind"] == "mean") & (rows["scale"] > 0) & (rows["arm"] == "full")]

@@ -23,6 +23,7 @@ from analysis.figures import (
     judges,
     planner,
     style,
+    sufficient,
     validation_loss,
     variance,
 )
@@ -99,6 +100,36 @@ def test_extrapolation_holds_tuned_means_and_the_whole_fan(tmp_path: Path):
     assert caption.endswith(" Refused for Overall: the curve is not monotone.")
     assert "extrapolated if nothing changes regime" in caption
     assert "beyond 4 times" not in caption  # every fan ends there: no refusal of a category
+
+
+def test_the_base_with_examples_is_a_line_of_its_own_in_the_curves(tmp_path: Path):
+    tables = figure_tables.study(categories=("math", "code"))
+    frame = curves.prepare_curves(sources(tmp_path, **tables))
+    few = frame[frame["kind"] == "few-shot"]
+    assert set(few["category"]) == {"math", "code", "overall"}
+    assert few["mean"].tolist() == pytest.approx([0.2] * 3)
+    assert few["shots"].tolist() == [5] * 3
+    without = Sources(tmp_path, FigureOptions(), without=["base_comparison"])
+    assert "few-shot" not in set(curves.prepare_curves(without)["kind"])
+
+
+def test_sufficient_scales_have_the_ends_of_their_ladder_and_say_the_margin(tmp_path: Path):
+    tables = figure_tables.study(categories=("math", "code"))
+    frame = sufficient.prepare(sources(tmp_path, **tables))
+    assert frame["smallest"].tolist() == [250] * 3
+    assert frame["largest"].tolist() == [16000] * 3
+    assert sufficient.caption(frame.assign(interval=0.9)) == (
+        "Judge metric; sufficient: the largest scale is shown to gain less than 0.04 over it; "
+        "one-sided 95% bounds, tested from the top, not corrected over categories; 40 items per "
+        "category; 2 seeds."
+    )
+
+
+def test_a_study_in_which_nothing_could_be_tested_has_no_sufficient_scale(tmp_path: Path):
+    tables = figure_tables.study(categories=("math",))
+    nothing = tables["sufficient"].assign(gain_upper=np.nan)
+    with pytest.raises(NothingToDraw, match="no gain could be tested"):
+        sufficient.prepare(sources(tmp_path, curves=tables["curves"], sufficient=nothing))
 
 
 def test_a_study_without_any_fit_has_no_fan_and_says_why(tmp_path: Path):

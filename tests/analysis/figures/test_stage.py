@@ -19,6 +19,7 @@ from PIL import Image
 
 from analysis.errors import InputError
 from analysis.figures import drawing, style, text
+from analysis.figures.bars import BARS
 from analysis.figures.drawing import draw_all, draw_paper
 from analysis.figures.stage import figures, paper_figure
 from analysis.options import FigureOptions
@@ -49,18 +50,19 @@ def test_every_figure_has_its_pictures_and_its_csv(study: Path):
     index = json.loads((drawn / "index.json").read_text())
     assert index["skipped"] == []
     assert [entry["figure"] for entry in index["figures"]] == [
-        *("figure1_bars", "figure1_bars", "figure2_curves", "figure3_slopes"),
-        *("figure4_extrapolation", "figure4_extrapolation", "figure5a_arms", "figure5b_frontier"),
+        *("figure14_sufficient", "figure1_bars", "figure1_bars", "figure2_curves"),
+        *("figure3_slopes", "figure5a_arms", "figure5b_frontier"),
         *("figure6_variance", "figure6_variance", "figure7_judges"),
         *("figure8_planner", "figure8_planner", "figure9_funnel"),
         *("figure10_validation_loss", "figure11_intermediate_scores"),
         *("figure12_curves_by_tag", "figure12_curves_by_tag", "figure13_axes"),
+        *("figure4_extrapolation", "figure4_extrapolation"),
     ]
     for entry in index["figures"]:
         suffixes = [Path(name).suffix for name in entry["files"]]
         assert suffixes == [".csv", ".png"]
         assert all((drawn / name).stat().st_size > 100 for name in entry["files"])
-    bars = index["figures"][1]
+    bars = index["figures"][2]
     assert bars["name"] == "figure1_bars.llm.lora"
     assert (bars["judge"], bars["arm"]) == ("llm", "lora")
     assert bars["caption"].startswith("Judge llm; arm lora; 40 to 41 items per category; 2 seeds")
@@ -258,8 +260,7 @@ def test_an_index_of_something_else_is_no_reason_to_stop(tmp_path: Path, content
 
 def test_names_that_look_alike_in_file_names_keep_figures_of_their_own():
     rows = figure_tables.curves(arms=("a b", "a/b"), categories=("math",))
-    bars = drawing.FIGURES[0]
-    parts = dict(drawing.split(bars, rows))
+    parts = dict(drawing.split(BARS, rows))
     assert list(parts) == ["figure1_bars.metric.a_b", "figure1_bars.metric.a_b.1"]
     assert [set(part["arm"]) for part in parts.values()] == [{"a b"}, {"a/b"}]
 

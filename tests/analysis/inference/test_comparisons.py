@@ -52,7 +52,7 @@ def test_equal_arms_do_not_differ():
 def test_arms_whose_scores_are_all_equal_have_no_noise_to_measure():
     rows = compare(two_arms(0.0).assign(score=0.5))
     assert rows["difference"].tolist() == [0] * len(rows)
-    assert (rows["note"] == "all scores of an arm are equal: no noise to measure").all()
+    assert (rows["note"] == "all scores of one are equal: no noise to measure").all()
     assert "low" not in rows or rows["low"].isna().all()
 
 
@@ -63,7 +63,17 @@ def test_two_items_that_differ_prove_nothing():
     row = compare(scores).iloc[0]
     assert row["difference"] == 1
     assert row["low"] == pytest.approx(1 - np.sqrt(2) * (1 - np.sqrt(0.05)))
-    assert row["p_value"] > 0.05
+    stated = compare(scores, CurveOptions(run_sd=1e-9)).iloc[0]
+    assert stated["p_value"] > 0.05
+    assert stated["low"] == pytest.approx(row["low"])
+
+
+def test_one_seed_has_an_interval_and_no_p_value():
+    """Two arms a run apart: p said that they differ, of noise that nothing had measured."""
+    rows = compare(unrelated_arms({"math": [0.5, 0.6]}, scales=(10, 20), seeds=1, items=15))
+    assert rows["low"].notna().all()
+    assert not {"p_value", "p_holm"} & set(rows.columns)
+    assert (rows["note"] == "one seed: training noise is unmeasured, so no p value").all()
 
 
 def test_one_seed_is_nearly_the_paired_t_test():
@@ -71,7 +81,7 @@ def test_one_seed_is_nearly_the_paired_t_test():
     scores = unrelated_arms({"math": [0.5]}, scales=(10,), seeds=1, items=15)
     a, b = (scores.loc[scores["arm"] == arm, "score"].to_numpy() for arm in "ab")
     expected = stats.ttest_rel(a, b)
-    row = compare(scores).set_index("category").loc["math"]
+    row = compare(scores, CurveOptions(run_sd=1e-9)).set_index("category").loc["math"]
     assert row["difference"] == pytest.approx((a - b).mean())
     assert row["p_value"] == pytest.approx(expected.pvalue, rel=0.01)
     interval = expected.confidence_interval(0.9)

@@ -133,14 +133,14 @@ def test_a_category_without_scores_is_left_out_of_overall_and_named():
     scores.loc[scores["category"] == "code", ["score", "status"]] = [np.nan, "no_reference"]
     found = curves(scores)
     assert found.loc[("overall", 250), "mean"] == pytest.approx(found.loc[("math", 250), "mean"])
-    assert "no scores in code" in found.loc[("overall", 250), "note"]
+    assert "no scores in Code" in found.loc[("overall", 250), "note"]
     assert found.loc["code", "mean"].isna().all()
 
 
 def test_overall_names_the_categories_that_bring_it_no_noise():
     scores = checked(MEANS, items=10)
     scores.loc[scores["category"] == "code", "score"] = 0.0
-    assert curves(scores).loc["overall", "note"].str.contains("all scores equal: code").all()
+    assert curves(scores).loc["overall", "note"].str.contains("all scores equal: Code").all()
 
 
 def test_runs_that_only_some_scales_have_are_all_used_and_named():

@@ -246,7 +246,7 @@ def test_a_category_of_one_item_leaves_overall_its_interval():
         both = [t["curves"].query("category == 'overall'")[name] for t in (tables, others)]
         assert both[0].tolist() == pytest.approx(both[1].tolist())
     notes = tables["curves"].query("category == 'overall'")["note"]
-    assert notes.str.contains("one item or cluster only: flat").all()
+    assert notes.str.contains("one item or cluster only: Flat").all()
 
 
 @pytest.mark.parametrize(("items", "expected"), [(10, "undetermined"), (400, "at floor")])

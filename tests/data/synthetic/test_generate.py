@@ -14,8 +14,9 @@ from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Constraints
 from instruct_scaling.data.synthetic import generate_items, generate_records
-from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS, score
-from instruct_scaling.evaluation.judge.sandbox import Sandbox
+from instruct_scaling.evaluation.judge.metric import DEFAULT_SCORERS, SCORERS
+from instruct_scaling.evaluation.judge.programs.task import make_task
+from instruct_scaling.evaluation.judge.programs.unit_tests import run
 
 SHARED_RUN = 40  # the decontamination stage's default
 SEEDS = st.integers(0, 2**31 - 1)
@@ -117,7 +118,7 @@ def test_every_reference_scores_full_marks(seed):
         scorer = SCORERS[DEFAULT_SCORERS[item.category]]
         if scorer.name == "unit_tests":  # programs are run below and in test_answers
             continue
-        outcome = score(scorer, item, Constraints(**item.checks), item.reference, None)
+        outcome = scorer.function(item, Constraints(**item.checks), item.reference)
         assert outcome.score == pytest.approx(1.0), (item, outcome)
 
 
@@ -126,18 +127,18 @@ def test_a_wrong_answer_does_not_score_full_marks(items):
     for category, group in by_category.items():
         scorer = SCORERS[DEFAULT_SCORERS[category]]
         scores = [
-            score(scorer, item, Constraints(**item.checks), other.reference, None).score
+            scorer.function(item, Constraints(**item.checks), other.reference).score
             for item, other in zip(group, group[1:] + group[:1], strict=True)
         ]
         assert sum(scores) / len(scores) < 0.75, category
 
 
 @pytest.mark.slow
-def test_reference_programs_pass_in_the_judges_sandbox(items):
-    sandbox = Sandbox(timeout_seconds=5.0, memory_mb=512)
+def test_reference_programs_pass_in_the_judges_sandbox(items, walls):
     programs = [item for item in items if item.category == "code"][:12]
     for item in programs:
-        assert sandbox.run(item.reference, item.checks["tests"]).passed
+        task = make_task(Constraints(**item.checks), item.reference)
+        assert run(task, item.reference, walls).passed
 
 
 def test_more_than_the_word_lists_hold_is_refused():

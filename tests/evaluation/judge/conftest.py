@@ -11,7 +11,6 @@ import pytest
 
 from instruct_scaling.common.files import write_jsonl
 from instruct_scaling.common.records import EvalItem, Response, content_id
-from instruct_scaling.evaluation.judge.sandbox import Sandbox
 from instruct_scaling.evaluation.judge.stage import judge as judge_stage
 
 
@@ -35,12 +34,6 @@ def call_stage(options: dict[str, Any], judge: dict[str, Any]) -> None:
     """Run the stage in this process, with the options of its command line."""
     named = {name.removeprefix("--"): value for name, value in options.items()}
     judge_stage(judge=json.dumps(judge), **named)
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Sandbox:
-    """The strongest sandbox of this machine."""
-    return Sandbox(timeout_seconds=5, memory_mb=512)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from instruct_scaling.evaluation.judge.metric import (
     judge_all,
     judge_version,
 )
+from instruct_scaling.evaluation.judge.programs import walls
+from instruct_scaling.evaluation.judge.programs.walls import Walls
 from tests.evaluation.judge.conftest import answer
 
 METRIC = MetricJudge(type="metric")
@@ -27,7 +29,8 @@ METRIC = MetricJudge(type="metric")
 
 def judge(pairs, config=METRIC):
     items = {item.id: item for item, _ in pairs}
-    return judge_all(config, "m", items, [answer(item, text) for item, text in pairs], workers=2)
+    answers = [answer(item, text) for item, text in pairs]
+    return judge_all(config, "m", items, answers, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +47,16 @@ def test_the_config_knows_every_scorer():
     assert set(get_args(ScorerName)) == set(SCORERS)
 
 
+@pytest.mark.usefixtures("walls")
 def test_the_built_in_references_have_full_marks(synthetic):
-    judgements, isolation = judge([(item, item.reference or "") for item in synthetic])
+    judgements, programs = judge([(item, item.reference or "") for item in synthetic])
     assert [row.score for row in judgements] == pytest.approx([1] * len(synthetic))
-    assert isolation is not None
+    assert programs["items"] == sum(item.category == "code" for item in synthetic)
+    assert programs["bad_tests"] == programs["needs_same_process"] == []
     assert [row.item for row in judgements] == [item.id for item in synthetic]
 
 
+@pytest.mark.usefixtures("walls")
 def test_the_answers_to_other_items_have_not(synthetic):
     shifted = synthetic[len(synthetic) // 2 :] + synthetic[: len(synthetic) // 2]
     pairs = [(item, other.reference or "") for item, other in zip(synthetic, shifted, strict=True)]
@@ -58,6 +64,7 @@ def test_the_answers_to_other_items_have_not(synthetic):
     assert all(score is not None and score < 0.5 for score in scores)
 
 
+@pytest.mark.usefixtures("walls")
 def test_empty_answers_are_judged_and_worth_nothing(synthetic):
     assert {row.score for row in judge([(item, "") for item in synthetic])[0]} == {0}
 
@@ -66,6 +73,32 @@ def test_judgements_carry_the_judge_and_one_version(synthetic):
     rows = judge([(item, "x") for item in synthetic[:2]])[0]
     assert {(row.judge, row.repeat, row.status) for row in rows} == {("m", 1, "unparsable")}
     assert len({row.judge_version for row in rows}) == 1
+
+
+def test_code_is_missing_with_the_reason_where_nothing_keeps_programs_apart(monkeypatch, caplog):
+    """Not 0: the machine says nothing of the answer. Everything else is judged."""
+    code = EvalItem.make("code", "Add.", reference="x = 1", checks={"tests": "assert x == 1"})
+    other = EvalItem.make("math", "1 + 1?", reference="2")
+    monkeypatch.setattr(Walls, "problem", lambda *_: "No permissions")
+    judgements, programs = judge([(code, "x = 1"), (other, "2")])
+    assert [(one.score, one.status) for one in judgements] == [(None, "no_isolation"), (1, "ok")]
+    assert "No permissions" in judgements[0].reason
+    assert "doctor" in judgements[0].reason
+    assert "code stays without a score" in caplog.text
+    assert programs is None
+
+
+def test_unprotected_programs_run_only_if_asked_for_and_never_as_root(monkeypatch):
+    item = EvalItem.make("code", "Add.", reference="x = 1", checks={"tests": "assert x == 1"})
+    asked = MetricJudge(type="metric", unprotected_programs=True)
+    monkeypatch.setattr(Walls, "problem", lambda *_: "No permissions")
+    monkeypatch.setattr(walls, "_is_root", lambda: False)
+    judgements, programs = judge([(item, "x = 1"), (item, "x = 2")], asked)
+    assert [one.score for one in judgements] == [1, 0]
+    assert "unprotected" in programs["isolation"]
+    monkeypatch.setattr(walls, "_is_root", lambda: True)
+    judgements, _ = judge([(item, "x = 1")], asked)
+    assert judgements[0].status == "no_isolation"
 
 
 def test_no_sandbox_without_programs():
@@ -165,7 +198,7 @@ def test_the_table_of_scorers_is_the_one_in_use(root):
         category: scorer.strip("`")
         for categories, scorer in rows
         for category in categories.split(", ")
-        if not category.startswith("`")
+        if not category.startswith("`") and scorer.strip("`").isidentifier()
     }
     assert documented == DEFAULT_SCORERS
 

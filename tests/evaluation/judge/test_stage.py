@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 
-import psutil
 import pytest
 import werkzeug
 
@@ -48,7 +47,7 @@ def test_judgements_and_provenance_are_written(write_study):
     assert record["stage"] == "judge"
     assert record["identity"]["seed"] == 7
     assert record["judge_version"] == rows[0]["judge_version"]
-    assert record["sandbox"] is None
+    assert record["programs"] is None
     assert set(record["inputs"]) == {"items", "responses"}
 
 
@@ -166,21 +165,35 @@ def test_a_metric_judge_needs_no_client_of_llm_judges():
 
 
 @pytest.mark.slow
-def test_a_stopped_metric_judge_leaves_no_half_file(write_study):
-    checks = {"tests": "assert True"}
-    pairs = [
-        (EvalItem.make("code", f"q{n}", checks=checks), "import time\ntime.sleep(2)")
-        for n in range(50)
-    ]
-    options = write_study(pairs)
+def test_a_stopped_metric_judge_goes_on_and_leaves_no_half_file(write_study):
+    """SIGTERM, then SIGKILL, then to the end: what was judged is not judged again."""
+    checks = {"tests": "assert wait() == 1"}
+    program = "import time\ndef wait():\n    time.sleep(0.3)\n    return 1"
+    pairs = [(EvalItem.make("code", f"q{n}", checks=checks), program) for n in range(30)]
+    options = write_study(pairs) | {"--workers": 2}
     command = command_line(options, '{"type": "metric"}')
-    judge = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not psutil.Process(judge.pid).children():
-        assert judge.poll() is None
-        time.sleep(0.01)
-    time.sleep(0.5)
-    judge.send_signal(signal.SIGTERM)
-    _, errors = judge.communicate(timeout=60)
-    assert judge.returncode == 75
-    assert "Traceback" not in errors
-    assert not options["--out"].exists()
+    for stop, code, enough in ((signal.SIGTERM, 75, 4), (signal.SIGKILL, -9, 8)):
+        judge = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while len(kept(options["--work"])) < enough:
+            assert judge.poll() is None
+            time.sleep(0.02)
+        judge.send_signal(stop)
+        _, errors = judge.communicate(timeout=60)
+        assert judge.returncode == code
+        assert "Traceback" not in errors
+        assert not options["--out"].exists()
+    before = kept(options["--work"])
+    assert 8 <= len(before) < 30
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(before)}/30" in done.stderr  # the progress line begins there
+    rows = [row for _, row in read_jsonl(options["--out"])]
+    assert [row["score"] for row in rows] == [1] * 30
+    assert kept(options["--work"]) == []  # an explicit second run judges again
+
+
+def kept(work) -> list[str]:
+    """Whole lines of judgements that a judge at work has kept."""
+    files = list(work.glob("*.jsonl"))
+    text = files[0].read_text("utf-8") if files else ""
+    return [line for line in text.split("\n")[:-1] if line]

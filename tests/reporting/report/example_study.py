@@ -106,7 +106,14 @@ def write_example(study: ExampleStudy) -> ExampleStudy:
     write_runs(study.folder / "runs.csv", config)
     for run in answering_runs(config):
         _write_run(study, run.arm, run.scale, run.seed)
-    write_tables({"curves": _curves(study), "verdicts": _verdicts(study)}, study.folder / "tables")
+    tables = {
+        "curves": _curves(study),
+        "verdicts": _verdicts(study),
+        "sufficient": _sufficient(study),
+        "base_comparison": _base_comparison(study),
+        "decisions": _decisions(),
+    }
+    write_tables(tables, study.folder / "tables")
     write_figures(study.folder / "figures")
     return study
 
@@ -301,6 +308,49 @@ def _verdicts(study: ExampleStudy) -> Any:
                 row |= {"drop_from": 1000, "drop_to": 4000, "drop": 0.12, "drop_bound": 0.05}
             rows.append(row)
     return frame("verdicts", rows)
+
+
+def _sufficient(study: ExampleStudy) -> Any:
+    """A scale that is enough, one that is not shown, and a category of which nothing is said."""
+    rows = []
+    for arm in study.arms:
+        for position, category in enumerate((*study.categories, "overall")):
+            row = {"judge": "metric", "arm": arm, "category": category, "margin": 0.04}
+            row |= {"last_margin": 0.02, "n_items": 5, "n_seeds": 2, "noise": "items and seeds"}
+            if position % 3 == 2:
+                row["statement"] = f"no statement for {category}: all scores are equal"
+            else:
+                row |= {"gain": 0.01, "gain_upper": 0.03, "scale": 1000, "statement": "enough"}
+                row |= {"last_gain": 0.011, "last_low": -0.01, "last_high": 0.032, "p_last": 0.3}
+                row |= {"rise": 0.3, "run_sd": 0.02, "signal_to_noise": 15.0, "one_run_right": 1.0}
+            if position % 3 == 1:
+                row |= {"scale": None, "gain_upper": 0.07, "statement": "no scale is shown"}
+            rows.append(row)
+    return frame("sufficient", rows)
+
+
+def _base_comparison(study: ExampleStudy) -> Any:
+    key = {"judge": "metric", "other_shots": 0, "base_mean": 0.1, "mean": 0.5, "p_holm": 0.001}
+    rows = [
+        key
+        | {"arm": arm, "category": category, "shots": shots, "scale": scale, "which": which}
+        | {"difference": 0.4 - 0.03 * shots, "low": 0.3, "high": 0.5}
+        for arm in study.arms
+        for category in (*study.categories, "overall")
+        for shots in (0, 5)
+        for scale, which in ((250, "smallest"), (1000, "sufficient"), (16000, "largest"))
+    ]
+    return frame("base_comparison", rows)
+
+
+def _decisions() -> Any:
+    key = {"judge": "metric", "category": "overall", "largest": 16000, "n_pairs": 1}
+    rows = [
+        key | {"scale": scale, "accuracy": share, "low": share - 0.1, "high": share + 0.1}
+        for scale, share in ((250, 0.6), (1000, 0.75), (4000, 0.88))
+    ]
+    best = {"best": "lora", "best_at_largest": "full"}
+    return frame("decisions", [row | best for row in rows])
 
 
 def write_figures(folder: Path) -> None:

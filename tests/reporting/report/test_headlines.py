@@ -8,7 +8,12 @@ import pytest
 
 from analysis.tables import frame
 from instruct_scaling.config.study import Study
-from instruct_scaling.reporting.report.tables import arm_differences, curve_tables, verdict_tables
+from instruct_scaling.reporting.report.tables import (
+    answer_tables,
+    arm_differences,
+    curve_tables,
+    verdict_tables,
+)
 from tests.reporting.report.page import rendered, texts
 
 CATEGORIES = ["math", "code", "open_qa"]
@@ -41,8 +46,9 @@ def headlines(default_config):
     """The sentences about curves, verdicts and differences between arms."""
     study = Study(**default_config)
 
-    def of(curves, verdicts=(), differences=()):
+    def of(curves, verdicts=(), differences=(), answers=()):
         context = {"curves": curves, "verdicts": verdicts, "differences": differences}
+        context["answers"] = answers
         return texts(rendered("headlines.html.j2", study=study, decimals=2, **context), "li")
 
     return of
@@ -69,6 +75,56 @@ def test_one_seed_is_the_first_thing_said_and_nothing_is_claimed(headlines):
     assert "+0.050 [+0.030, +0.070] per doubling" in text
     for claim in ("erdict", "ladder,", "lies above 0"):
         assert claim not in text
+
+
+def answers(rows: dict[str, dict[str, Any]], bases: list[dict[str, Any]] = ()) -> Any:
+    """Answer tables of one arm with the given cells."""
+    key = {"judge": "m", "arm": "full"}
+    cells = [key | {"category": name, "margin": 0.04, **row} for name, row in rows.items()]
+    compared = [key | {"category": "overall", "which": "sufficient", **row} for row in bases]
+    return answer_tables(frame("sufficient", cells), frame("base_comparison", compared), CATEGORIES)
+
+
+ENOUGH = {
+    "math": {"gain_upper": 0.09},
+    "code": {"scale": 400, "gain_upper": 0.02},
+    "open_qa": {"scale": 400, "gain_upper": 0.03},
+    "overall": {"scale": 800, "gain_upper": 0.01, "signal_to_noise": 12.25}
+    | {"last_gain": 0.004, "last_low": -0.01, "last_high": 0.018},
+}
+
+
+def test_what_is_enough_is_said_first(headlines):
+    bases = [
+        {"shots": 0, "scale": 800, "difference": 0.41, "low": 0.35, "high": 0.47},
+        {"shots": 5, "scale": 800, "difference": 0.2, "low": 0.14, "high": 0.26},
+    ]
+    sentences = headlines(curves({"overall": (0.2, 0.6)}), answers=answers(ENOUGH, bases))
+    assert sentences[:3] == [
+        "400 records are enough for Code and Open QA (the largest scale gains less than 0.04 over "
+        "them, 95%); no scale is shown to be enough for Math.",
+        "The last doubling of the records gains +0.004 [−0.010, +0.018] over all categories (90% "
+        "interval); the rise over the ladder is 12.2 times the standard deviation of a run.",
+        "Tuned on 800 records, the mean over all categories differs from that of the untuned base "
+        "by +0.41 [+0.35, +0.47], with 5 examples in its prompt by +0.20 [+0.14, +0.26] (90% "
+        "intervals, paired by item).",
+    ]
+    assert sentences[3].startswith("The mean over all categories is 0.60")
+
+
+def test_with_one_seed_nothing_is_said_to_be_enough(headlines):
+    noise = {"noise": "items only; training noise unmeasured"}
+    sentences = headlines(
+        curves({"overall": (0.2, 0.6)}), verdicts({"overall": noise}), answers=answers(ENOUGH)
+    )
+    assert sentences[0].startswith("One seed")
+    assert "enough" not in " ".join(sentences)
+
+
+def test_where_nothing_is_shown_nothing_is_enough(headlines):
+    rows = {"math": {"gain_upper": 0.09}, "code": {"statement": "no statement for Code: why"}}
+    sentences = headlines(curves({"overall": (0.2, 0.6)}), answers=answers(rows))
+    assert sentences[0] == "No scale is shown to be enough for Math."
 
 
 def test_without_verdicts_only_intervals_apart_count(headlines):

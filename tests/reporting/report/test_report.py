@@ -20,6 +20,7 @@ from tests.reporting.report.page import Page
 from tests.stages import run_stage
 
 SECTIONS = (
+    "answers",
     "verdicts",
     "scores",
     "figures",
@@ -130,6 +131,24 @@ def test_tables_and_figures_other_than_the_curves_may_be_absent(study):
     assert "improving" not in page.text("")
     assert "the first lies above the other for" in page.text("")
     assert "the figures folder has no index.json" in page.text("figures")
+
+
+def test_the_page_leads_with_what_is_enough_and_ends_its_tables_with_extrapolation(finished, text):
+    page = Page(text)
+    answers = page.text("answers")
+    assert "Code none shown: up to +0.070" in answers
+    assert "Math 1,000 beyond: under 0.030 +0.011 [−0.010, +0.032] +15.0 over 99%" in answers
+    assert "CoT all scores are equal" in answers
+    assert "+0.40 [+0.30, +0.50] at 1,000 +0.25 [+0.30, +0.50] at 1,000" in answers
+    assert "metric 4,000 0.88 [0.78, 0.98] lora full" in answers
+    assert text.index('id="answers"') < text.index('id="verdicts"') < text.index('id="scores"')
+    assert "enough" in text[text.index('id="headlines"') : text.index('id="answers"')]
+
+
+def test_a_study_without_sufficient_scales_says_so(study):
+    for name in ("sufficient", "base_comparison", "decisions"):
+        (study.folder / f"tables/{name}.csv").unlink()
+    assert "There is no sufficient.csv" in page_of(study).text("answers")
 
 
 def test_missing_judgements_are_counted_by_reason_and_never_zero(page, finished):

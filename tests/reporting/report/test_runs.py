@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -57,6 +60,27 @@ def runs(tmp_path):
         write_jsonl(row.folder / "responses.jsonl", [part.to_row() for part in responses])
         write_jsonl(row.folder / "judgements/j.jsonl", [part.to_row() for part in scores])
     return rows
+
+
+def test_time_outs_and_unusable_items_of_the_runs_are_found(runs):
+    code = EvalItem.make("code", "Write it.", checks={"tests": "assert f(1)"})
+    items = ITEMS | {CODE.id: replace(code, id=CODE.id)}
+    path = runs[0].folder / "judgements/j.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for row in rows:
+        if row["item"] == CODE.id and row["score"] == 0:
+            row["reason"] = "time-out: stopped after 15 s"
+        if row["item"] == MATH.id and row["score"] is None:
+            row["status"] = "bad_tests"
+    write_jsonl(path, rows)
+    found = survey(runs, ["j"], items, set())
+    assert [(row["arm"], row["scale"], row["time_outs"]) for row in found.time_outs] == [
+        ("a", 0, 1),
+        ("a", 100, 0),
+        ("b", 0, 1),
+        ("b", 100, 0),
+    ]
+    assert found.unusable_items == {"bad_tests": [MATH.id]}
 
 
 def test_a_shared_folder_is_counted_once_and_shown_for_each_arm(runs):

@@ -107,11 +107,41 @@ def test_only_what_judges_can_show_is_stated(section, repeats, judges, stated):
     table = frame("judges", [{"judge": "a", "category": "math", "repeat_sd": 0.5}])
     config = {"judges": {name: {"type": "metric"} for name in "abc"[:judges]}}
     context = {"judged": [row | {"repeats": repeats}], "missing_by_category": []}
-    context["no_answers"] = []
+    context |= {"items_with_tests": 0, "no_answers": []}
     text = section("judges.html.j2", config, tables={"judges": table}, **context)
     assert all(words in text for words in stated)
     assert f"a 1 {repeats} 10 0 0.0% none" in text
     assert "standard deviation between repeats of one response" in text
+
+
+def test_time_outs_and_items_that_cannot_be_used_are_named(section):
+    row = {
+        "judge": "m",
+        "version": "1",
+        "judgements": 10,
+        "missing": 0,
+        "reasons": {},
+        "repeats": 1,
+    }
+    config = {"judges": {"m": {"type": "metric"}}}
+    context = {"judged": [row], "missing_by_category": [], "tables": {}, "items_with_tests": 12}
+    context |= {"no_answers": [], "same_process": 0, "unusable_items": {}, "time_outs": []}
+    plain = section("judges.html.j2", config, **context)
+    assert "12 items have unit tests" in plain
+    assert "No program was stopped by a time limit." in plain
+    assert "same_process" not in plain
+    stopped = {"judge": "m", "arm": "a", "scale": 400, "programs": 8, "time_outs": 2, "share": 0.25}
+    context |= {"same_process": 3, "time_outs": [stopped]}
+    context |= {"unusable_items": {"bad_tests": ["x1", "x2"]}}
+    full = section("judges.html.j2", config, **context)
+    assert "than the program, but for 3" in full
+    assert "a program can pass these without solving them. 2 could not be used" in full
+    assert "2 could not be used (bad_tests): x1, x2." in full
+    assert "m a 400 8 2 25.0%" in full
+    assert "No program was stopped" not in full
+    assert "unit tests" not in section(
+        "judges.html.j2", config, **context | {"items_with_tests": 0}
+    )
 
 
 def test_what_a_categorys_scores_see_is_said_below_its_curve(section, default_config):
@@ -142,6 +172,7 @@ def test_responses_without_an_answer_are_counted_by_scale(section):
     )
     row = {"judge": "m", "version": "1", "judgements": 3, "missing": 0, "reasons": {}}
     context = {"judged": [row | {"repeats": 1}], "missing_by_category": [], "tables": {}}
+    context |= {"items_with_tests": 0}
     text = section("judges.html.j2", None, no_answers=no_answers(judged), **context)
     assert "judge records judgements unparsable reasoning exhausted m base 2 1 1" in text
 
@@ -194,3 +225,21 @@ def test_a_sample_shows_the_earlier_turns_of_a_conversation(section):
     item = EvalItem.make("math", "second", history=talk)
     shown = section("samples.html.j2", samples=[{"item": item, "answers": {}}])
     assert "System, earlier S User, earlier first Assistant, earlier reply Prompt second" in shown
+
+
+def test_code_without_isolation_is_explained(section):
+    row = {"judge": "m", "judgements": 40, "missing": 40, "reasons": {"no_isolation": 40}}
+    context = {
+        "judged": [row | {"version": "1", "repeats": 1}],
+        "missing_by_category": [row | {"category": "code"}],
+        "tables": {},
+        "items_with_tests": 0,
+        "no_answers": [],
+        "time_outs": [],
+    }
+    config = {"judges": {"m": {"type": "metric"}}}
+    assert "instruct-scaling doctor, on that machine" in section(
+        "judges.html.j2", config, **context
+    )
+    context["missing_by_category"] = [row | {"category": "code", "reasons": {"bad_tests": 40}}]
+    assert "on that machine" not in section("judges.html.j2", config, **context)

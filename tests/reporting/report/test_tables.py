@@ -26,6 +26,39 @@ def point(scale: int, mean: float, half: float = 0.1, category: str = "math") ->
     }
 
 
+def test_answers_hold_the_base_at_the_sufficient_scale_or_at_the_largest():
+    key = {"judge": "m", "arm": "a"}
+    sufficient = [key | {"category": "math", "scale": 20}, key | {"category": "code"}]
+    bases = [
+        key | {"category": name, "shots": shots, "scale": scale, "which": which}
+        for name in ("math", "code")
+        for shots in (0, 5)
+        for scale, which in ((10, "smallest"), (20, "sufficient"), (40, "largest"))
+        if name == "math" or scale != 20
+    ]
+    (table,) = tables.answer_tables(
+        frame("sufficient", sufficient), frame("base_comparison", bases), ["code", "math"]
+    )
+    code, math = table["rows"]
+    assert (code["category"], code["base"]["scale"], math["base"]["scale"]) == ("code", 40, 20)
+    assert [row["shots"] for row in math["few_shot"]] == [5]
+    (alone,) = tables.answer_tables(frame("sufficient", sufficient), None, [])
+    assert alone["rows"][0]["base"] is None
+
+
+def test_a_verdict_names_where_it_changes():
+    row = {
+        "verdict": "flat",
+        "margin_sensitivity": "half: undetermined; double: flat",
+        "tail_sensitivity": "last half: flat; last quarter: improving",
+    }
+    assert tables.changes_with(row) == [
+        "undetermined with half margins",
+        "improving with the last quarter as tail",
+    ]
+    assert tables.changes_with({"verdict": "flat"}) == []
+
+
 def test_categories_are_those_of_the_study_then_the_papers_then_others():
     items = [EvalItem.make(name, name) for name in ("own", "code", "math")]
     assert tables.study_categories(None, items) == ["math", "code", "own"]

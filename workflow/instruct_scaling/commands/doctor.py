@@ -20,6 +20,13 @@ from instruct_scaling.common.errors import InputError
 TIMEOUT_SECONDS = 3.0
 PACKAGES = ("transformers", "deepspeed", "peft", "datasets", "snakemake")
 COLUMN = 18
+CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+# Settings that forbid user namespaces: name, the value that forbids, the value that allows.
+SYSCTLS = (
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu 24.04
+    ("kernel.unprivileged_userns_clone", "0", "1"),  # Debian 10
+    ("user.max_user_namespaces", "0", "15000"),  # RHEL 7
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def findings() -> Iterator[Finding]:
         "PyTorch": torch,
         "GPUs": gpus,
         "compilers": compilers,
-        "bubblewrap": bubblewrap,
+        "programs": programs,
         "SLURM": slurm,
         "Hugging Face hub": hub,
         "offline folder": offline_folder,
@@ -114,20 +121,48 @@ def compilers() -> Finding:
     return Finding("compilers", "ok", ", ".join(filter(None, [host, device])))
 
 
-def bubblewrap() -> Finding:
-    """Bubblewrap, tried: it may be installed and not allowed to make namespaces."""
-    without = "programs that models write run under limits and an audit hook only"
+def programs() -> Finding:
+    """How programs that models write are kept apart: each way is tried with a program."""
+    from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
+
+    try:
+        walls = Walls(timeout_seconds=5, memory_mb=512)
+    except NoIsolation as error:
+        without = "programs that models write are not run, code stays without a score"
+        return Finding("programs", "none", f"{without}: {error}", bubblewrap_advice(str(error)))
+    text = str(walls.isolation)
+    if walls.isolation.rung == "bubblewrap":
+        return Finding("programs", "ok", text)
+    reasons = "; ".join(dict.fromkeys(walls.passed_over))
+    advice = f"{bubblewrap_advice(reasons)} (stronger, not needed)"
+    return Finding("programs", "ok", f"{text}; {reasons}", advice)
+
+
+def bubblewrap_advice(reasons: str) -> str:
+    """What to install or to allow so that bubblewrap works here.
+
+    Args:
+        reasons: why it does not.
+    """
+    if "Unknown option" in reasons:
+        return "install bubblewrap 0.7 or later"
     if not shutil.which("bwrap"):
-        return Finding("bubblewrap", "none", f"not here: {without}", "apt install bubblewrap")
-    command = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
-    tried = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-    if tried.returncode != 0:
-        reason = tried.stderr.strip().splitlines()[-1:] or ["it failed"]
-        return Finding(
-            "bubblewrap", "none", f"does not work ({reason[0]}): {without}",
-            "allow unprivileged user namespaces",
-        )  # fmt: skip
-    return Finding("bubblewrap", "ok", "works")
+        return "apt install bubblewrap"
+    if any(Path(mark).exists() for mark in CONTAINER_MARKS):
+        return (
+            "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined, "
+            "as an ordinary user, or as root with --cap-add SYS_ADMIN"
+        )
+    wrong = [f"sysctl {name}={right}" for name, value, right in SYSCTLS if _sysctl(name) == value]
+    return f"sudo {' '.join(wrong[:1])}" if wrong else "allow user namespaces to bubblewrap"
+
+
+def _sysctl(name: str) -> str | None:
+    """A setting of the kernel, None where it has none of that name."""
+    try:
+        return Path("/proc/sys", *name.split(".")).read_text("ascii").strip()
+    except OSError:
+        return None
 
 
 def slurm() -> Finding:

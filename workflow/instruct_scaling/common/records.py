@@ -149,7 +149,9 @@ class Constraints(BaseModel):
 
     answer: Literal["number", "expression", "label", "text"] | None = None
     labels: list[str] | None = None  # all allowed labels, the reference being one of them
-    tests: str | None = None  # Python asserts, run after the program in the answer
+    tests: str | None = None  # Python asserts, which call the program in the answer
+    helpers: str | None = None  # definitions that the prompt gives, for program and tests
+    same_process: bool | None = None  # tests that build the program's classes or the like
     must_include: list[str] | None = None  # each must occur in the answer, whatever its case
     must_exclude: list[str] | None = None  # none may occur as whole words
     required_facts: list[list[str]] | None = None  # each to be stated in one of its ways

@@ -47,10 +47,14 @@ class MetricJudge(Strict):
     """What happens where an item lacks what its scorer needs (a reference, or unit tests): `stop`
     before anything is judged, or leave the judgement missing with the reason in its status."""
     code_timeout_seconds: float = Field(5.0, gt=0)
-    """CPU time for one program with its unit tests, in whole seconds (rounded up); by the clock
-    it may take three times as long."""
+    """CPU time for one program, and again for its unit tests, in whole seconds (rounded up); by
+    the clock they may take three times as long."""
     code_memory_mb: int = Field(512, ge=64)
-    """Memory limit for one program."""
+    """Memory limit for one program, and again for its unit tests."""
+    unprotected_programs: bool = False
+    """What happens to code where programs cannot be kept apart from the machine (neither bubblewrap
+    nor Landlock; `instruct-scaling doctor` says why): left missing with status `no_isolation`, or,
+    if true, run with limits alone. Never as root. Only for answers of models that you trust."""
 
 
 class LlmJudge(Strict):

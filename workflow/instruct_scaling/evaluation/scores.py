@@ -2,9 +2,10 @@
 
 Reads `runs.csv`, the eval items, and the responses and judgements in the folders of the runs;
 writes `scores.parquet`, the same rows as `scores.csv`, and `scores.json` (counts by status, missing
-ones by reason, provenance). One row is one judgement; a score is empty where it is missing. Each
-tag of the items is a column `tag_NAME` behind the others, empty where an item has none. Where arms
-share a folder (the untuned base's answers under greedy decoding), each of them gets the rows.
+ones by reason, time-outs of programs by scale, provenance). One row is one judgement; a score is
+empty where it is missing. Each tag of the items is a column `tag_NAME` behind the others, empty
+where an item has none. Where arms share a folder (the untuned base's answers under greedy
+decoding), each of them gets the rows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from instruct_scaling.common.records import (
 )
 from instruct_scaling.config.runs import RunRow, read_runs
 from instruct_scaling.evaluation.judge.judgements import ZERO, fits_status
+from instruct_scaling.evaluation.time_outs import TimeOuts, items_with_tests
 
 SCHEMA = pa.schema(
     [
@@ -266,6 +268,21 @@ def summarize(table: pd.DataFrame) -> dict[str, Any]:
     return summary
 
 
+def time_outs(
+    judge: str, runs: Sequence[RunRow], items: Mapping[str, EvalItem]
+) -> list[dict[str, Any]]:
+    """Programs that a time limit stopped, by arm and scale (see `TimeOuts.rows`)."""
+    with_tests = items_with_tests(items)
+    found = TimeOuts(with_tests)
+    sharing: dict[Path, set[tuple[str, int, int]]] = defaultdict(set)
+    for run in runs if with_tests else ():
+        sharing[run.folder].add((run.arm, run.scale, run.seed))
+    for folder, names in sharing.items():
+        rows = read_rows(_judgements(folder, judge), Judgement)
+        found.add([(arm, scale) for arm, scale, _ in sorted(names)], rows)
+    return found.rows()
+
+
 def _counts(column: pd.Series) -> dict[str, int]:
     return column.value_counts().sort_index().to_dict()
 
@@ -303,4 +320,6 @@ def scores(
         {str(path): sha256_file(path) for path in sources},
     )
     summary = {"rows": len(table), "judges": summarize(table.to_pandas())}
+    for name in judges:
+        summary["judges"][name]["time_outs_by_scale"] = time_outs(name, rows, questions)
     write_json(out.with_suffix(".json"), summary | {"provenance": record})

@@ -21,6 +21,7 @@ from instruct_scaling.common.records import (
 )
 from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
 from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
+from instruct_scaling.data.evalset.helpers import helpers_in
 from instruct_scaling.data.synthetic import generate_items
 
 
@@ -105,7 +106,7 @@ def _item(
         history=history,
         input=fields.text(row, "input"),
         reference=fields.text(row, "reference"),
-        checks=_checks(fields.raw(row, "checks")),
+        checks=_with_helpers(_checks(fields.raw(row, "checks")), prompt),
         cluster=fields.text(row, "cluster"),
         language=fields.text(row, "language") or source.language,
         tags=tags.texts(row),
@@ -120,6 +121,14 @@ def _question(row: dict[str, Any], fields: FieldReader) -> tuple[str, tuple[Mess
     messages = parse_messages(value, fields.key("messages"))
     check_turns(messages, last="user")
     return messages[-1].content, messages[:-1]
+
+
+def _with_helpers(checks: dict[str, Any] | None, prompt: str) -> dict[str, Any] | None:
+    """Checks with the helpers that the prompt gives, where they have tests and name no helpers."""
+    if checks is None or "tests" not in checks or "helpers" in checks:
+        return checks
+    helpers = helpers_in(prompt)
+    return checks if helpers is None else checks | {"helpers": helpers}
 
 
 def _checks(value: Any) -> dict[str, Any] | None:

@@ -21,15 +21,21 @@ Status = Literal[
     "no_reference",
     "no_tests",
     "timeout",
+    "no_isolation",
     "sandbox_error",
+    "needs_same_process",
+    "bad_tests",
+    "scorer_error",
     "unparsed",
     "empty",
     "http_error",
 ]
 # The model gave no answer that could be read: its own failure, so score 0 and counted.
 ZERO: frozenset[Status] = frozenset({"unparsable", "reasoning_exhausted"})
-# Failures that another request may not meet; every other judgement is final.
-TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout"})
+# Failures that another attempt may not meet; every other judgement is final.
+TRANSIENT: frozenset[Status] = frozenset({"http_error", "timeout", "sandbox_error", "no_isolation"})
+# How the reason of a program's score begins where a time limit stopped it.
+TIME_OUT = "time-out: "
 
 
 @dataclass(frozen=True, slots=True)

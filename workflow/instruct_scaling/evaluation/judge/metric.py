@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
 
-from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.errors import InputError, Interrupted
 from instruct_scaling.common.provenance import identity_hash
-from instruct_scaling.common.records import Constraints, EvalItem, Judgement, Response, checks_of
+from instruct_scaling.common.records import (
+    Constraints,
+    EvalItem,
+    Judgement,
+    Response,
+    checks_of,
+    content_id,
+)
+from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.judges import MetricJudge, ScorerName
 from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS
-from instruct_scaling.evaluation.judge.judgements import Outcome, make_judgement, missing
+from instruct_scaling.evaluation.judge.judgements import (
+    JudgementCache,
+    Outcome,
+    make_judgement,
+    missing,
+)
+from instruct_scaling.evaluation.judge.programs.judging import Programs
+from instruct_scaling.evaluation.judge.programs.walls import NoIsolation, Walls
 from instruct_scaling.evaluation.judge.responses import exhausted, without_reasoning
-from instruct_scaling.evaluation.judge.sandbox import Sandbox, unit_tests
 from instruct_scaling.evaluation.judge.scorers.answers import (
     answer_match,
     exact_match,
@@ -33,6 +49,8 @@ from instruct_scaling.evaluation.judge.scorers.matching import (
 from instruct_scaling.evaluation.judge.scorers.ngrams import chrf, rouge_l
 from instruct_scaling.evaluation.judge.scorers.open_ended import fluency_only, open_ended
 
+log = logging.getLogger(__name__)
+
 Need = Literal["reference", "reference or facts", "tests", "nothing"]
 TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 
@@ -41,8 +59,8 @@ TextScorer = Callable[[EvalItem, Constraints, str], Outcome]
 class Scorer:
     """A scorer's name, what an item must have for it, and the packages that decide its score.
 
-    `function` is None for unit tests, which run in a sandbox. `version` is raised when a change
-    of code changes scores.
+    `function` is None for unit tests, which run behind walls (`programs`). `version` is raised
+    when a change of code changes scores.
     """
 
     name: str
@@ -66,7 +84,7 @@ SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
         Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 2),
-        Scorer("unit_tests", "tests", None),
+        Scorer("unit_tests", "tests", None, version=2),
         Scorer("label_match", "reference", label_match, _READING, 2),
         Scorer("answer_match", "reference", answer_match, _READING),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
@@ -128,20 +146,6 @@ def lacking(item: EvalItem, scorer: Scorer) -> Outcome | None:
     return None
 
 
-def score(
-    scorer: Scorer, item: EvalItem, checks: Constraints, response: str, sandbox: Sandbox | None
-) -> Outcome:
-    """Score one response whose item has what the scorer needs.
-
-    Args:
-        sandbox: where programs run; only unit tests need it.
-    """
-    if scorer.function is not None:
-        return scorer.function(item, checks, response)
-    assert sandbox is not None and checks.tests is not None
-    return unit_tests(response, checks.tests, sandbox)
-
-
 def judge_version(judge: MetricJudge, scorers: Mapping[str, Scorer]) -> str:
     """Hash of what decides a score: scorers with their versions and packages, and the limits."""
     identity: dict[str, Any] = {
@@ -184,49 +188,126 @@ def judge_all(
     items: Mapping[str, EvalItem],
     responses: Sequence[Response],
     workers: int | None = None,
-) -> tuple[list[Judgement], str | None]:
+    work: Path | None = None,
+    references: Path | None = None,
+) -> tuple[list[Judgement], dict[str, Any] | None]:
     """Judge the responses of one run, in their order.
 
-    Programs run `workers` at a time (default: one for each core); the rest is scored in the
-    calling thread, whichever that is.
+    Programs run `workers` at a time (default: one for each core), before the rest, which is scored
+    in the calling thread, whichever that is.
+
+    Args:
+        work: folder where judgements are kept one by one; those of an earlier, stopped attempt are
+            used. Without it none is.
+        references: file of verdicts on the items' references, shared by the runs of a study.
 
     Returns:
-        The judgements, and the isolation that programs ran under (None if there were none).
+        The judgements, and how programs were run (None if there were none).
 
     Raises:
-        InputError: as `choose_scorers`, `find_lacking` and `Sandbox`.
+        InputError: as `choose_scorers` and `find_lacking`.
     """
     scorers = choose_scorers((item.category for item in items.values()), judge.scorers)
     unscorable = find_lacking(items, scorers, judge)
     version = judge_version(judge, scorers)
-    in_sandbox = [
-        response
-        for response in responses
-        if scorers[response.category].needs == "tests" and response.item not in unscorable
-    ]
-    sandbox = Sandbox(judge.code_timeout_seconds, judge.code_memory_mb) if in_sandbox else None
+    programs, unisolated = _programs(judge, items, scorers, unscorable, workers, references)
+    unscorable |= unisolated
+    keys = {response.id: _key(items[response.item], response, version) for response in responses}
+    with (
+        tempfile.TemporaryDirectory() as passing,
+        JudgementCache(kept_judgements(work or Path(passing), version)) as cache,
+    ):
+        pending = [response for response in responses if keys[response.id] not in cache.done]
+        with tqdm(
+            total=len(responses), initial=len(responses) - len(pending), desc=f"judge {name}"
+        ) as progress:
+            for response, outcome in _outcomes(pending, items, scorers, unscorable, programs):
+                cache.add(keys[response.id], make_judgement(response, name, version, outcome))
+                progress.update()
+        judgements = [cache.done[keys[response.id]] for response in responses]
+    return judgements, None if programs is None else programs.summary()
 
-    def outcome(response: Response) -> Outcome:
-        item = items[response.item]
-        text = without_reasoning(response.text)
-        return exhausted(response) or score(
-            scorers[item.category], item, checks_of(item), text, sandbox
+
+def kept_judgements(work: Path, version: str) -> Path:
+    """The file that keeps judgements one by one while a judge of this version is at work."""
+    return work / f"{version}.jsonl"
+
+
+def _key(item: EvalItem, response: Response, version: str) -> str:
+    """What decides a judgement: a kept one of another item, answer or stage is not used."""
+    stage = str(STAGE_VERSIONS["judge"])
+    decisive = identity_hash({"item": item.to_row()})
+    return content_id(version, stage, decisive, response.id, response.text)
+
+
+def _programs(
+    judge: MetricJudge,
+    items: Mapping[str, EvalItem],
+    scorers: Mapping[str, Scorer],
+    unscorable: Mapping[str, Outcome],
+    workers: int | None,
+    references: Path | None,
+) -> tuple[Programs | None, dict[str, Outcome]]:
+    """What judges programs, None where no item has tests or where they cannot be kept apart; the
+    outcome of each item with tests in the latter case."""
+    with_tests = {
+        item.id: (item, checks_of(item))
+        for item in items.values()
+        if scorers[item.category].needs == "tests" and item.id not in unscorable
+    }
+    if not with_tests:
+        return None, {}
+    try:
+        walls = Walls(
+            judge.code_timeout_seconds,
+            judge.code_memory_mb,
+            unprotected=judge.unprotected_programs,
         )
+    except NoIsolation as error:
+        log.warning("%s; code stays without a score: %s", error, error.fix)
+        return None, dict.fromkeys(with_tests, missing("no_isolation", f"{error}; {error.fix}"))
+    return Programs(walls, with_tests, workers or usable_cores(), references), {}
 
-    judgements = []
-    with ThreadPoolExecutor(workers or usable_cores()) as pool:
-        programs = {response.id: pool.submit(outcome, response) for response in in_sandbox}
-        try:
-            for response in tqdm(responses, desc=f"judge {name}", unit="response"):
-                result = unscorable.get(response.item)
-                if result is None:
-                    future = programs.get(response.id)
-                    result = future.result() if future else outcome(response)
-                judgements.append(make_judgement(response, name, version, result))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return judgements, None if sandbox is None else str(sandbox.isolation)
+
+def _outcomes(
+    responses: Iterable[Response],
+    items: Mapping[str, EvalItem],
+    scorers: Mapping[str, Scorer],
+    unscorable: Mapping[str, Outcome],
+    programs: Programs | None,
+) -> Iterator[tuple[Response, Outcome]]:
+    """Each response with its outcome, as they come: programs first, then the rest."""
+    answers = {}
+    texts = []
+    for response in responses:
+        known = unscorable.get(response.item) or exhausted(response)
+        if known is not None:
+            yield response, known
+        elif scorers[response.category].needs == "tests":
+            answers[response.id] = response
+        else:
+            texts.append(response)
+    if programs is not None and answers:
+        jobs = {
+            key: (response.item, without_reasoning(response.text))
+            for key, response in answers.items()
+        }
+        for key, outcome in programs.judge(jobs):
+            yield answers[key], outcome
+    for response in texts:
+        yield response, _text_outcome(scorers[response.category], items[response.item], response)
+
+
+def _text_outcome(scorer: Scorer, item: EvalItem, response: Response) -> Outcome:
+    """A scorer's outcome; one that breaks down on a response leaves that response missing."""
+    assert scorer.function is not None
+    try:
+        return scorer.function(item, checks_of(item), without_reasoning(response.text))
+    except (InputError, Interrupted):
+        raise
+    except Exception as error:
+        log.exception("response %s: the scorer `%s` failed", response.id, scorer.name)
+        return missing("scorer_error", f"{scorer.name}: {type(error).__name__}: {error}")
 
 
 def usable_cores() -> int:

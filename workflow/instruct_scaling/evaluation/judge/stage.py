@@ -46,8 +46,11 @@ def judge(
     if isinstance(section, MetricJudge):
         from instruct_scaling.evaluation.judge import metric
 
-        judgements, isolation = metric.judge_all(section, name, questions, answers, workers)
-        details["sandbox"] = isolation
+        references = items.with_name(".references.jsonl")
+        judgements, programs = metric.judge_all(
+            section, name, questions, answers, workers, work, references
+        )
+        details["programs"] = programs
     else:
         from instruct_scaling.evaluation.judge import llm
         from instruct_scaling.evaluation.judge.endpoint import Endpoint
@@ -56,5 +59,7 @@ def judge(
         judgements = llm.judge_all(section, name, questions, answers, seed, work, endpoint)
     details["judge_version"] = judgements[0].judge_version
     write_jsonl(out, [judgement.to_row() for judgement in judgements])
+    if isinstance(section, MetricJudge):  # cheap, so that an explicit second run judges again
+        metric.kept_judgements(work, judgements[0].judge_version).unlink(missing_ok=True)
     sidecar = out.with_name(f"{out.stem}.provenance.json")
     write_json(sidecar, provenance("judge", identity, inputs) | details)

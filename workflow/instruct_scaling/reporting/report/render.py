@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
 
+from analysis.names import category_name
 from analysis.tables import SCHEMAS
 from instruct_scaling.reporting.report.samples import language_of
 from instruct_scaling.reporting.report.tables import compare_ends, sparkline
@@ -28,12 +29,6 @@ OPEN_TABLES = 2
 """Tables of the same kind that are open; further ones are closed at first."""
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
-_CATEGORY_NAMES = {
-    "cot": "CoT",
-    "open_qa": "Open QA",
-    "closed_qa": "Closed QA",
-    "overall": "Overall",
-}
 _REMARKS = ("noise", "note", "reason")
 _LABELS = ("seed", "replicate", "repeat")
 _KEYS = ("name", "step", "why", "option")
@@ -154,12 +149,6 @@ def listing(texts: Iterable[Any], form: str = "{}") -> str:
     """`a`, `a and b`, `a, b and c`, each written in a form such as `{}%`."""
     *others, last = [form.format(text) for text in texts] or [""]
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def category_name(category: str) -> str:
-    """The label of a category: `open_qa` reads "Open QA"."""
-    text = category.replace("_", " ")
-    return _CATEGORY_NAMES.get(category, text[:1].upper() + text[1:])
 
 
 def scale_name(scale: int) -> str:

@@ -15,11 +15,13 @@ from instruct_scaling.config.runs import RunRow
 from instruct_scaling.config.study import Study
 from instruct_scaling.evaluation.judge.choice import DEFAULT_SCORERS, LIMITS
 from instruct_scaling.evaluation.judge.judgements import ZERO
+from instruct_scaling.evaluation.time_outs import TimeOuts, items_with_tests
 from instruct_scaling.reporting.costs import SECONDS
 from instruct_scaling.reporting.report.samples import Answers, sample_answers
 from instruct_scaling.reporting.report.tables import Row, in_order, rows
 
 OK = "ok"
+UNUSABLE = ("bad_tests", "needs_same_process")
 _USAGE = ["arm", "scale", "shots", "seed", "responses", "prompt_tokens", "tokens", "cut"]
 _JUDGED = ["judge", "version", "repeat", "scale", "category", "status", "tokens", "cost"]
 
@@ -31,12 +33,16 @@ class Survey:
     `usage` has a row per folder of responses: `arm` (joined by commas where arms share it),
     `scale`, `shots`, `seed`, `responses`, `prompt_tokens`, `tokens` and `cut` (at the limit).
     `judgements` has a row per judgement: `judge`, `version`, `repeat`, `scale`, `category`,
-    `status`, `tokens`, `cost`.
+    `status`, `tokens`, `cost`. `time_outs` has a row per judge, arm and scale of programs: `judge`,
+    `arm`, `scale`, `programs`, `time_outs`, `share`; `unusable_items` names the items whose tests
+    could not be used, by status.
     """
 
     usage: pd.DataFrame
     judgements: pd.DataFrame
     answers: Answers
+    time_outs: list[Row]
+    unusable_items: dict[str, list[str]]
 
 
 def survey(
@@ -60,12 +66,20 @@ def survey(
     first = _first_seeds(runs)
     usage, judged = [], []
     answers: Answers = {}
+    with_tests = items_with_tests(items)
+    stopped = {judge: TimeOuts(with_tests) for judge in judges}
+    unusable: dict[str, set[str]] = {status: set() for status in UNUSABLE}
     for folder, sharing in _by_folder(runs).items():
         responses = read_responses(folder / "responses.jsonl", dict(items))
         usage.append(_usage(sharing, responses))
         judgements: list[Judgement] = []
         for judge in judges:
-            judgements += _read_judgements(folder / "judgements" / f"{judge}.jsonl", items)
+            own = _read_judgements(folder / "judgements" / f"{judge}.jsonl", items)
+            stopped[judge].add([(run.arm, run.scale) for run in sharing], own)
+            judgements += own
+        for row in judgements:
+            if row.status in unusable:
+                unusable[row.status].add(row.item)
         judged += [
             (
                 *(j.judge, j.judge_version, j.repeat, sharing[0].scale, items[j.item].category),
@@ -78,7 +92,11 @@ def survey(
                 kept = [row for row in responses if row.item in shown]
                 sample_answers(answers, run, kept, judgements, judges)
     return Survey(
-        pd.DataFrame(usage, columns=_USAGE), pd.DataFrame(judged, columns=_JUDGED), answers
+        pd.DataFrame(usage, columns=_USAGE),
+        pd.DataFrame(judged, columns=_JUDGED),
+        answers,
+        [{"judge": judge} | row for judge, found in stopped.items() for row in found.rows()],
+        {status: sorted(found) for status, found in unusable.items() if found},
     )
 
 

@@ -22,6 +22,7 @@ from instruct_scaling.common.seeds import PURPOSES
 from instruct_scaling.config.runs import RunRow, read_runs, seed_for
 from instruct_scaling.config.section import parse_section
 from instruct_scaling.config.study import Study
+from instruct_scaling.evaluation.time_outs import items_with_tests
 from instruct_scaling.reporting.costs import PHASES, training_figures
 from instruct_scaling.reporting.report import runs as run_figures
 from instruct_scaling.reporting.report import tables as analysis
@@ -91,7 +92,12 @@ def _results(tables: dict[str, pd.DataFrame], order: Sequence[str]) -> dict[str,
     """Curves, verdicts and differences between arms, and how exact they are."""
     curves = tables["curves"]
     verdicts, comparisons = tables.get("verdicts"), tables.get("comparisons")
+    sufficient, decisions = tables.get("sufficient"), tables.get("decisions")
     return {
+        "answers": []
+        if sufficient is None
+        else analysis.answer_tables(sufficient, tables.get("base_comparison"), order),
+        "decisions": [] if decisions is None else analysis.rows(decisions),
         "curves": analysis.curve_tables(curves, order),
         "verdicts": [] if verdicts is None else analysis.verdict_tables(verdicts, order),
         "differences": [] if comparisons is None else analysis.arm_differences(comparisons),
@@ -117,6 +123,12 @@ def _runs(
         "judged": run_figures.judgement_counts(survey.judgements, ["judge"]),
         "no_answers": run_figures.no_answers(survey.judgements),
         "missing_by_category": run_figures.missing_by_category(survey.judgements, order),
+        "time_outs": survey.time_outs,
+        "unusable_items": survey.unusable_items,
+        "items_with_tests": len(items_with_tests(items)),
+        "same_process": sum(
+            bool((item.checks or {}).get("same_process")) for item in items.values()
+        ),
         "samples": samples(chosen, survey.answers, arms),
     }
 

@@ -22,6 +22,8 @@ Row = dict[str, Any]
 REQUIRED: dict[str, tuple[str, ...]] = {
     "curves": ("judge", "arm", "category", "scale", "mean", "low", "high"),
     "verdicts": ("judge", "arm", "category", "verdict"),
+    "sufficient": ("judge", "arm", "category", "scale", "gain_upper", "statement"),
+    "base_comparison": ("judge", "arm", "category", "shots", "scale", "which", "difference"),
     "comparisons": ("judge", "category", "scale", "arm_a", "arm_b", "difference", "low", "high"),
 }
 _NAMES = ("judge", "other", "arm", "arm_a", "arm_b", "category")
@@ -114,6 +116,68 @@ def curve_tables(curves: pd.DataFrame, order: Sequence[str]) -> list[Row]:
     return tables
 
 
+def answer_tables(
+    sufficient: pd.DataFrame, bases: pd.DataFrame | None, order: Sequence[str]
+) -> list[Row]:
+    """What is enough, one table for each (judge, arm), in order of appearance.
+
+    Args:
+        sufficient: the rows of sufficient.csv.
+        bases: the rows of base_comparison.csv, where there are any.
+        order: categories of the study.
+
+    Returns:
+        `judge`, `arm`, `rows`, the distinct `notes`, `margins` and `last_margins`. A row has also
+        `base`: the row of base_comparison.csv at the sufficient scale, or at the largest where
+        there is none; and `few_shot`: the same for each number of examples in the prompt.
+    """
+    sufficient = _with_all_columns(sufficient, "sufficient")
+    bases = pd.DataFrame() if bases is None else bases
+    compared = rows(_with_all_columns(bases, "base_comparison"))
+    tables = []
+    for (judge, arm), part in sufficient.groupby(["judge", "arm"], sort=False):
+        own = [row for row in compared if (row["judge"], row["arm"]) == (judge, arm)]
+        tables.append(
+            {
+                "judge": judge,
+                "arm": arm,
+                "rows": [row | _against_bases(row, own) for row in rows(in_order(part, order))],
+                "notes": list(part["note"].dropna().unique()),
+                "margins": sorted(part["margin"].dropna().unique()),
+                "last_margins": sorted(part["last_margin"].dropna().unique()),
+            }
+        )
+    return tables
+
+
+def _against_bases(row: Row, compared: Iterable[Row]) -> Row:
+    role = "largest" if row["scale"] is None else "sufficient"
+    own = [
+        each
+        for each in compared
+        if each["category"] == row["category"] and role in each["which"].split(", ")
+    ]
+    zero = [each for each in own if each["shots"] == 0]
+    return {
+        "base": zero[0] if zero else None,
+        "few_shot": [each for each in own if each["shots"] > 0],
+    }
+
+
+def changes_with(row: Row) -> list[str]:
+    """What else the verdict would be: `flat with double margins`, in the order of verdicts.csv."""
+    found = []
+    for column, words in (
+        ("margin_sensitivity", "{} margins"),
+        ("tail_sensitivity", "the {} as tail"),
+    ):
+        for part in filter(None, (row.get(column) or "").split("; ")):
+            how, _, verdict = part.rpartition(": ")
+            if verdict != row["verdict"]:
+                found.append(f"{verdict} with {words.format(how)}")
+    return found
+
+
 def verdict_tables(verdicts: pd.DataFrame, order: Sequence[str]) -> list[Row]:
     """One table for each (judge, arm), in order of appearance.
 
@@ -136,7 +200,7 @@ def verdict_tables(verdicts: pd.DataFrame, order: Sequence[str]) -> list[Row]:
             {
                 "judge": judge,
                 "arm": arm,
-                "rows": rows(part),
+                "rows": [row | {"changes": changes_with(row)} for row in rows(part)],
                 "categories": len(single),
                 "undetermined": list(undetermined),
                 "notes": list(part["note"].dropna().unique()),

@@ -1,0 +1,220 @@
+"""Programs per second of the judge, its start-up and memory, and what its test sets say.
+
+    python -m benchmarks.judge [--quick] [--only PART ...]
+
+speed    programs judged a second, one at a time and one on each core, beside the way of human-eval:
+         fork, exec of program and tests in one process, a limit by the clock. That is no sandbox:
+         the program can read and change what the user can, and can decide its own verdict. It is
+         the price of isolation that is measured.
+startup  seconds until one process stands behind its walls, and until a whole program is judged
+memory   resident memory of the judge over 100,000 judgements of programs (100 with --quick), which
+         must stay flat: bytes for each judgement after the first tenth
+sets     the hostile programs of tests/escapes that are contained, and the agreement with the
+         answers of tests/gold, where these folders exist (--quick counts the programs only)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psutil
+
+from benchmarks.harness import Steps, measure, run_benchmark, spread
+from instruct_scaling.common.records import EvalItem, checks_of
+from instruct_scaling.data.synthetic.generate import generate_items
+from instruct_scaling.evaluation.judge.programs.judging import Programs, task_of
+from instruct_scaling.evaluation.judge.programs.unit_tests import run
+from instruct_scaling.evaluation.judge.programs.walls import Walls
+
+SECONDS, MEMORY_MB = 5, 512
+ROOT = Path(__file__).parent.parent
+FLAT_BYTES = 64  # a judgement; 100,000 of them then add 6 MB
+
+
+def code_items(count: int) -> list[EvalItem]:
+    """Items of the generator, whose references are right programs."""
+    items = generate_items(count, 0, categories=("code",))
+    return [item for item in items if item.category == "code"][:count]
+
+
+def ours(count: int, workers: int) -> Steps:
+    """Each step judges right answers to `count` items."""
+    programs, answers = _programs(count, workers)
+    while True:
+        outcomes = dict(programs.judge(answers))
+        assert {outcome.score for outcome in outcomes.values()} == {1}
+        yield len(outcomes)
+
+
+def _programs(count: int, workers: int) -> tuple[Programs, dict[str, tuple[str, str]]]:
+    items = code_items(count)
+    checked = {item.id: (item, checks_of(item)) for item in items}
+    programs = Programs(Walls(SECONDS, MEMORY_MB), checked, workers)
+    return programs, {item.id: (item.id, item.reference or "") for item in items}
+
+
+def human_eval(count: int) -> Steps:
+    """The same programs as human-eval runs them, one at a time."""
+    items = code_items(count)
+    while True:
+        for item in items:
+            assert exec_with_limit(f"{item.reference}\n{checks_of(item).tests}", SECONDS)
+        yield len(items)
+
+
+def exec_with_limit(source: str, seconds: float) -> bool:
+    """Whether a text runs without an exception in a fork of this process, within a time."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(source, {})
+            status = 0
+        os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def speed(quick: bool) -> dict[str, Any]:
+    """Programs per second, in turn."""
+    count, rounds = (8, 3) if quick else (40, 7)
+    cores = len(os.sched_getaffinity(0))
+    found = measure(
+        {
+            "judge, 1 at a time": (ours, (count, 1)),
+            f"judge, {cores} at a time": (ours, (count, cores)),
+            "fork and exec, no sandbox": (human_eval, (count,)),
+        },
+        rounds,
+    )
+    return found.as_json("judge, 1 at a time") | {
+        "spread": {
+            name: {"median": statistics.median(own), "low": min(own), "high": max(own)}
+            for name, own in found.speeds.items()
+        }
+    }
+
+
+def startup(quick: bool) -> dict[str, Any]:
+    """Seconds of one process behind walls, and of one program."""
+    walls = Walls(SECONDS, MEMORY_MB)
+    item = code_items(1)[0]
+    task = task_of(item, checks_of(item))
+    repeats = 10 if quick else 50
+    return {
+        "isolation": str(walls.isolation),
+        "walls": _seconds(lambda: walls.start("").kill(), repeats),
+        "program": _seconds(lambda: run(task, item.reference or "", walls), repeats),
+    }
+
+
+def _seconds(action: Callable[[], Any], repeats: int) -> dict[str, float]:
+    found = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - began)
+    return {"median": statistics.median(found), "low": min(found), "high": max(found)}
+
+
+def memory(quick: bool) -> dict[str, Any]:
+    """Resident memory after each tenth of the judgements."""
+    count = 100 if quick else 100_000
+    programs, answers = _programs(10, len(os.sched_getaffinity(0)))
+    process = psutil.Process()
+    sizes: list[int] = []
+    for done in range(10, count + 1, len(answers)):
+        for _ in programs.judge(answers):
+            pass
+        if done % (count // 10) == 0:
+            sizes.append(process.memory_info().rss)
+    growth = (sizes[-1] - sizes[0]) / (0.9 * count)
+    return {"judgements": count, "resident_bytes": sizes, "bytes_each": growth}
+
+
+def sets(quick: bool) -> dict[str, Any]:
+    """What tests/escapes and tests/gold say, None where there is no such folder."""
+    return {"escapes": _escapes(quick), "gold": _gold()}
+
+
+def _escapes(quick: bool) -> dict[str, int] | None:
+    if not (ROOT / "tests" / "escapes").is_dir():
+        return None
+    names = importlib.import_module("tests.escapes.test_escapes").NAMES
+    if quick:
+        return {"programs": len(names)}
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        tests = ROOT / "tests" / "escapes"
+        command = [sys.executable, "-m", "pytest", "-q", str(tests), f"--junitxml={report}"]
+        subprocess.run(command, capture_output=True, cwd=ROOT)
+        suite = ElementTree.parse(report).getroot()[0]
+    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    return {"programs": len(names)} | counts
+
+
+def _gold() -> dict[str, Any] | None:
+    if not (ROOT / "tests" / "gold" / "agreement.py").is_file():
+        return None
+    agreement = importlib.import_module("tests.gold.agreement")
+    tried = agreement.try_all(agreement.read_gold())
+    return {"answers": len(tried), "agree": agreement.share(tried)}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The result as text."""
+    lines: list[str] = []
+    if "speed" in results:
+        lines += ["| programs per second | |", "|---|---|"]
+        lines += [
+            f"| {name} | {spread(found)} |" for name, found in results["speed"]["spread"].items()
+        ]
+    if "startup" in results:
+        found = results["startup"]
+        lines += ["", f"isolation: {found['isolation']}"]
+        lines += [f"{name}: {spread(found[name], ' s', 3)}" for name in ("walls", "program")]
+    if "memory" in results:
+        found = results["memory"]
+        first, last = found["resident_bytes"][0] / 1e6, found["resident_bytes"][-1] / 1e6
+        flat = "flat" if found["bytes_each"] <= FLAT_BYTES else "not flat, or too few to say"
+        lines += [
+            "",
+            f"memory over {found['judgements']:,} judgements: "
+            f"{first:.0f} to {last:.0f} MB, {found['bytes_each']:.0f} bytes each ({flat})",
+        ]
+    for name, found in results.get("sets", {}).items():
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in (found or {}).items())
+        lines.append(f"{name}: {shown or 'no such folder'}")
+    return "\n".join(lines)
+
+
+PARTS: dict[str, Callable[[bool], Any]] = {
+    "speed": speed,
+    "startup": startup,
+    "memory": memory,
+    "sets": sets,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    run_benchmark("judge", (__doc__ or "").split("\n")[0], PARTS, table, arguments=arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Programs that try to win without solving, to reach the machine, or to stop the judge."""

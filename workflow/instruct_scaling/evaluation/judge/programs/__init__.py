@@ -1,0 +1,1 @@
+"""Programs in answers: found, run behind walls, and tested from another process."""
