@@ -75,6 +75,7 @@ class Lexicon:
     function: set[str] = field(default_factory=set)
     negation: set[str] = field(default_factory=set)
     no_negation: set[str] = field(default_factory=set)
+    pairs: set[str] = field(default_factory=set)
     longest: int = 1
     known: set[str] = field(default_factory=set)
 
@@ -133,6 +134,7 @@ def lexicon() -> Lexicon:
     found.function |= set(lists["en"]["function"].split()) | set(lists["zh"]["function"].split())
     found.negation |= set(lists["en"]["negation"].split()) | set(lists["zh"]["negation"].split())
     found.no_negation |= {*lists["en"]["no_negation"], *lists["zh"]["no_negation"]}
+    found.pairs |= set(lists["zh"]["pairs"].split())
     words = found.same.keys() | found.kinds.keys() | found.opposite.keys()
     words |= found.function | found.negation | found.no_negation
     found.known = {word for word in words if _IS_HAN.fullmatch(word)}

@@ -22,16 +22,6 @@ LONGEST_REFUSAL = 60
 FEWEST_ENTRIES, MOST_ECHOED = 3, 0.5
 # Chinese characters in a row without a sign between them.
 LONGEST_SCATTERED = 20
-# The pairs of characters that most answers of a public instruction set (alpaca_zh) have.
-_COMMON_PAIRS = frozenset(
-    """
-    可以 一个 是一 提供 通过 需要 帮助 能够 进行 使用 我们 信息 可能 一种 这个 问题 一些 这些 例如 包括 非常 中的 重要 根据 如果 们的 个人 以下 数据 方式 时间 自己
-    其他 不同 提高 通常 好的 生活 他们 它们 技术 此外 更好 大的 发展 方法 的一 能力 因为 要的 更多 了一 工作 系统 选择 智能 因此 有一 人类 有效 的生 解决 的信 学习
-    建议 没有 许多 无法 情况 影响 用于 总之 相关 之间 以及 服务 应用 您的 计算 环境 己的 们可 其中 确保 好地 不断 人们 处理 对于 用户 分析 需求 完成 主要 这样 的是
-    作为 并且 安全 人的 希望 减少 支持 获得 活动 间的 语言 带来 新的 理解 保持 注意 内容 了解 世界 健康 具有 以通 过程 拥有 实现 目标 的方 人工 这种 的数 量的 自然
-    供了 每个 方面 的人 为一 用的 或者 能会 同的 设计 这是 由于 也可 多的 为您 工智 同时 两个 未来 为了 在这 助于 保护 确定 目的 大量 有助 变化 具体 什么 程序 社会
-    """.split()
-)
 _BETWEEN_HAN = regex.compile(r"(?<=\p{Han}) (?=\p{Han})")
 
 _UNABLE = (
@@ -141,7 +131,7 @@ def is_scattered(text: str) -> bool:
     The words are those of the lexicon with two characters and more, and the pairs that are most
     common. A sentence of so many characters has some of them.
     """
-    known = lexicon().known | _COMMON_PAIRS
+    known = lexicon().known | lexicon().pairs
     rows = regex.findall(r"\p{Han}+", canonical(text))
     rows = [row for row in rows if len(row) >= LONGEST_SCATTERED]
     if not rows or sum(map(len, rows)) < len(regex.findall(r"\p{Han}", text)) / 2:
