@@ -61,7 +61,7 @@ LONGEST_PROMISE = 24
 _HANGING = regex.compile(
     r"(?:\b(?:a|an|the|and|or|of|to|in|on|at|for|with|that|which|who|from|by|as|is|are|was|were|be"
     r"|will|would|has|have|had|my|your|his|her|its|our|their|because|if|when|than|into|about)"
-    r"|[,，、;；:：(（“-]|(?<=\p{Han})(?:因为|由于|并且|以及|而且|但是|如果|为了|和|与|或|并|把"
+    r"|[,，、;；:：(（“-]|(?<=[\p{Han}，])(?:因为|由于|并且|以及|而且|但是|如果|为了|和|与|或|并|把"
     r"|被|将))\s*\Z",
     regex.IGNORECASE,
 )

@@ -134,7 +134,7 @@ def items_kept(prompt: str, text: str) -> float:
     if number is None:
         return 1.0
     listed = len(listed_items(text))
-    if text.count("\n") < 2:
+    if "\n" not in text.strip():
         listed = max(listed, _sentences(text), len(_JOINED.findall(text)) + 1)
     return incomplete(min(1.0, listed / number))
 
