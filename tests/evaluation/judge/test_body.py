@@ -47,7 +47,7 @@ def test_a_lead_in_alone_has_no_body(text):
     "text",
     [
         "Note: the office is closed on Monday.",  # the whole answer
-        "Dear team: the meeting is at nine.",
+        "Hello team: the meeting is at nine.",
         "各位同学：明天上午九点开会。",
         "Hope this finds you well. The parcel has arrived.",
     ],

@@ -33,7 +33,7 @@ THREE = TWO + " Nobody slept."
         ("Answer as JSON.", '```json\n{"a": 1}\n```', 1),
         ("Answer as JSON.", '{"a": 1, "b', 0.5),
         ("Given two sentences, write a third: It rains.", "It rains and pours.", 1),
-        ("Write a note to Mr. Lee.", "Dear Mr. Lee, come at 9 a.m. please.", 1),
+        ("Write a note to Mr. Lee.", "Hello Mr. Lee, come at 9 a.m. please.", 1),
     ],
 )
 def test_sentences_lines_and_verse(prompt, text, kept):
