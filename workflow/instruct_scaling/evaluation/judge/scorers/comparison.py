@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 import regex
 
+from instruct_scaling.evaluation.judge.scorers.canonical import canonical
 from instruct_scaling.evaluation.judge.scorers.content_units import (
     Content,
     Unit,
     content_of,
     lexicon,
+    stem,
 )
 from instruct_scaling.evaluation.judge.scorers.matching import same_text
 from instruct_scaling.evaluation.judge.scorers.ngrams import chrf_of
@@ -29,6 +31,8 @@ BETA = 2
 OVERLAPS, SCORES = (0.0, 0.2, 0.27, 0.35, 0.65, 0.85), (0.0, 0.12, 0.3, 0.75, 0.85, 1.0)
 # With more than this share of the content left out, an answer is worth what is there.
 OMITTED, LEAST_PART = 0.34, 0.25
+# So much left out, and nothing put in its place, is a part left out.
+LEFT_OUT, FEWEST_LOST = 0.2, 3
 # What one contradiction leaves of the score, by kind.
 OTHER_WAY_ROUND = 0.2  # a negation, an opposite, roles exchanged
 ONE_POINT_DENIED = 0.3  # a negation on less than a third of the content
@@ -43,6 +47,12 @@ DAY_PARTS = frozenset(("早上", "早晨", "上午", "中午", "下午", "傍晚
 PRONOUNS = frozenset(("he", "she", "hi", "her", "他", "她"))  # stems
 
 _VOICE = regex.compile(r"\bby\b|被|由|把")
+_EXCEPT = regex.compile(
+    r"\b(?:except|apart from|other than|all but)\b|除了?\p{Han}{1,8}?[以之]?外|除外|除了"
+)
+_ONLY = regex.compile(r"\bonly\b|只有|只在|只能|仅")
+_PARTICLE = regex.compile(r"\b(\p{L}+)(?: (?!up|down|on|off)\p{L}+){0,3}? (up|down|on|off)\b")
+_OTHER_PARTICLE = {"up": "down", "down": "up", "on": "off", "off": "on"}
 _LATIN_NAME = regex.compile(r"(?<![.!?。！？\n]\s)(?<!^)(?<!\p{L})\p{Lu}[\p{L}-]+")
 
 
@@ -53,12 +63,14 @@ class Comparison:
     Attributes:
         overlap: of their content, F with recall counted twice.
         omitted: share of the reference's content in whose place the answer has nothing.
+        lost: units that are omitted, where the answer has little beside the reference's content.
         contradictions: what the answer has against the reference, for the reader.
         factor: what the contradictions leave of the score.
     """
 
     overlap: float
     omitted: float = 0.0
+    lost: int = 0
     contradictions: list[str] = field(default_factory=list)
     factor: float = 1.0
 
@@ -66,6 +78,11 @@ class Comparison:
         """Note a contradiction and what it leaves of the score."""
         self.contradictions.append(what)
         self.factor *= factor
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether the answer is the reference's content without a part, and little else."""
+        return self.omitted >= LEFT_OUT and self.lost >= FEWEST_LOST
 
     @property
     def score(self) -> float:
@@ -93,7 +110,8 @@ def compare(reference: str, response: str, passage: str = "") -> Comparison:
     turned = [(a, b) for a in lacking for b in added if lexicon().are_opposite(a.text, b.text)]
     undone = [(a, b) for a, b in turned if (a.clause in wanted.odd) != (b.clause in found.odd)]
     pairs += [pair for pair in undone if pair not in pairs]
-    result = Comparison(0.0, max(0, len(lacking) - len(added)) / len(wanted.units))
+    omitted = max(0, len(lacking) - len(added))
+    result = Comparison(0.0, omitted / len(wanted.units), omitted if len(added) <= 1 else 0)
     if len(turned) > len(undone):
         result.contradict(f"{turned[0][0].text}/{turned[0][1].text}", OTHER_WAY_ROUND)
     elif not undone and (denied := _denied_share(pairs, wanted, found)):
@@ -104,6 +122,8 @@ def compare(reference: str, response: str, passage: str = "") -> Comparison:
     strange = [unit for unit in added if unit.text not in told]
     if any(":" in a.text for a, _ in pairs):  # 下午六点 and 晚上6点 are one time
         strange = [unit for unit in strange if unit.text not in DAY_PARTS]
+    if _exception_turned(reference, response) or _particle_turned(reference, response):
+        result.contradict("except/only, up/down", OTHER_WAY_ROUND)
     exchanged = _compare_values(result, reference, response, lacking, strange)
     # What stands where something else should has its price: the overlap counts it as there.
     aligned = _f_beta(len(pairs) + exchanged, len(wanted.units), len(found.units))
@@ -192,6 +212,26 @@ def _only_negated(pairs: list[tuple[Unit, Unit]], found: Content) -> bool:
     return bool(pairs) and all(b.clause in found.odd for _, b in pairs)
 
 
+def _exception_turned(reference: str, response: str) -> bool:
+    """Whether what one text excepts is all that the other has: "except Ann", "only Ann"."""
+    marks = [
+        (bool(_EXCEPT.search(text)), bool(_ONLY.search(text)))
+        for text in (canonical(reference), canonical(response))
+    ]
+    return set(marks) == {(True, False), (False, True)}
+
+
+def _particle_turned(reference: str, response: str) -> bool:
+    """Whether one verb has the opposite particle: "turn it up", "turn it down"."""
+    words = lexicon()
+    one, other = (
+        {(stem(verb, words.base), particle) for verb, particle in _PARTICLE.findall(text)}
+        for text in (canonical(reference), canonical(response))
+    )
+    turned = {(verb, _OTHER_PARTICLE[particle]) for verb, particle in other}
+    return bool(one & turned) and not one & other
+
+
 def _roles_exchanged(
     reference: str, response: str, pairs: list[tuple[Unit, Unit]], wanted: Content, found: Content
 ) -> bool:
@@ -217,7 +257,8 @@ def _roles_exchanged(
     places = {unit: place for place, unit in enumerate(found.units)}
     order = [places[b] for _, b in pairs]
     # In a long sentence parts may change places without exchanging their roles.
-    if not 3 <= len(order) <= SHORT or len({unit.clause for unit in wanted.units}) > 1:
+    clauses = max(len({unit.clause for unit in text.units}) for text in (wanted, found))
+    if not 3 <= len(order) <= SHORT or clauses > 1:
         return False
     return any(
         order[i] > order[j] > order[k]

@@ -51,6 +51,12 @@ LONGEST_RATIO = 2.5
 # With facts in the checks, overlap decides this much.
 WEIGHT_BESIDE_FACTS = 0.15
 
+# Where a part may be left out.
+_SHORTER = regex.compile(
+    r"summar|short|brief|concise|condense|simpl|tl;?dr|one sentence|简|短|概括|总结|摘要|缩|精炼",
+    regex.IGNORECASE,
+)
+
 
 def content(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     """In [0, 1]: facts and constraints of the item, and the best of its references.
@@ -93,6 +99,9 @@ def content(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     value = best.score * facts_kept(checks, body)  # the words that must occur
     if is_cut_off(body) and not any(map(is_cut_off, references)):
         value, reason = min(value, INCOMPLETE), reason + ", cut off"
+    may_omit = _SHORTER.search(item.full_prompt) or asks_for_correction(item.full_prompt)
+    if best.leaves_out and not may_omit:
+        value, reason = min(value, INCOMPLETE), reason + ", a part left out"
     factor *= _length_kept(references, body)
     if item.category == "rewrite":
         factor *= _change_made(item, references, body)

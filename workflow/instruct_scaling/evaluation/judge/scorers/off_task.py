@@ -17,7 +17,7 @@ _DEFINITION = regex.compile(
     r"|,? (?:is|are) (?:an? )?(?:type|kind|form|sort|species|genus|breed|group|class)s? of\b"
     r"|,? (?:refers? to|(?:is|are) defined as)\b"
     r"|,? (?:is|are) (?:an? )?(?:[\w-]+ ){0,2}(?:mammal|animal|plant|vehicle|device|substance"
-    r"|term)s?\b)"
+    r"|term|name|word|person who|hobby)s?\b)"
     r"|\A\W*\p{Han}{1,10}(?:，?(?:又称|也叫|亦称|俗称)|是(?:一种|一类|指|用\p{Han}|由\p{Han})"
     r"|指的?是|属于)"
 )
@@ -39,6 +39,7 @@ _ASKS_BACK = regex.compile(
     rf"|to (?:be|work)|below|here|first|so (?:that )?i)"
     r"|\b(?:could|can) you (?:please )?(?:clarify|specify)\b|\bwhat (?:kind|type|sort|topic|tone"
     r"|style)[^.?!\n]{0,40}\byou(?:'d)?\b[^.?!\n]*\?"
+    r"|\bwhat (?:would|do|should) (?:you|i|it)\b[^.?!\n]*\?\s*\Z"
     r"|请问?(?:您|你)?(?:想要?|需要|希望|打算|要)[^。！\n]{0,24}(?:什么|哪|怎样|吗|呢)"
     r"|请(?:您|你)?(?:先)?(?:提供|告诉我|发给?我|给出|输入|粘贴|补充)[^。！\n]{0,16}"
     r"(?:文本|句子|段落|内容|文章|主题|信息|原文|要求|细节|需求|文字|语句|材料)"

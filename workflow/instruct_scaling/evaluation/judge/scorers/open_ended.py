@@ -64,10 +64,11 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         return scored_unparsable("nothing after its lead-in")
     if copies_prompt(item.full_prompt, response):
         return scored_unparsable("the prompt, repeated")
-    counted = item.category == "brainstorming" and asked_number(item.full_prompt) is not None
     kept = task_kept(item, checks, body)
-    if not counted or _asked_by_checks(checks):
+    if _asked_by_checks(checks):
         kept *= constraints_kept(checks, response)
+    elif item.category != "brainstorming" or asked_number(item.full_prompt) is None:
+        kept = min(kept, constraints_kept(checks, response))
     if _asks_for_list(checks):
         # Repeated entries have cost their share in `list_kept`.
         fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
