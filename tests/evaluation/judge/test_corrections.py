@@ -65,3 +65,17 @@ def test_words_that_must_occur_do_not_decide_alone(reference, answer, low, high)
     score = content(item, Constraints(must_include=["umbrella"]), answer).score
     assert score is not None
     assert low <= score <= high
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("Everyone except Ann was in favor of the plan.", "Only Ann was in favor of the plan."),
+        ("街角的药店除周日外一直营业到午夜。", "街角的药店只在周日营业到午夜。"),
+        ("Could you please turn your music down?", "Could you please turn your music up?"),
+    ],
+)
+def test_exceptions_and_particles_turned_around(reference, answer):
+    item = EvalItem.make("translation", "Translate: ...", reference=reference)
+    assert content(item, Constraints(), answer).score <= 0.25
+    assert content(item, Constraints(), reference).score == 1
