@@ -88,11 +88,11 @@ SCORERS: dict[str, Scorer] = {
         Scorer("label_match", "reference", label_match, _READING, 2),
         Scorer("answer_match", "reference", answer_match, _READING),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
-        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 2),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
         Scorer("exact_match", "reference", exact_match, _READING, 2),
-        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 2),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 3),
         Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
 }

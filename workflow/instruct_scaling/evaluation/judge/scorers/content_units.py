@@ -75,12 +75,13 @@ class Lexicon:
     function: set[str] = field(default_factory=set)
     negation: set[str] = field(default_factory=set)
     no_negation: set[str] = field(default_factory=set)
+    pairs: set[str] = field(default_factory=set)
     longest: int = 1
     known: set[str] = field(default_factory=set)
 
     def are_same(self, one: str, other: str) -> bool:
         """Whether the words are equal or may stand for each other, as 偏高 and 高 may."""
-        if one == other or _holds(one, other) or _holds(other, one):
+        if one == other or _same_hour(one, other) or _holds(one, other) or _holds(other, one):
             return True
         return bool(self.same.get(one, _NONE) & self.same.get(other, _NONE))
 
@@ -98,6 +99,14 @@ class Lexicon:
 
 _NONE: set[int] = set()
 _NEGATING = frozenset("不没无未非")
+
+
+def _same_hour(one: str, other: str) -> bool:
+    """Whether two times are the same on a dial: 6:00 and 18:00."""
+    hours = [regex.fullmatch(r"(\d{1,2}):(\d\d)", time) for time in (one, other)]
+    if not all(hours):
+        return False
+    return len({(int(hour[1]) % 12, hour[2]) for hour in hours if hour}) == 1
 
 
 def _holds(word: str, part: str) -> bool:
@@ -125,6 +134,7 @@ def lexicon() -> Lexicon:
     found.function |= set(lists["en"]["function"].split()) | set(lists["zh"]["function"].split())
     found.negation |= set(lists["en"]["negation"].split()) | set(lists["zh"]["negation"].split())
     found.no_negation |= {*lists["en"]["no_negation"], *lists["zh"]["no_negation"]}
+    found.pairs |= set(lists["zh"]["pairs"].split())
     words = found.same.keys() | found.kinds.keys() | found.opposite.keys()
     words |= found.function | found.negation | found.no_negation
     found.known = {word for word in words if _IS_HAN.fullmatch(word)}
@@ -155,7 +165,7 @@ def _porter(word: str) -> str:
 
 def stem(word: str, base: dict[str, str]) -> str:
     """The stem of a word in lower case, an irregular form by way of its base."""
-    return _porter(base.get(word, word))
+    return _porter(base.get(word, word)) if word.isalpha() else word
 
 
 @lru_cache(maxsize=4096)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import regex
 
+from instruct_scaling.evaluation.judge.scorers.canonical import canonical
+from instruct_scaling.evaluation.judge.scorers.content_units import lexicon
 from instruct_scaling.evaluation.judge.scorers.matching import normalize, tokenize
 
 NGRAM = 3
@@ -14,6 +18,11 @@ USUAL_DISTINCT_SHARE, LEAST_DISTINCT_SHARE = 0.7, 0.4
 USUAL_TYPES, LEAST_TYPES, TYPES_WINDOW = 0.5, 0.3, 30
 # A refusal is most of the answer; the sentence is often followed by an offer or a reason.
 LONGEST_REFUSAL = 60
+# Entries that are words of the prompt: in a list of so many, and more than this share of them.
+FEWEST_ENTRIES, MOST_ECHOED = 3, 0.5
+# Chinese characters in a row without a sign between them.
+LONGEST_SCATTERED = 20
+_BETWEEN_HAN = regex.compile(r"(?<=\p{Han}) (?=\p{Han})")
 
 _UNABLE = (
     r"(?:can(?: ?not|'t)|could(?: not|n't)|am (?:not able|unable) to|won't|will not|would not"
@@ -45,11 +54,13 @@ _BEGINNINGS = (
     r"(?:this|that|the) (?:request|question|task) (?:cannot|can't|can not|is not) .{0,40}\Z",
     r"(?:what|which|could you|can you|please) .{0,60}"
     r"(?:clarify|more (?:context|information|details)).{0,40}\Z",
-    rf"{_SORRY}[\s,，。:：!！]*(?:但是?|不过)?(?:作为[^,，。]{{1,16}}[,，])?(?:[这该此][^,，。]{{1,10}})?"
+    rf"{_SORRY}[\s,，。:：!！]*(?:但是?"
+    rf"|不过)?(?:作为[^,，。]{{1,16}}[,，])?(?:[这该此][^,，。]{{1,10}})?"
     rf"我?(?:们)?(?:还|暂时|目前|现在|并|也|真的|恐怕)?{_CANNOT}",
     rf"{_SORRY}[^。！!]{{0,24}}(?:不能|无法|没办法|没法|不便|不清楚|不知道){_ANSWER}",
     r"(?:您好[,，!！\s]*)?(?:作为|我(?:只)?是)(?:一[个名款])?\w{0,8}"
-    r"(?:人工智能|ai|语言模型|助手|机器人|大模型)[^。！!]{0,30}?(?:不能|无法|没有|不会|不便|不具备)",
+    r"(?:人工智能|ai|语言模型|助手|机器人|大模型)[^。！!]{0,30}?(?:不能|无法|没有|不会|不便"
+    r"|不具备)",
     rf"我?(?:们)?(?:暂时|目前|现在|恐怕|真的)?(?:不能|无法|没办法|没法|拒绝)(?:为[您你])?{_ANSWER}",
     r"我?(?:不知道|不清楚|不明白|不会|不太清楚|不太明白|没听懂|不懂)[^。]{0,10}[。.!！]?\Z",
 )
@@ -94,6 +105,43 @@ def copied_share(prompt: str, text: str) -> float:
     if any(asked[start : start + len(tokens)] == tokens for start in starts):
         return len(tokens) / len(asked)
     return 0.0
+
+
+def echoed_share(prompt: str, entries: Sequence[str]) -> float:
+    """Share of a list's entries that are words of the prompt; 0 unless most of them are.
+
+    Args:
+        prompt: what was asked.
+        entries: tokens joined by blanks, as `listed_items` gives them.
+    """
+    asked = _spaced(prompt)
+    echoed = [entry for entry in entries if _spaced(_BETWEEN_HAN.sub("", entry)) in asked]
+    share = len(echoed) / len(entries) if len(entries) >= FEWEST_ENTRIES else 0.0
+    return share if share > MOST_ECHOED else 0.0
+
+
+def _spaced(text: str) -> str:
+    """The canonical tokens between blanks."""
+    return f" {' '.join(tokenize(canonical(text)))} "
+
+
+def is_scattered(text: str) -> bool:
+    """Whether a row of Chinese characters without any punctuation forms no word that is known.
+
+    The words are those of the lexicon with two characters and more, and the pairs that are most
+    common. A sentence of so many characters has some of them.
+    """
+    known = lexicon().known | lexicon().pairs
+    rows = regex.findall(r"\p{Han}+", canonical(text))
+    rows = [row for row in rows if len(row) >= LONGEST_SCATTERED]
+    if not rows or sum(map(len, rows)) < len(regex.findall(r"\p{Han}", text)) / 2:
+        return False
+    return not any(
+        row[at : at + length] in known
+        for row in rows
+        for length in (2, 3)
+        for at in range(len(row) - length + 1)
+    )
 
 
 def copies_passage(prompt: str, text: str) -> bool:

@@ -79,7 +79,9 @@ def list_kept(checks: Constraints, text: str) -> float:
     share = min(1.0, len(right) / len(entries))
     if checks.min_items:
         share = min(share, len(right) / checks.min_items)
-    fresh = len(entries) / len(listed)
+    # Where repeated entries are the ones missing, they have their price already.
+    few = len(entries) < (checks.min_items or 0)
+    fresh = 1.0 if few else len(entries) / len(listed)
     return incomplete(share) * fresh * at_most(len(entries), checks.max_items)
 
 
