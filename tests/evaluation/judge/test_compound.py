@@ -93,6 +93,9 @@ def test_a_copy_of_the_passage_extracts_nothing():
     copy = "We flew from Rome to Oslo via Vienna."
     assert score(answer_match, prompt, "Rome, Oslo, Vienna", copy) == 0
     assert score(answer_match, prompt, "Rome, Oslo, Vienna", "Vienna, Rome and Oslo") == 1
+    everything = 'Extract the addresses: "b@y.net a@x.org c@z.com d@w.edu"'
+    found = "a@x.org, b@y.net, c@z.com, d@w.edu"
+    assert score(answer_match, everything, found, "b@y.net a@x.org c@z.com d@w.edu") == 1
     asked = "What is the fastest land animal in the world?"
     assert score(answer_match, asked, "land animal", asked, "open_qa") == 0
     quoted = "Text: Kate went to the market. Tom stayed at home.\nWhere did Kate go?"

@@ -17,6 +17,8 @@ QUOTED = "\n".join(f"> {line}" for line in ADD.split("\n"))
 ANSWERS = {
     "bare": ADD,
     "one block": f"Here it is:\n```python\n{ADD}\n```\nIt adds.",
+    "escaped for a web page": "```python\n"
+    "def add(a, b):\n    if a &gt; 0:\n        return b + a\n    return a + b\n```",
     "unnamed block": f"```\n{ADD}\n```",
     "cut off before the fence ends": f"```py\n{ADD}",
     "usage first": f"Use it so:\n```python\nprint(add(1, 2))\n```\nCode:\n```python\n{ADD}\n```",

@@ -9,6 +9,7 @@ output, and versions that a later one replaces are left out.
 from __future__ import annotations
 
 import ast
+import html
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,9 @@ def extract_program(answer: str, wanted: Collection[str] = ()) -> str:
         pieces = _useful(_pieces([_without_prompts(text)]), wanted) or pieces
     if not _useful(pieces, wanted):
         pieces = _useful(_pieces(_INLINE.findall(text)), wanted) or pieces
+    if not _useful(pieces, wanted) and "&" in text:  # once escaped for a web page
+        escaped = [body for _, body in _fenced(html.unescape(text).split("\n"))]
+        pieces = _useful(_pieces(escaped), wanted) or pieces
     if not pieces:
         return named[0] if named else text
     return "\n\n".join(piece.text for piece in choose(pieces, wanted))

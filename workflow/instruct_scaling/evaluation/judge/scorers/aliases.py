@@ -91,7 +91,7 @@ def aliases(name: str) -> tuple[str, ...]:
 
 
 def is_abbreviation(name: str) -> bool:
-    """Whether a name is told from a word by its case alone: US, WHO, U.S., Au."""
+    """Whether a name differs from a word by its case alone: US, WHO, U.S., Au."""
     letters = name.replace(".", "")
     return letters.isascii() and len(letters) <= 5 and (letters[1:] != letters[1:].lower() or (
         len(letters) == 2

@@ -104,7 +104,8 @@ def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     if copies_prompt(text, prompt):
         return scored(0.0, "a copy of the prompt")
     extracts = item.category == "extraction" or len(parts_of_list(reference)) > 1
-    if extracts and copies_passage(text, prompt):
+    more = set(tokenize(text)) - set(tokenize(reference))  # none where all is to be taken out
+    if extracts and more and copies_passage(text, prompt):
         return scored(0.0, "a copy of the passage")
     parts = parts_of(reference)
     if parts:
