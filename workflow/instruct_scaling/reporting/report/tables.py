@@ -190,7 +190,7 @@ def verdict_tables(verdicts: pd.DataFrame, order: Sequence[str]) -> list[Row]:
         distinct `notes`, `noise`, `margins` and `range_margins`.
     """
     verdicts = _with_all_columns(verdicts, "verdicts")
-    verdicts["verdict"] = verdicts["verdict"].fillna("undetermined")
+    verdicts["verdict"] = verdicts["verdict"].astype(object).fillna("undetermined")
     tables = []
     for (judge, arm), part in verdicts.groupby(["judge", "arm"], sort=False):
         part = in_order(part, order)
