@@ -15,7 +15,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "tokens": 1,
     "finetune": 6,
     "generate": 3,
-    "judge": 3,
+    "judge": 4,
     "runs": 3,
     "subset_overlap": 1,
     "scores": 4,
