@@ -27,7 +27,7 @@ _QUANTITY = regex.compile(
     regex.IGNORECASE,
 )
 # Words of the unit table in a question: "how many meters", 多少米.
-UNIT_WORD = rf"(?<![A-Za-z])(?:{_LATIN_UNIT})(?![A-Za-z])|[$¥€£]|{_OTHER_UNIT}"
+UNIT_WORD = rf"(?<![A-Za-z'’])(?:{_LATIN_UNIT})(?![A-Za-z])|[$¥€£]|{_OTHER_UNIT}"
 _UNIT_WORD = regex.compile(UNIT_WORD, regex.IGNORECASE)
 _MIN_ROUNDED_DIGITS = 3
 

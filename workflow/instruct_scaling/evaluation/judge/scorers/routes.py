@@ -19,7 +19,7 @@ _ROUTES = (
 )
 _WHERE_TO = regex.compile(
     r"\bwhere (?:did|does|do|is|are|was|were|will)\b(?!.*\bfrom\b).*\b(?:fly|flying|go|going|travel"
-    r"|traveling|travelling|move|moving|sail|sailing|head|heading|drive|driving|to)\b"
+    r"|travell?ing|move|moving|sail|sailing|head|heading|drive|driving|to)\b"
     r"|\bdestination\b|[去到往]哪|目的地|飞哪",
     regex.IGNORECASE,
 )
