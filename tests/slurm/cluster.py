@@ -146,7 +146,7 @@ class Cluster:
         start_daemon(node, [*self.inside[node], "slurmd", "-D", "-N", node])
 
     def kill_controller(self) -> None:
-        """SIGKILL the controller."""
+        """SIGKILL the controller. What it learned in its last 5 seconds may be lost, jobs too."""
         _kill("slurmctld")
 
     def start_controller(self) -> None:

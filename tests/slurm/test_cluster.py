@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
+import time
 
 import pytest
 
 from tests.slurm import cluster as cluster_module
-from tests.slurm.cluster import missing, running, start
-from tests.slurm.files import CONFIG, LOCK, MARK, WORK, Layout
-from tests.slurm.nodes import leftovers
+from tests.slurm.cluster import missing, start
+from tests.slurm.files import MARK, Layout
 
 
 def test_each_task_sees_its_own_gpus(cluster):
@@ -46,8 +45,9 @@ def test_nodes_share_one_folder_and_have_no_route_outside(cluster):
 
 
 def test_jobs_outlive_a_killed_slurmd_and_controller(cluster):
-    job = cluster.submit("sleep 3; echo done", "--nodelist=node3")
+    job = cluster.submit("sleep 10; echo done", "--nodelist=node3")
     cluster_module.wait_until(lambda: cluster.job(job)["JobState"] == "RUNNING", 10, "not started")
+    time.sleep(6)  # the controller saves its state 5 seconds after a change at the latest
     cluster.kill_controller()
     cluster.kill_node("node3")
     cluster.start_node("node3")
