@@ -44,6 +44,7 @@ COMMANDS: dict[str, Subcommand] = {
         "run a study, one line per finished step",
         {"ignore_unknown_options": True},  # they are Snakemake's
     ),
+    "profile": Subcommand("commands.slurm.profile:profile", "write the profile of a cluster"),
     "analyze": Subcommand("analysis.cli:analyze", "tables and figures of any score table"),
     "compare": Subcommand("commands.compare:compare", "two finished studies side by side"),
     "prefetch": Subcommand("commands.prefetch:prefetch", "fetch what a study takes from the web"),
