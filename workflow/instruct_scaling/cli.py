@@ -66,6 +66,9 @@ STAGES: dict[str, Subcommand] = {
     "annotation": Subcommand("training.annotation:annotation", "give each record a value"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
+    "remove-models": Subcommand(
+        "evaluation.remove_models:remove_models", "remove models that have answered"
+    ),
     "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),
     "runs": Subcommand("config.runs:runs", "write the table of all runs"),
     "scores": Subcommand("evaluation.scores:scores", "join all judgements into one table"),

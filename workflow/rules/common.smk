@@ -14,6 +14,7 @@ from instruct_scaling.config.runs import (
     evalset_files,
     few_shot_seed,
     pool_files,
+    removed_models,
     run_identity,
     run_rows,
     seed_for,
@@ -38,6 +39,11 @@ SUBSETS = list(
     dict.fromkeys(f"{RESULTS}/{subset_file(STUDY, run)}" for run in tuned_runs(STUDY))
 )
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
+REMOVED = [
+    f"{RESULTS}/{run.folder}/models_removed.json"
+    for run in tuned_runs(STUDY)
+    if removed_models(STUDY, run)
+]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
 # Name of a token store -> an arm that reads it.
 TOKENS = {token_store(STUDY, arm): arm for arm in sorted(STUDY.arms)}
@@ -109,6 +115,12 @@ def model_of(w):
     if int(w.scale) == 0:
         return base_of(w)
     return f"{RESULTS}/runs/{w.arm}/n{w.scale}/s{w.seed}/model"
+
+
+def judge_group(w):
+    """The group of a judge's jobs: those of a scorer share jobs of a cluster; a model behind an
+    endpoint takes hours and is alone."""
+    return "judge" if STUDY.judges[w.judge].type == "metric" else None
 
 
 def repeated(option, values):
