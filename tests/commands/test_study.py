@@ -18,7 +18,6 @@ from instruct_scaling.common.errors import InputError
 from tests.commands.test_cli import cli
 from tests.studies import ROOT, tiny_study
 
-
 LOCAL = ROOT / "workflow" / "profiles" / "local"
 
 

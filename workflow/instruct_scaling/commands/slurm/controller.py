@@ -61,7 +61,9 @@ def controller_config() -> dict[str, str]:
     except subprocess.TimeoutExpired:
         done = None
     if done is None or done.returncode != 0:
-        said = done.stderr.strip() if done else f"no answer in {TIMEOUT_SECONDS:.0f} s"
+        said = f"no answer in {TIMEOUT_SECONDS:.0f} s"
+        if done is not None:
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(
             f"SLURM's controller does not answer: {said}",
             where="scontrol show config",
