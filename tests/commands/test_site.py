@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 
@@ -96,7 +95,7 @@ def written(tmp_path):
 def test_a_mistake_in_a_site_file_is_named_with_its_line(tmp_path, text, says):
     path = tmp_path / "site.yaml"
     path.write_text(text, "utf-8")
-    with pytest.raises(InputError, match="site.yaml") as error:
+    with pytest.raises(InputError, match=r"site\.yaml") as error:
         load_site(path)
     assert says in str(error.value)
 
@@ -107,7 +106,7 @@ def test_the_site_is_named_or_lies_beside_the_study(tmp_path, monkeypatch, writt
     assert find_site(study, None) is None
     assert find_site(study, written()) == find_site(study, None) == tmp_path / "site.yaml"
     monkeypatch.setenv("INSTRUCT_SCALING_SITE", str(tmp_path / "other.yaml"))
-    with pytest.raises(InputError, match="INSTRUCT_SCALING_SITE .*no such site file"):
+    with pytest.raises(InputError, match=r"INSTRUCT_SCALING_SITE .*no such site file"):
         find_site(study, None)
 
 
@@ -238,7 +237,7 @@ def test_options_of_the_user_stay():
 
 
 def test_where_accounting_is_off_the_plugin_s_sacct_asks_squeue(slurm, monkeypatch):
-    """The plugin's own command, which fails on such a cluster, then gives the states of its jobs."""
+    """The plugin's own command fails on such a cluster; it then gives the states of its jobs."""
     subprocess.run(["sbatch", "--job-name", "me", "--comment", "rule_a"], check=True)
     query = job_status_query.query_job_status_sacct("me")
     before = subprocess.run(query, shell=True, capture_output=True, text=True)
@@ -300,6 +299,5 @@ def test_a_submission_gives_up_in_the_end(slurm, submission):
 
 def test_a_controller_that_does_not_answer_is_named(slurm):
     (slurm / "down").touch()
-    with pytest.raises(InputError, match="controller does not answer: .*connect failure"):
+    with pytest.raises(InputError, match=r"controller does not answer: .*connect failure"):
         controller.controller_config()
-    shutil.rmtree(slurm / "bin")
