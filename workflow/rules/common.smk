@@ -141,13 +141,40 @@ def folder_of(files):
     return str(Path(files[0]).parent)
 
 
+def trained_again():
+    """The runs that are done and that this start would train again."""
+    dag = getattr(workflow, "dag", None)
+    jobs = dag.needrun_jobs(exclude_finished=False) if dag is not None else []
+    found = [job for job in jobs if job.rule.name == "finetune"]
+    return sorted(
+        (
+            Run(job.wildcards.arm, int(job.wildcards.scale), int(job.wildcards.seed))
+            for job in found
+            if Path(job.output.train).exists()
+        ),
+        key=lambda run: (run.arm, run.scale, run.seed),
+    )
+
+
 def print_plan():
     """Print what the study will cost, in a dry run."""
     from instruct_scaling.reporting.budget import plan_text
 
     if workflow.dryrun:
         try:
-            print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
+            print(plan_text(STUDY, Path(RESULTS), trained_again()), file=sys.stderr)
+        except InputError as error:  # a file of the study's results is broken
+            print(f"error: {error}", file=sys.stderr)
+
+
+def say_what_is_trained_again():
+    """Before the first job: runs whose models are gone, or whose training an edit has changed."""
+    from instruct_scaling.reporting.budget import again_lines
+
+    if workflow.is_main_process:
+        try:
+            for line in again_lines(STUDY, Path(RESULTS), trained_again()):
+                print(f"{line.what}: {line.amount} ({line.basis})", file=sys.stderr)
         except InputError as error:  # a file of the study's results is broken
             print(f"error: {error}", file=sys.stderr)
 

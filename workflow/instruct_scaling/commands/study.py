@@ -15,6 +15,7 @@ from instruct_scaling.commands.slurm.start import fitted_profile, runs_on_slurm,
 from instruct_scaling.common.checkout import ROOT, use_this_checkout
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.fetch import offline_folder
+from instruct_scaling.common.files import atomic_path
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.runs import answering_runs, tuned_runs
 from instruct_scaling.config.study import Study
@@ -46,12 +47,27 @@ def validate(config: Config) -> None:
     print(f"{config}: OK ({summary(load_study(config))})")
 
 
-def plan(config: Config) -> None:
-    """Print what a study will cost, and which figures are only assumed."""
+def plan(
+    config: Config,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the table by arm and scale to this CSV file.")
+    ] = None,
+) -> None:
+    """Print what a study will cost, what it has cost, and which figures are only assumed."""
+    from instruct_scaling.commands.slurm.accounted import with_accounted
     from instruct_scaling.reporting.budget import plan_text
+    from instruct_scaling.reporting.spending import spending, spending_text
 
     study = load_study(config)
-    print(plan_text(study, Path("results", study.study)))
+    results = Path("results", study.study)
+    print(plan_text(study, results))
+    table = spending(study, results)
+    print(f"By arm and scale, sums over seeds:\n{spending_text(table)}")
+    table, note = with_accounted(table, study)
+    print(note)
+    if out is not None:
+        with atomic_path(out) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def run(
