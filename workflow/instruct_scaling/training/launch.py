@@ -116,15 +116,17 @@ def usable_cores() -> int:
 
 @contextmanager
 def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
-    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
+    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second Ctrl-C kills them. A job may
+    get several SIGTERM: ahead of its time limit, at the limit, and from scancel."""
     processes: list[subprocess.Popen] = []
-    again = False
+    interrupted = False
 
     def forward(signum: int, frame: Any) -> None:
-        nonlocal again
+        nonlocal interrupted
         for process in processes:
+            again = interrupted and signum == signal.SIGINT
             process.kill() if again else process.send_signal(signal.SIGTERM)
-        again = True
+        interrupted = interrupted or signum == signal.SIGINT
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
