@@ -190,7 +190,7 @@ def locked_folder(arguments: Sequence[str]) -> str:
     command = f"instruct-scaling run {given('--configfile')}{profile}"
     return (
         "error: another start of this study runs in this folder, or was killed\n"
-        "  fix: if it was killed, and its jobs on a cluster have ended, remove its lock and go on:\n"
+        "  fix: if it was killed and its jobs have ended, remove its lock and go on:\n"
         f"    {command} --unlock\n"
         f"    {command}"
     )
