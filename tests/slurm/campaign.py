@@ -175,14 +175,24 @@ def counts(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     return table
 
 
-def campaign(cluster: Cluster, seed: int, minutes: float, each: int, seconds: int) -> list[Outcome]:
+def made(folder: Path, seconds: int) -> tuple[Path, dict[str, str]]:
+    """A study up to its fine-tunings, and the hashes of what it gives without SLURM and faults."""
+    prepared, reference = folder / "prepared", folder / "reference"
+    prepare(prepared, seconds)
+    local(copy(prepared, reference))
+    return prepared, results(reference)
+
+
+def campaign(
+    cluster: Cluster,
+    prepared: Path,
+    expected: dict[str, str],
+    *,
+    seed: int,
+    minutes: float,
+    each: int,
+) -> list[Outcome]:
     """Studies with `each` faults until the time is up; the faults come in shuffled rounds."""
-    prepared, reference = DISK / "prepared", DISK / "reference"
-    if not reference.exists():
-        prepare(prepared, seconds)
-        copy(prepared, reference)
-        local(reference)
-    expected = results(reference)
     deadline = time.monotonic() + 60 * minutes
     rng, deck, outcomes = random.Random(seed), [], []
     while time.monotonic() < deadline:
@@ -210,9 +220,15 @@ def main() -> None:
     options = parser.parse_args()
     mounted()
     try:
+        prepared, expected = made(DISK, options.seconds)
         with running(options.accounting, {"MinJobAge": 100_000}) as cluster:
             outcomes = campaign(
-                cluster, options.seed, options.minutes, options.each, options.seconds
+                cluster,
+                prepared,
+                expected,
+                seed=options.seed,
+                minutes=options.minutes,
+                each=options.each,
             )
             left = leftovers(cluster.layout)
     finally:

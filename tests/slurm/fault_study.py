@@ -73,7 +73,7 @@ def prepare(folder: Path, seconds: int) -> None:
         (folder / shape).mkdir(parents=True)
         (folder / shape / "config.yaml").write_text(yaml.safe_dump(profile(shape)), "utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(study(seconds)), "utf-8")
-    local(folder, "--until", "subset", "tokens", "base")
+    local(folder, "--until", "subset", "tokens")
 
 
 def local(folder: Path, *arguments: str) -> None:
