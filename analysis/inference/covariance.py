@@ -3,7 +3,7 @@
 `covariances` is how every table comes by the noise of its curves; `Covariance.contrast` and
 `Covariance.scale_mean` are its estimates. The variance of a contrast is that of its item part,
 plus that of its seed part, less the item-by-run noise that both hold; degrees of freedom follow
-Satterthwaite (Biometrics Bulletin 2, 1946).
+Satterthwaite (Biometrics Bulletin 2, 1946), and the parts are kept apart for corrected claims.
 """
 
 from __future__ import annotations
@@ -155,11 +155,12 @@ class Covariance:
             rest_df = max(1.0, float(self.n_runs.max() - 1) * float(self._strata_df.sum()))
             divisor += seeds**2 / seeds_df + rest**2 / rest_df
         else:
-            seeds = self.seeds(weights)
+            seeds, seeds_df = self.seeds(weights), np.inf
         # Run means that happen to agree must not pass for certainty: half the item part stays.
         variance = max(max(0.0, items - rest) + seeds, items / 2)
         df = variance**2 / divisor if divisor > 0 else np.inf
         variance += self.missing_weight * float(np.square(weights) @ self.sample.unknown)
+        item_df = self.item_df(weights) or np.inf
         rising, falling = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
         down, up = self.missing_weight * self.sample.down, self.missing_weight * self.sample.up
         return Estimate(
@@ -168,6 +169,7 @@ class Covariance:
             max(1.0, df),
             float(rising @ down + falling @ up),
             float(rising @ up + falling @ down),
+            ((variance - seeds, item_df), (seeds, seeds_df)),
         )
 
     @property
