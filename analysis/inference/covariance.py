@@ -160,7 +160,7 @@ class Covariance:
         variance = max(max(0.0, items - rest) + seeds, items / 2)
         df = variance**2 / divisor if divisor > 0 else np.inf
         variance += self.missing_weight * float(np.square(weights) @ self.sample.unknown)
-        item_df = self.item_df(weights) or np.inf
+        of_parts = (variance - seeds, self.item_df(weights) or np.inf), (seeds, seeds_df)
         rising, falling = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
         down, up = self.missing_weight * self.sample.down, self.missing_weight * self.sample.up
         return Estimate(
@@ -169,7 +169,7 @@ class Covariance:
             max(1.0, df),
             float(rising @ down + falling @ up),
             float(rising @ up + falling @ down),
-            ((variance - seeds, item_df), (seeds, seeds_df)),
+            tuple(part for part in of_parts if part[0] > 0),
         )
 
     @property

@@ -46,8 +46,8 @@ class Estimate:
     Attributes:
         value: of the scores that there are.
         below, above: how much less and more it could be with the missing ones; at least 0.
-        parts: independent variances that se^2 is the sum of, with their degrees of freedom; one
-            with `df` by default.
+        parts: independent variances above 0 that se^2 is the sum of, with their degrees of freedom;
+            where there are not two, se^2 with `df`.
     """
 
     value: float
@@ -117,7 +117,7 @@ class Estimate:
 
     def corrected_lower(self, level: float) -> float:
         """Lower bound above a threshold exactly when `corrected_p_above` of it is below level."""
-        parts = self.parts or ((self.se**2, self.df),)
+        parts = self.parts if len(self.parts) > 1 else ((self.se**2, self.df),)
         return self.value - self.below - float(half_width(parts, level))
 
     def p_below(self, threshold: float = 0.0) -> float:
