@@ -221,8 +221,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "ladder_slope": "slope per doubling over the whole ladder",
         "ladder_low": "lower end of its interval",
         "ladder_high": "upper end of its interval",
-        "p_value": "p value of the verdict's claim; of a rising tail when undetermined; that of a "
-        "rise or a drop is somewhat larger than its t interval would say (Howe's rule)",
+        "p_value": "p value of the verdict's claim; of a rising tail when undetermined; with two "
+        "seeds that of a rise or a drop is larger than its t interval would say (Howe's rule)",
         "p_holm": "the same after Holm's correction over the claims that `corrected` names; of "
         "primary claims",
         "q_value": "the same after Benjamini and Hochberg's correction; of exploratory claims",

@@ -3,7 +3,8 @@
 `covariances` is how every table comes by the noise of its curves; `Covariance.contrast` and
 `Covariance.scale_mean` are its estimates. The variance of a contrast is that of its item part,
 plus that of its seed part, less the item-by-run noise that both hold; degrees of freedom follow
-Satterthwaite (Biometrics Bulletin 2, 1946), and the parts are kept apart for corrected claims.
+Satterthwaite (Biometrics Bulletin 2, 1946). With two seeds the parts are kept apart for corrected
+claims.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.inference.estimate import Estimate
+from analysis.inference.estimate import FEW_RUNS, Estimate
 from analysis.inference.run_noise import OverallRunNoise, RunNoise, deviation_factor
 from analysis.inference.sample import Sample
 from analysis.tables import OVERALL
@@ -169,8 +170,13 @@ class Covariance:
             max(1.0, df),
             float(rising @ down + falling @ up),
             float(rising @ up + falling @ down),
-            tuple(part for part in of_parts if part[0] > 0),
+            tuple(part for part in of_parts if self._few_runs(weights) and part[0] > 0),
         )
+
+    def _few_runs(self, weights: np.ndarray) -> bool:
+        """Two seeds, or one; a scale of one run has the noise of the others."""
+        used = self.n_runs[weights != 0]
+        return bool((used[used > 1] <= FEW_RUNS).any()) or not (used > 1).any()
 
     @property
     def one_run_sd(self) -> float:

@@ -7,7 +7,8 @@ for every point between the two (Imbens and Manski, Econometrica 72, 2004).
 Two rules give quantiles. Intervals, and tests at the level as it stands, take t with
 Satterthwaite's degrees of freedom. Claims that are corrected over many read p values far in the
 tail, where that rule errs more often than it says if a part of the variance has few degrees of
-freedom. They take Howe's rule (`half_width`), which a part that is small by chance cannot mislead.
+freedom. With two seeds they take Howe's rule (`half_width`), which a part that is small by chance
+cannot mislead; with three or more Satterthwaite's keeps the level of a family and finds more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
 Part = tuple[float, float]
+FEW_RUNS = 2
+"""With so many runs or fewer the parts of a variance are kept apart for corrected claims."""
 _LEAST = 1e-40  # no p value is told from a smaller one
 
 
@@ -46,8 +49,8 @@ class Estimate:
     Attributes:
         value: of the scores that there are.
         below, above: how much less and more it could be with the missing ones; at least 0.
-        parts: independent variances above 0 that se^2 is the sum of, with their degrees of freedom;
-            where there are not two, se^2 with `df`.
+        parts: independent variances above 0 that se^2 is the sum of, with their degrees of freedom,
+            for corrected claims; where there are not two, these take se^2 with `df`.
     """
 
     value: float

@@ -1,9 +1,9 @@
 """What a design shows of the tail slope, by simulating its estimate and its mean squares.
 
 The rule is that of the verdicts: variance from the mean squares of items, seeds and the residual,
-with its floor, the quantiles of intervals (Satterthwaite) and of corrected claims (Howe), and the
-correction over the claims of all categories. The mean squares are drawn from chi-squared
-distributions, the estimate from a normal one; each draw then makes a claim or does not.
+with its floor, the quantiles of intervals (Satterthwaite) and of corrected claims (Howe's with two
+seeds), and the correction over the claims of all categories. The mean squares are drawn from
+chi-squared distributions, the estimate from a normal one; each draw then makes a claim or does not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.inference.estimate import half_width
+from analysis.inference.estimate import FEW_RUNS, half_width
 from analysis.power.design import Components
 
 _DRAWS = 2000
@@ -56,8 +56,10 @@ def simulate_power(
         power: the wanted power.
     """
     drawn = _draw(components, np.asarray(items, float), np.asarray(seeds, float))
+    few = np.asarray(seeds) < FEW_RUNS + 1
+    usual = _critical(drawn.df, level / claims) * drawn.se
     # Slopes above this are called improving.
-    least = half_width(drawn.parts, level / claims) - drawn.error
+    least = np.where(few, half_width(drawn.parts, level / claims), usual) - drawn.error
     within = np.abs(drawn.error) < margin - _critical(drawn.df, level) * drawn.se
     detectable = np.quantile(least, power, axis=0)
     return Power(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from analysis.inference.contrasts import (
     drop_weights,
@@ -21,7 +21,7 @@ from analysis.inference.contrasts import (
     tail_weights,
 )
 from analysis.inference.covariance import Covariance
-from analysis.inference.estimate import half_width
+from analysis.inference.estimate import FEW_RUNS, half_width
 from analysis.options import CurveOptions
 from analysis.power.design import Components, items_per_df, seeds_of
 
@@ -161,6 +161,7 @@ class _Study:
     rest: np.ndarray
     item_df: float
     seed_df: float  # infinite where the run noise is known
+    few: bool  # seeds, so that corrected claims take the parts apart
 
     def precision(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(D,) standard errors and degrees of freedom of a contrast, as in `Covariance`."""
@@ -172,6 +173,9 @@ class _Study:
 
     def half_width(self, weights: np.ndarray, level: float) -> np.ndarray:
         """(D,) how far a corrected claim's bound lies from the estimate of a contrast."""
+        if not self.few:
+            se, df = self.precision(weights)
+            return stdtrit(df, 1 - level) * se
         _, of_seeds, variance = self._variances(weights)
         parts = (variance - of_seeds, self.item_df), (of_seeds, self.seed_df)
         return half_width(parts, level)
@@ -218,6 +222,7 @@ def _simulate(parts: CurveComponents, items: int, seeds: int) -> _Study:
         rest=np.zeros_like(rest) if known else rest,
         item_df=item_df,
         seed_df=np.inf if known else seed_df,
+        few=seeds <= FEW_RUNS,
     )
 
 

@@ -105,3 +105,11 @@ def test_claims_of_direction_read_it_and_intervals_do_not():
     drop = found.drop.estimate
     assert found.drop.p_value == min(1.0, 6 * drop.corrected_p_above(0.0))
     assert found.drop.bound == drop.corrected_lower(0.05 / 6)
+
+
+def test_with_three_seeds_corrected_claims_take_satterthwaites_rule():
+    y = np.random.default_rng(0).normal(0.5, 0.1, (4, 3, 50))
+    covariance = Covariance(Sample.from_scores(y, np.arange(50)))
+    found = estimate_contrasts(covariance, 100 * 2 ** np.arange(4), CurveOptions())
+    assert found.tail.parts == ()
+    assert found.p_value("tail") == found.tail.p_above(0.0)
