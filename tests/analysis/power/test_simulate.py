@@ -43,8 +43,8 @@ def test_no_slope_is_detectable_that_scores_cannot_have():
 
 @pytest.mark.parametrize("shared", [3.0, 4.0])
 def test_more_items_never_raise_the_detectable_slope(shared):
-    """Two seeds: by Satterthwaite's rule 4,000 items had a slope 1.44 times that of 250 (three
-    degrees of freedom) and 1.16 times (four)."""
+    """Two seeds: by Satterthwaite's rule 16,000 items had a slope 1.44 times that of 250 (three
+    degrees of freedom), 1.16 times that of 500 (four)."""
     items = np.array([60, 120, 250, 500, 1000, 2000, 4000, 16000])
     parts = Components(0.02, 1e-4, 0.005, shared=shared)
     found = simulate_power(parts, items, np.full(8, 2), 0.02, 0.05, 36, 0.8).detectable
