@@ -23,7 +23,7 @@ from scipy.special import stdtr, stdtrit
 Part = tuple[float, float]
 FEW_RUNS = 2
 """With so many runs or fewer the parts of a variance are kept apart for corrected claims."""
-_LEAST = 1e-40  # no p value is told from a smaller one
+_LEAST = 1e-40  # smallest p value that is looked for
 
 
 def half_width(
