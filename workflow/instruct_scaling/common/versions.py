@@ -22,7 +22,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "costs": 3,
     "validation_loss": 1,
     "intermediate_scores": 4,
-    "curves": 8,
+    "curves": 9,
     "figures": 7,
     "report": 6,
 }
