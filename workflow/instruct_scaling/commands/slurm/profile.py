@@ -2,7 +2,7 @@
 
 Snakemake merges profiles and options by whole top-level keys: `--set-resources finetune:ranks=16`
 drops every other resource that the profile sets, for all rules (snakemake 3429). The numbers of a
-cluster therefore go into a profile that is written anew, and options that would replace a block of
+cluster therefore go into a profile that we write, and options that would replace a block of
 it are refused.
 """
 
