@@ -133,8 +133,12 @@ def test_two_nodes_have_a_rank_for_each_gpu_and_share_out_the_cpus(written):
     site = load_site(written(finetune_nodes=2, gpu__cpus=50))
     found = fitted(shipped, site)
     tuned = found["set-resources"]["finetune"]
-    wanted = {"nodes": 2, "ranks": 8, "tasks": 8, "tasks_per_gpu": 0, "mpi": "srun"}
+    wanted = {"nodes": 2, "ranks": 8, "tasks_per_node": 4, "tasks_per_gpu": 0, "mpi": "srun"}
     assert wanted.items() <= tuned.items()
+    assert "tasks" not in tuned
+    single = fitted(shipped, load_site(written(finetune_nodes=2, gpu__gpus=1)))
+    assert single["set-resources"]["finetune"]["tasks"] == 2  # one a node is refused by the plugin
+    assert "tasks_per_node" not in single["set-resources"]["finetune"]
     assert (tuned["launcher"], tuned["gres"]) == ("srun", "'gpu:a100:4'")
     assert tuned["cpus_per_task"] == found["set-threads"]["finetune"] == 12
 
@@ -158,7 +162,7 @@ def test_no_job_asks_for_more_than_a_node_has(cpu, gpu, nodes):
     for block in [found["default-resources"], *found["set-resources"].values()]:
         on = site.gpu if block.get("slurm_partition") == "'g'" else site.cpu
         gpus = int(block["gres"].strip("'").split(":")[-1]) if "gres" in block else 0
-        tasks = block.get("tasks", 1) // block.get("nodes", 1) or 1
+        tasks = block.get("tasks_per_node", 1)
         assert block.get("cpus_per_task", 1) * tasks <= on.cpus
         assert block.get("mem_mb", 0) <= on.memory_gb * 1000
         assert block.get("runtime", 0) <= on.hours * 60

@@ -29,6 +29,7 @@ ONE_NODE, SEVERAL_NODES = "slurm", "slurm-multinode"
 GPU_PARTITION = "gpu"  # in the shipped profiles
 ALL_RANKS = "finetune"
 """The rule that has whole nodes; the others with a GPU have one each."""
+TASKS = ("tasks", "tasks_per_node")
 BLOCKS = {
     "--set-resources": "set-resources",
     "--set-resource": "set-resources",
@@ -152,9 +153,17 @@ def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
         "mem_mb": _megabytes(gpu.memory_gb),
         "runtime": round(gpu.hours * 60),
     }
-    if "tasks" in block:
-        found["tasks"] = ranks
+    if nodes > 1:
+        found = {key: value for key, value in found.items() if key not in TASKS} | _tasks(site)
     return found | _constraint(gpu.constraint)
+
+
+def _tasks(site: Site) -> Profile:
+    """A task for each GPU of each node. They are given by node, for SLURM may put all but one of
+    `tasks` on one node; the plugin refuses one a node, which is stated as their number."""
+    if site.gpu.gpus == 1:
+        return {"tasks": site.finetune_nodes}
+    return {"tasks_per_node": site.gpu.gpus}
 
 
 def _at_most(block: Mapping[str, Any], cpus: int, memory_gb: float, hours: float) -> Profile:
