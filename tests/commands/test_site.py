@@ -128,6 +128,14 @@ def test_the_profile_of_a_site_has_its_partitions_gpus_ranks_and_threads(written
     assert found["set-resources"]["pool"]["mem_mb"] == 60_000  # the profile asks for more
 
 
+def test_the_constraint_of_cpu_nodes_does_not_reach_gpu_jobs(written):
+    site = load_site(written(cpu__constraint="big", gpu__constraint=None))
+    found = fitted(read_profile(SHIPPED / "slurm"), site)
+    assert found["default-resources"]["constraint"] == "'big'"
+    for rule in ("finetune", "generate"):
+        assert found["set-resources"][rule]["constraint"] == "''"
+
+
 def test_two_nodes_have_a_rank_for_each_gpu_and_share_out_the_cpus(written):
     shipped = read_profile(SHIPPED / "slurm-multinode")
     site = load_site(written(finetune_nodes=2, gpu__cpus=50))

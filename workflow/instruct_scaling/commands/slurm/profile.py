@@ -136,7 +136,7 @@ def _on_one_gpu(block: Mapping[str, Any], site: Site) -> Profile:
     gpu = site.gpu
     share = _at_most(block, gpu.cpus // gpu.gpus, gpu.memory_gb / gpu.gpus, gpu.hours)
     found = {**block, **share, "slurm_partition": _text(gpu.partition), "gres": _gres(site, 1)}
-    return found | _constraint(gpu.constraint)
+    return found | _gpu_constraint(site)
 
 
 def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
@@ -155,7 +155,7 @@ def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
     }
     if nodes > 1:
         found = {key: value for key, value in found.items() if key not in TASKS} | _tasks(site)
-    return found | _constraint(gpu.constraint)
+    return found | _gpu_constraint(site)
 
 
 def _tasks(site: Site) -> Profile:
@@ -191,6 +191,13 @@ def _gres(site: Site, gpus: int) -> str:
 
 def _constraint(value: str | None) -> Profile:
     return {} if value is None else {"constraint": _text(value)}
+
+
+def _gpu_constraint(site: Site) -> Profile:
+    """That of the GPU nodes; an empty one where the default of all jobs would hold for them."""
+    if site.gpu.constraint is None and site.cpu.constraint is not None:
+        return {"constraint": _text("")}
+    return _constraint(site.gpu.constraint)
 
 
 def _text(value: str) -> str:
