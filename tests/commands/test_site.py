@@ -128,13 +128,25 @@ def test_the_profile_of_a_site_has_its_partitions_gpus_ranks_and_threads(written
     assert found["set-resources"]["pool"]["mem_mb"] == 60_000  # the profile asks for more
 
 
+def test_the_constraint_of_cpu_nodes_does_not_reach_gpu_jobs(written):
+    site = load_site(written(cpu__constraint="big", gpu__constraint=None))
+    found = fitted(read_profile(SHIPPED / "slurm"), site)
+    assert found["default-resources"]["constraint"] == "'big'"
+    for rule in ("finetune", "generate"):
+        assert found["set-resources"][rule]["constraint"] == "''"
+
+
 def test_two_nodes_have_a_rank_for_each_gpu_and_share_out_the_cpus(written):
     shipped = read_profile(SHIPPED / "slurm-multinode")
     site = load_site(written(finetune_nodes=2, gpu__cpus=50))
     found = fitted(shipped, site)
     tuned = found["set-resources"]["finetune"]
-    wanted = {"nodes": 2, "ranks": 8, "tasks": 8, "tasks_per_gpu": 0, "mpi": "srun"}
+    wanted = {"nodes": 2, "ranks": 8, "tasks_per_node": 4, "tasks_per_gpu": 0, "mpi": "srun"}
     assert wanted.items() <= tuned.items()
+    assert "tasks" not in tuned
+    single = fitted(shipped, load_site(written(finetune_nodes=2, gpu__gpus=1)))
+    assert single["set-resources"]["finetune"]["tasks"] == 2  # one a node is refused by the plugin
+    assert "tasks_per_node" not in single["set-resources"]["finetune"]
     assert (tuned["launcher"], tuned["gres"]) == ("srun", "'gpu:a100:4'")
     assert tuned["cpus_per_task"] == found["set-threads"]["finetune"] == 12
 
@@ -158,7 +170,7 @@ def test_no_job_asks_for_more_than_a_node_has(cpu, gpu, nodes):
     for block in [found["default-resources"], *found["set-resources"].values()]:
         on = site.gpu if block.get("slurm_partition") == "'g'" else site.cpu
         gpus = int(block["gres"].strip("'").split(":")[-1]) if "gres" in block else 0
-        tasks = block.get("tasks", 1) // block.get("nodes", 1) or 1
+        tasks = block.get("tasks_per_node", 1)
         assert block.get("cpus_per_task", 1) * tasks <= on.cpus
         assert block.get("mem_mb", 0) <= on.memory_gb * 1000
         assert block.get("runtime", 0) <= on.hours * 60

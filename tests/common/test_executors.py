@@ -20,6 +20,7 @@ ALLOWED = {
     "commands/doctor.py",
     "training/launch.py",
     "training/distributed.py",
+    "training/slurm.py",
 }
 SPECIFIC = re.compile(
     r"\bSLURM_[A-Z_]+\b|[\"'](?:sbatch|squeue|scontrol|sacct|scancel|sinfo|srun)[\"']"

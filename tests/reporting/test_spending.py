@@ -65,7 +65,7 @@ def test_the_plan_is_there_before_anything_has_run(study, tmp_path):
     assert table.planned_judge_dollars[0] == pytest.approx(2 * 24 * 2 * (700 + 100 * 10) / 1e6)
     answers = 24 * (8 * 4 + 300 * 3)
     assert table.planned_bytes[0] == pytest.approx(2 * (PARAMETERS * 4 + answers))
-    assert table[["gpu_hours", "core_hours", "judge_dollars", "bytes"]].isna().all(None)
+    assert table[["gpu_hours", "core_hours", "judge_dollars", "bytes"]].isna().all(axis=None)
 
 
 def test_what_was_spent_stands_beside_it(study, tmp_path):

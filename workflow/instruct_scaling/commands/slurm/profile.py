@@ -2,7 +2,7 @@
 
 Snakemake merges profiles and options by whole top-level keys: `--set-resources finetune:ranks=16`
 drops every other resource that the profile sets, for all rules (snakemake 3429). The numbers of a
-cluster therefore go into a profile that is written anew, and options that would replace a block of
+cluster therefore go into a profile that we write, and options that would replace a block of
 it are refused.
 """
 
@@ -29,6 +29,7 @@ ONE_NODE, SEVERAL_NODES = "slurm", "slurm-multinode"
 GPU_PARTITION = "gpu"  # in the shipped profiles
 ALL_RANKS = "finetune"
 """The rule that has whole nodes; the others with a GPU have one each."""
+TASKS = ("tasks", "tasks_per_node")
 BLOCKS = {
     "--set-resources": "set-resources",
     "--set-resource": "set-resources",
@@ -135,7 +136,7 @@ def _on_one_gpu(block: Mapping[str, Any], site: Site) -> Profile:
     gpu = site.gpu
     share = _at_most(block, gpu.cpus // gpu.gpus, gpu.memory_gb / gpu.gpus, gpu.hours)
     found = {**block, **share, "slurm_partition": _text(gpu.partition), "gres": _gres(site, 1)}
-    return found | _constraint(gpu.constraint)
+    return found | _gpu_constraint(site)
 
 
 def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
@@ -152,9 +153,17 @@ def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
         "mem_mb": _megabytes(gpu.memory_gb),
         "runtime": round(gpu.hours * 60),
     }
-    if "tasks" in block:
-        found["tasks"] = ranks
-    return found | _constraint(gpu.constraint)
+    if nodes > 1:
+        found = {key: value for key, value in found.items() if key not in TASKS} | _tasks(site)
+    return found | _gpu_constraint(site)
+
+
+def _tasks(site: Site) -> Profile:
+    """A task for each GPU of each node. They are given by node, for SLURM may put all but one of
+    `tasks` on one node; the plugin refuses one a node, which is stated as their number."""
+    if site.gpu.gpus == 1:
+        return {"tasks": site.finetune_nodes}
+    return {"tasks_per_node": site.gpu.gpus}
 
 
 def _at_most(block: Mapping[str, Any], cpus: int, memory_gb: float, hours: float) -> Profile:
@@ -182,6 +191,13 @@ def _gres(site: Site, gpus: int) -> str:
 
 def _constraint(value: str | None) -> Profile:
     return {} if value is None else {"constraint": _text(value)}
+
+
+def _gpu_constraint(site: Site) -> Profile:
+    """That of the GPU nodes; an empty one where the default of all jobs would hold for them."""
+    if site.gpu.constraint is None and site.cpu.constraint is not None:
+        return {"constraint": _text("")}
+    return _constraint(site.gpu.constraint)
 
 
 def _text(value: str) -> str:
