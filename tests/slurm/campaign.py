@@ -11,6 +11,7 @@ no job is left. A study that does not is lost, and so are all the faults that me
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
@@ -22,13 +23,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.slurm.cluster import Cluster, running
-from tests.slurm.fault_study import Trial, copy, local, prepare, results
-from tests.slurm.faults import DISK, FAULTS
+from tests.slurm.fault_study import SHAPES, LocalTrial, Trial, copy, local, prepare, results
+from tests.slurm.faults import DISK, FAULTS, WITHOUT_SLURM
 from tests.slurm.nodes import leftovers
 
 DISK_MB = 300
 PATIENCE = 420.0  # seconds for the rest of a study after its last fault
-SHAPES = ("slurm", "slurm-multinode")
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def disturbed(
-    cluster: Cluster,
+    cluster: Cluster | None,
     prepared: Path,
     expected: dict[str, str],
     number: int,
@@ -57,7 +57,8 @@ def disturbed(
 ) -> Outcome:
     """Run one study, do these faults to it in their order at random times, and judge it."""
     began = time.monotonic()
-    trial = Trial(cluster, copy(prepared, DISK / f"trial-{number}"), shape)
+    kind = LocalTrial if cluster is None else Trial
+    trial = kind(cluster, copy(prepared, DISK / f"trial-{number}"), shape)
     outcome = Outcome(number, shape)
     trial.start()
     for name in names:
@@ -130,7 +131,7 @@ def clean(trial: Trial) -> None:
     if left:
         subprocess.run(["scancel", *left], capture_output=True)
         time.sleep(12)
-    for node, state in trial.cluster.states().items():
+    for node, state in trial.cluster.states().items() if trial.cluster is not None else ():
         if state not in ("idle", "mixed", "allocated", "completing"):
             trial.cluster.undrain(node)
     kept = DISK.parent / f"{DISK.name}-logs" / trial.folder.name
@@ -184,7 +185,7 @@ def made(folder: Path, seconds: int) -> tuple[Path, dict[str, str]]:
 
 
 def campaign(
-    cluster: Cluster,
+    cluster: Cluster | None,
     prepared: Path,
     expected: dict[str, str],
     *,
@@ -192,15 +193,17 @@ def campaign(
     minutes: float,
     each: int,
 ) -> list[Outcome]:
-    """Studies with `each` faults until the time is up; the faults come in shuffled rounds."""
+    """Studies with `each` faults until the time is up; the faults come in shuffled rounds. Without
+    a cluster they are those that need none."""
+    known = sorted(FAULTS if cluster is not None else WITHOUT_SLURM)
     deadline = time.monotonic() + 60 * minutes
     rng, deck, outcomes = random.Random(seed), [], []
     while time.monotonic() < deadline:
         while len(deck) < each:
-            deck += rng.sample(sorted(FAULTS), len(FAULTS))
+            deck += rng.sample(known, len(known))
         names, deck = deck[:each], deck[each:]
         number = len(outcomes)
-        shape = SHAPES[number % 2]
+        shape = list(SHAPES)[number % 2] if cluster is not None else "local"
         own = random.Random(f"{seed} {number}")  # what one study draws decides nothing of the next
         print(f"study {number} ({shape})", flush=True)
         outcomes.append(disturbed(cluster, prepared, expected, number, names, own, shape))
@@ -216,12 +219,17 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=6, help="Faults of a study.")
     parser.add_argument("--seconds", type=int, default=20, help="Of a fine-tuning.")
     parser.add_argument("--accounting", action="store_true")
+    parser.add_argument("--local", action="store_true", help="Without SLURM.")
     parser.add_argument("--out", type=Path, default=Path("faults.json"))
     options = parser.parse_args()
     mounted()
     try:
         prepared, expected = made(DISK, options.seconds)
-        with running(options.accounting, {"MinJobAge": 100_000}) as cluster:
+        with contextlib.ExitStack() as stack:
+            cluster = None
+            if not options.local:
+                changes = {"MinJobAge": 100_000}
+                cluster = stack.enter_context(running(options.accounting, changes))
             outcomes = campaign(
                 cluster,
                 prepared,
@@ -230,7 +238,7 @@ def main() -> None:
                 minutes=options.minutes,
                 each=options.each,
             )
-            left = leftovers(cluster.layout)
+            left = leftovers(cluster.layout) if cluster is not None else []
     finally:
         unmounted()
     report = {

@@ -24,6 +24,14 @@ from tests.slurm.cluster import Cluster
 from tests.studies import ROOT, tiny_study
 
 RANKS = 2
+SHAPES = {"one-node": "slurm", "two-nodes": "slurm-multinode"}
+"""Shape of a fine-tuning -> the shipped profile."""
+ON_THIS_MACHINE = (
+    "--set-resources",
+    f"finetune:ranks={RANKS}",
+    "--set-threads",
+    f"finetune={RANKS}",
+)
 TARGET = "curves"
 MEASURED = {"costs.csv", "efficiency.csv"}  # they hold seconds
 LOGS = ".snakemake/slurm_logs"
@@ -43,9 +51,9 @@ def study(seconds: int) -> dict[str, Any]:
 
 
 def profile(shape: str) -> dict[str, Any]:
-    """The shipped profile for one or two nodes with two ranks, short polls, and as many retries as
-    a trial has faults."""
-    content = yaml.safe_load((ROOT / f"workflow/profiles/{shape}/config.yaml").read_text("utf-8"))
+    """The shipped profile of a shape with two ranks, short polls, and a retry for each fault."""
+    shipped = ROOT / "workflow" / "profiles" / SHAPES[shape] / "config.yaml"
+    content = yaml.safe_load(shipped.read_text("utf-8"))
     content |= {
         "retries": 20,
         "latency-wait": 20,
@@ -53,7 +61,7 @@ def profile(shape: str) -> dict[str, Any]:
         "seconds-between-status-checks": 3,
         "max-status-checks-per-second": 1,
     }
-    content["set-threads"]["finetune"] = RANKS if shape == "slurm" else 1
+    content["set-threads"]["finetune"] = RANKS if shape == "one-node" else 1
     finetune = content["set-resources"]["finetune"]
     finetune |= {
         "ranks": RANKS,
@@ -62,14 +70,14 @@ def profile(shape: str) -> dict[str, Any]:
         "gres": "'gpu:2'",
         "cpus_per_task": RANKS,
     }
-    if shape == "slurm-multinode":
+    if shape == "two-nodes":
         finetune |= {"tasks": RANKS, "cpus_per_task": 1, "gres": "'gpu:1'"}
     return content
 
 
 def prepare(folder: Path, seconds: int) -> None:
     """Write the study and both profiles, and make what comes before the fine-tunings."""
-    for shape in ("slurm", "slurm-multinode"):
+    for shape in SHAPES:
         (folder / shape).mkdir(parents=True)
         (folder / shape / "config.yaml").write_text(yaml.safe_dump(profile(shape)), "utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(study(seconds)), "utf-8")
@@ -78,10 +86,7 @@ def prepare(folder: Path, seconds: int) -> None:
 
 def local(folder: Path, *arguments: str) -> None:
     """Run a part of the study without SLURM, with as many ranks as on the cluster."""
-    command = [
-        *("instruct-scaling", "run", "study.yaml", TARGET, *arguments),
-        *("--set-resources", f"finetune:ranks={RANKS}", "--set-threads", f"finetune={RANKS}"),
-    ]
+    command = ["instruct-scaling", "run", "study.yaml", TARGET, *arguments, *ON_THIS_MACHINE]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr[-3000:])
@@ -105,7 +110,7 @@ def results(folder: Path) -> dict[str, str]:
 class Trial:
     """One study that runs on the cluster and is started again whenever its Snakemake has ended."""
 
-    cluster: Cluster
+    cluster: Cluster | None
     folder: Path
     shape: str
     starts: int = 0
@@ -119,6 +124,8 @@ class Trial:
         if self.starts and list((self.folder / ".snakemake" / "locks").glob("*")):
             self._unlock()
         self.starts += 1
+        # A shell has what runs in its background ignore Ctrl-C, and children inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with (self.folder / f"start-{self.starts}.log").open("w") as log:
             self.process = subprocess.Popen(
                 self._command(TARGET),
@@ -174,6 +181,7 @@ class Trial:
 
     def jobs(self, *states: str) -> list[dict[str, str]]:
         """This trial's jobs, in the given states if any are given."""
+        assert self.cluster is not None
         found = [job for job in self.cluster.jobs() if job.get("WorkDir") == str(self.folder)]
         return [job for job in found if not states or job["JobState"] in states]
 
@@ -198,6 +206,18 @@ class Trial:
         """What all jobs of the fine-tunings printed."""
         paths = sorted((self.folder / LOGS).glob("rule_finetune/**/*.log"))
         return "\n".join(path.read_text("utf-8", errors="replace") for path in paths)
+
+
+class LocalTrial(Trial):
+    """The same without SLURM, under the profile `local`, started again by hand or by `retries`."""
+
+    def _command(self, *words: str) -> list[str]:
+        own = ["--retries", "20", *ON_THIS_MACHINE]
+        return ["instruct-scaling", "run", "study.yaml", *words, *own]
+
+    def jobs(self, *states: str) -> list[dict[str, str]]:
+        """None: there is no SLURM."""
+        return []
 
 
 def copy(prepared: Path, folder: Path) -> Path:

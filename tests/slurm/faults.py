@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.slurm.cluster import Cluster
 from tests.slurm.fault_study import Trial
 from tests.slurm.files import NODES
 from tests.slurm.processes import parent, processes
@@ -75,27 +76,27 @@ def stalled(trial: Trial, rng: random.Random) -> str | None:
 def slurmd_back_soon(trial: Trial, rng: random.Random) -> str | None:
     """slurmd of a node is killed and started again before the controller gives the node up."""
     node = _busy_node(trial, rng)
-    trial.cluster.kill_node(node)
+    _cluster(trial).kill_node(node)
     time.sleep(rng.uniform(1, 8))
-    trial.cluster.start_node(node)
+    _cluster(trial).start_node(node)
     return node
 
 
 def node_lost(trial: Trial, rng: random.Random) -> str | None:
     """slurmd of a node is killed, and back after SlurmdTimeout: its jobs are given up."""
     node = _busy_node(trial, rng)
-    trial.cluster.kill_node(node)
+    _cluster(trial).kill_node(node)
     time.sleep(rng.uniform(26, 32))
-    trial.cluster.start_node(node)
+    _cluster(trial).start_node(node)
     return node
 
 
 def drained(trial: Trial, rng: random.Random) -> str | None:
     """A node is drained while its jobs run, and given back."""
     node = _busy_node(trial, rng)
-    trial.cluster.drain(node)
+    _cluster(trial).drain(node)
     time.sleep(rng.uniform(5, 15))
-    trial.cluster.undrain(node)
+    _cluster(trial).undrain(node)
     return node
 
 
@@ -103,10 +104,10 @@ def controller_restarted(trial: Trial, rng: random.Random) -> str | None:
     """slurmctld is killed, away for some seconds, and back.
 
     It saves its state five seconds after a change; what it forgets is a fault of its own."""
-    trial.cluster.kill_controller()
+    _cluster(trial).kill_controller()
     seconds = rng.uniform(1, 12)
     time.sleep(seconds)
-    trial.cluster.start_controller()
+    _cluster(trial).start_controller()
     return f"{seconds:.0f} s away"
 
 
@@ -183,6 +184,17 @@ FAULTS: dict[str, Fault] = {
     "disk full": disk_full,
     "corrupted checkpoint": corrupted,
 }
+WITHOUT_SLURM = (
+    "out of memory (rank killed)",
+    "file system hangs",
+    "Snakemake SIGINT",
+    "Snakemake SIGTERM",
+    "Snakemake SIGKILL",
+    "two Snakemakes",
+    "disk full",
+    "corrupted checkpoint",
+)
+"""Those of `FAULTS` that need no cluster."""
 
 
 def rank_processes(trial: Trial) -> list[int]:
@@ -207,6 +219,11 @@ def _on_job(trial: Trial, rng: random.Random, *command: str) -> str | None:
     done = subprocess.run(words, capture_output=True, text=True)
     said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
     return " ".join([job["Comment"].partition("_wildcards")[0], job["JobId"], *said])
+
+
+def _cluster(trial: Trial) -> Cluster:
+    assert trial.cluster is not None
+    return trial.cluster
 
 
 def _busy_node(trial: Trial, rng: random.Random) -> str:
