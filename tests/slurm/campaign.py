@@ -18,16 +18,19 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.slurm.cluster import Cluster, running
 from tests.slurm.fault_study import SHAPES, LocalTrial, Trial, copy, local, prepare, results
-from tests.slurm.faults import DISK, FAULTS, WITHOUT_SLURM
+from tests.slurm.faults import FAULTS, WITHOUT_SLURM
 from tests.slurm.nodes import leftovers
 
+DISKS = Path("/var/tmp")
 DISK_MB = 300
+"""Studies run on a small file system in memory, which a fault fills. It is mounted before the
+cluster starts, so that its nodes see it."""
 PATIENCE = 420.0  # seconds for the rest of a study after its last fault
 
 
@@ -48,6 +51,7 @@ class Outcome:
 
 def disturbed(
     cluster: Cluster | None,
+    disk: Path,
     prepared: Path,
     expected: dict[str, str],
     number: int,
@@ -58,7 +62,7 @@ def disturbed(
     """Run one study, do these faults to it in their order at random times, and judge it."""
     began = time.monotonic()
     kind = LocalTrial if cluster is None else Trial
-    trial = kind(cluster, copy(prepared, DISK / f"trial-{number}"), shape)
+    trial = kind(cluster, copy(prepared, disk / f"trial-{number}"), shape)
     outcome = Outcome(number, shape)
     trial.start()
     for name in names:
@@ -134,7 +138,8 @@ def clean(trial: Trial) -> None:
     for node, state in trial.cluster.states().items() if trial.cluster is not None else ():
         if state not in ("idle", "mixed", "allocated", "completing"):
             trial.cluster.undrain(node)
-    kept = DISK.parent / f"{DISK.name}-logs" / trial.folder.name
+    disk = trial.folder.parent
+    kept = disk.with_name(f"{disk.name}-logs") / trial.folder.name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     for path in [*trial.folder.glob("start-*.log"), trial.folder / ".snakemake/slurm_logs"]:
@@ -145,23 +150,23 @@ def clean(trial: Trial) -> None:
     shutil.rmtree(trial.folder)
 
 
-def mounted() -> None:
-    """Mount the small file system.
+@contextlib.contextmanager
+def small_disk(name: str) -> Iterator[Path]:
+    """A file system of `DISK_MB` for the time of the block.
 
     Raises:
-        subprocess.CalledProcessError: this machine does not let us.
+        subprocess.CalledProcessError: this machine does not let us mount it.
     """
-    DISK.mkdir(exist_ok=True)
-    if not DISK.is_mount():
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", DISK], check=True
-        )
-
-
-def unmounted() -> None:
-    """Undo `mounted`."""
-    subprocess.run(["umount", "--lazy", DISK], capture_output=True)
-    DISK.rmdir()
+    folder = DISKS / name
+    folder.mkdir(exist_ok=True)
+    if not folder.is_mount():
+        options = ["-t", "tmpfs", "-o", f"size={DISK_MB}m"]
+        subprocess.run(["mount", *options, "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], capture_output=True)
+        folder.rmdir()
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
@@ -177,15 +182,19 @@ def counts(outcomes: Sequence[Outcome]) -> dict[str, dict[str, int]]:
 
 
 def made(folder: Path, seconds: int) -> tuple[Path, dict[str, str]]:
-    """A study up to its fine-tunings, and the hashes of what it gives without SLURM and faults."""
+    """A study up to its fine-tunings, and the hashes of what it gives without SLURM and faults;
+    what an earlier campaign has left in the folder is taken."""
     prepared, reference = folder / "prepared", folder / "reference"
-    prepare(prepared, seconds)
-    local(copy(prepared, reference))
+    if not (reference / "results/faults/tables/verdicts.csv").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        prepare(prepared, seconds)
+        local(copy(prepared, reference))
     return prepared, results(reference)
 
 
 def campaign(
     cluster: Cluster | None,
+    disk: Path,
     prepared: Path,
     expected: dict[str, str],
     *,
@@ -206,7 +215,7 @@ def campaign(
         shape = list(SHAPES)[number % 2] if cluster is not None else "local"
         own = random.Random(f"{seed} {number}")  # what one study draws decides nothing of the next
         print(f"study {number} ({shape})", flush=True)
-        outcomes.append(disturbed(cluster, prepared, expected, number, names, own, shape))
+        outcomes.append(disturbed(cluster, disk, prepared, expected, number, names, own, shape))
         print(f"  {outcomes[-1].wrong or 'survived'}", flush=True)
     return outcomes
 
@@ -219,28 +228,26 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=6, help="Faults of a study.")
     parser.add_argument("--seconds", type=int, default=20, help="Of a fine-tuning.")
     parser.add_argument("--accounting", action="store_true")
+    parser.add_argument("--made", type=Path, default=DISKS / "instruct-scaling-faults-made")
     parser.add_argument("--local", action="store_true", help="Without SLURM.")
     parser.add_argument("--out", type=Path, default=Path("faults.json"))
     options = parser.parse_args()
-    mounted()
-    try:
-        prepared, expected = made(DISK, options.seconds)
-        with contextlib.ExitStack() as stack:
-            cluster = None
-            if not options.local:
-                changes = {"MinJobAge": 100_000}
-                cluster = stack.enter_context(running(options.accounting, changes))
-            outcomes = campaign(
-                cluster,
-                prepared,
-                expected,
-                seed=options.seed,
-                minutes=options.minutes,
-                each=options.each,
-            )
-            left = leftovers(cluster.layout) if cluster is not None else []
-    finally:
-        unmounted()
+    prepared, expected = made(options.made, options.seconds)
+    name = "instruct-scaling-faults" + ("-local" if options.local else "")
+    with small_disk(name) as disk, contextlib.ExitStack() as stack:
+        cluster = None
+        if not options.local:
+            cluster = stack.enter_context(running(options.accounting, {"MinJobAge": 100_000}))
+        outcomes = campaign(
+            cluster,
+            disk,
+            prepared,
+            expected,
+            seed=options.seed,
+            minutes=options.minutes,
+            each=options.each,
+        )
+        left = leftovers(cluster.layout) if cluster is not None else []
     report = {
         "seed": options.seed,
         "counts": counts(outcomes),

@@ -20,9 +20,6 @@ from tests.slurm.fault_study import Trial
 from tests.slurm.files import NODES
 from tests.slurm.processes import parent, processes
 
-DISK = Path("/var/tmp/instruct-scaling-faults")
-"""A small file system in memory, mounted before the cluster starts, so that its nodes see it."""
-
 Fault = Callable[[Trial, random.Random], str | None]
 
 
@@ -141,7 +138,7 @@ def second_snakemake(trial: Trial, rng: random.Random) -> str | None:
 def disk_full(trial: Trial, rng: random.Random) -> str | None:
     """No byte is left for checkpoints, Parquet files, logs and Snakemake's own files; then there
     is room again."""
-    filler = DISK / "filler"
+    filler = trial.folder.parent / "filler"  # a small file system of its own
     try:
         with filler.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
             while True:
