@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.slurm.cluster import Cluster, running
 from tests.slurm.fault_study import SHAPES, LocalTrial, Trial, copy, local, prepare, results
@@ -43,7 +44,7 @@ class Outcome:
     faults: list[dict[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    saved: int = 0
+    stops: list[dict[str, Any]] = field(default_factory=list)
     starts: int = 0
     jobs: int = 0
     seconds: float = 0.0
@@ -81,7 +82,7 @@ def disturbed(
     except (TimeoutError, RuntimeError) as error:
         outcome.wrong.append(str(error))
     outcome.wrong += judged(trial, expected, len(outcome.faults))
-    outcome.saved = trial.printed().count(", saved")
+    outcome.stops = trial.stops()
     outcome.starts, outcome.jobs = trial.starts, len(trial.jobs())
     outcome.notes, outcome.seconds = trial.notes, round(time.monotonic() - began, 1)
     clean(trial)

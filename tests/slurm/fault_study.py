@@ -6,6 +6,7 @@ runs `instruct-scaling run` on the cluster from the fine-tunings to the tables o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +117,9 @@ class Trial:
     shape: str
     starts: int = 0
     process: subprocess.Popen | None = None
-    first_job: int = 0
     notes: list[str] = field(default_factory=list)
+    stopped: dict[str, float] = field(default_factory=dict)
+    """Number of a job -> when it was told to stop, in seconds since 1970."""
 
     def start(self) -> None:
         """Start the study, or go on with it; a lock that a killed start has left is removed as the
@@ -202,10 +205,21 @@ class Trial:
                 counts[job["Comment"]] = counts.get(job["Comment"], 0) + 1
         return counts
 
-    def printed(self) -> str:
-        """What all jobs of the fine-tunings printed."""
-        paths = sorted((self.folder / LOGS).glob("rule_finetune/**/*.log"))
-        return "\n".join(path.read_text("utf-8", errors="replace") for path in paths)
+    def stops(self) -> list[dict[str, Any]]:
+        """The fine-tunings that were told to stop: whether they had taken a step that the newest
+        checkpoint did not have, whether they saved, and after how many seconds they had ended."""
+        ends = {job["JobId"]: job.get("EndTime", "") for job in self.jobs()}
+        found = []
+        for number, since in self.stopped.items():
+            for path in (self.folder / LOGS).glob(f"rule_finetune/**/{number}.log"):
+                text = path.read_text("utf-8", errors="replace")
+                with contextlib.suppress(ValueError):
+                    end = datetime.fromisoformat(ends.get(number, "")).timestamp()
+                    saved = ", saved" in text
+                    trained = re.search(r" [1-9]\d*/\d+ \[", text) is not None
+                    seconds = round(end - since, 1)
+                    found.append({"trained": trained, "saved": saved, "seconds": seconds})
+        return found
 
 
 class LocalTrial(Trial):

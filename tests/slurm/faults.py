@@ -25,14 +25,14 @@ Fault = Callable[[Trial, random.Random], str | None]
 
 def canceled(trial: Trial, rng: random.Random) -> str | None:
     """scancel of a job, a fine-tuning where one runs."""
-    return _on_job(trial, rng, "scancel", "{job}")
+    return _stop_job(trial, rng, "scancel", "{job}")
 
 
 def asked_to_save(trial: Trial, rng: random.Random) -> str | None:
     """What `--signal=TERM@600` does ahead of a time limit: SIGTERM to the job's steps."""
     if not trial.fine_tunings():
         return None
-    return _on_job(trial, rng, "scancel", "--signal=TERM", "{job}")
+    return _stop_job(trial, rng, "scancel", "--signal=TERM", "{job}")
 
 
 def time_limit(trial: Trial, rng: random.Random) -> str | None:
@@ -205,6 +205,13 @@ def rank_processes(trial: Trial) -> list[int]:
                 found.append(pid)
     above = {parent(pid) for pid in found}
     return [pid for pid in found if pid not in above]
+
+
+def _stop_job(trial: Trial, rng: random.Random, *command: str) -> str | None:
+    met = _on_job(trial, rng, *command)
+    if met is not None:
+        trial.stopped[met.split()[1]] = time.time()
+    return met
 
 
 def _on_job(trial: Trial, rng: random.Random, *command: str) -> str | None:
