@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from instruct_scaling.common.errors import InputError
@@ -65,14 +66,21 @@ class TextTemplate:
                 fix="choose a base whose tokenizer_config.json names an eos_token",
             )
         self.ends: list[int] = [end]
-        self.start: list[int] = start_tokens(tokenizer)
         self._instead = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self._tokenizer = tokenizer
         self._template = template
         self._continuations = Continuations(tokenizer, self.ends)
-        # The end token of the exchange before, if the tokenizer reads its text as one.
-        (end_ids,) = token_ids(tokenizer, [tokenizer.eos_token])
-        self._before = tokenizer.eos_token if end_ids == self.ends else ""
+
+    @cached_property
+    def start(self) -> list[int]:
+        """Ids that stand before the text of every conversation."""
+        return start_tokens(self._tokenizer)
+
+    @cached_property
+    def _before(self) -> str:
+        """The end token of the exchange before, if the tokenizer reads its text as one."""
+        text: str = self._tokenizer.eos_token
+        return text if token_ids(self._tokenizer, [text]) == [self.ends] else ""
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Ids of all messages, the last being the user's, with the template around it."""
