@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from transformers import AutoTokenizer
 from instruct_scaling.common.records import Message, Record, normalize
 from instruct_scaling.data.chat_template import Conversation
 from instruct_scaling.data.encoding import cut_prompt, encode_records, open_template
+from instruct_scaling.data.serving import serving_template
 from instruct_scaling.data.text_template import TextTemplate
 from instruct_scaling.data.tokenizing import Continuations, start_tokens, token_ids, tokenize
 from tests.data.text_families import BY_NAME, FAMILIES, make_tokenizer
@@ -200,3 +202,34 @@ def test_smollm2s_own_tokenizer_sets_no_start_token():
         text = template.replace("{prompt}", "Say hello")
         assert opened.prompt(ASK[:1]) == own_ids(tokenizer, text)
     assert draft(tokenizer, LINE, TALK).ids == own_ids(tokenizer, text_of(tokenizer, LINE, TALK))
+
+
+@pytest.mark.parametrize("template", [LINE, '«{prompt}»🙂 it\'s "{prompt}" \\n\n'])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_served_chat_has_the_ids_of_training(name, template):
+    tokenizer = make_tokenizer(name)
+    text = serving_template(tokenizer, template)
+    assert tokenizer.chat_template is None
+    if name in ("mistral",):  # no space is put after a start token that a template has written
+        assert text is None
+        return
+    served = copy.deepcopy(tokenizer)
+    served.chat_template = text
+    for messages in ((Message("system", "the cat"), *TALK), TALK):
+        made = draft(tokenizer, template, messages)
+        turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+        stock = {"tokenize": True, "return_dict": False}
+        assert served.apply_chat_template(turns, **stock) == made.ids
+        prompt = served.apply_chat_template(turns[:-1], add_generation_prompt=True, **stock)
+        assert prompt == made.ids[: made.spans[-1][0]]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama3"])
+def test_a_served_question_has_the_ids_of_training_where_answers_are_divided(name):
+    tokenizer = copy.deepcopy(make_tokenizer(name))
+    tokenizer.chat_template = serving_template(tokenizer, SPACE)
+    turn = {"role": "user", "content": ASK[0].content}
+    served = tokenizer.apply_chat_template([turn], tokenize=True, return_dict=False)
+    made = draft(tokenizer, SPACE, ASK)
+    assert made.in_pieces
+    assert served == made.ids[: made.spans[0][0]]

@@ -13,7 +13,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "subset": 3,
     "base": 2,
     "tokens": 2,
-    "finetune": 6,
+    "finetune": 7,
     "generate": 4,
     "judge": 4,
     "runs": 3,
