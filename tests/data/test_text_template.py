@@ -230,6 +230,6 @@ def test_a_served_question_has_the_ids_of_training_where_answers_are_divided(nam
     tokenizer.chat_template = serving_template(tokenizer, SPACE)
     turn = {"role": "user", "content": ASK[0].content}
     served = tokenizer.apply_chat_template([turn], tokenize=True, return_dict=False)
-    made = draft(tokenizer, SPACE, ASK)
+    made = draft(tokenizer, SPACE, (ASK[0], Message("assistant", "the cat")))
     assert made.in_pieces
     assert served == made.ids[: made.spans[0][0]]
