@@ -16,7 +16,7 @@ REAL_RESULTS ?= results/smollm2-135m
 REAL_TABLES := curves verdicts sufficient base_comparison costs validation_loss subset_overlap
 DOCS ?= docs
 
-.PHONY: help demo real real-results smollm2 test install lint format docs figures report clean
+.PHONY: help demo real real-lora real-results smollm2 test install lint format docs figures report clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ real: smollm2 ## tune SmolLM2-135M-Instruct on public data on two cores, in abou
 	@echo
 	@echo "report:  $(CURDIR)/$(REAL_RESULTS)/report.html"
 	@echo "figures: $(CURDIR)/$(REAL_RESULTS)/figures/"
+
+real-lora: smollm2 ## add a LoRA arm to that study
+	snakemake --workflow-profile workflow/profiles/$(PROFILE) --set-threads finetune=1 \
+	  --configfile studies/smollm2-135m.yaml studies/smollm2-135m-lora.yaml
 
 real-results: ## copy the tables and the figure of that study into docs/
 	mkdir -p $(DOCS)/results/smollm2-135m $(DOCS)/img
