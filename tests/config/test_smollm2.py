@@ -78,9 +78,7 @@ def test_every_category_has_items_with_what_its_scorer_needs(data):
     tested = [item for item in items if item.category == "code"]
     assert all("check(" in item.checks["tests"] for item in tested)
     labeled = [item for item in items if item.category == "classification"]
-    assert all(
-        item.reference.lower() in map(str.lower, item.checks["labels"]) for item in labeled
-    )
+    assert all(item.reference.lower() in map(str.lower, item.checks["labels"]) for item in labeled)
 
 
 def test_the_second_file_adds_an_arm_and_changes_nothing_else():
@@ -88,7 +86,16 @@ def test_the_second_file_adds_an_arm_and_changes_nothing_else():
     assert alone.arms["full"] == both.arms["full"]
     assert set(both.arms) == {"full", "lora"}
     assert both.arms["lora"].recipe.tuning.method == "lora"
-    for section in ("study", "pools", "bases", "ladder", "evalset", "seeds", "validation", "judges"):
+    for section in (
+        "study",
+        "pools",
+        "bases",
+        "ladder",
+        "evalset",
+        "seeds",
+        "validation",
+        "judges",
+    ):
         assert getattr(alone, section) == getattr(both, section)
 
 

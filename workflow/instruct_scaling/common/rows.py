@@ -203,7 +203,9 @@ def between(
             yield row
     if number < first:
         raise InputError(
-            f"there is no entry {first}, the data end at {number}", where=where, fix="correct `rows`"
+            f"there is no entry {first}, the data end at {number}",
+            where=where,
+            fix="correct `rows`",
         )
 
 

@@ -22,7 +22,6 @@ from instruct_scaling.config.identity import execution_keys
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]*$", max_length=64)]
 
 
-
 def _ordered(rows: tuple[int, int | None]) -> tuple[int, int | None]:
     first, last = rows
     if last is not None and last < first:

@@ -111,7 +111,9 @@ def _item(
     composed = {name: compose(text, row) for name, text in source.compose.items()}
     prompt, history = _question(row, fields, composed)
     texts = {
-        name: strip_suffix(composed.get(name) or fields.text(row, name) or "", source.strip_suffixes)
+        name: strip_suffix(
+            composed.get(name) or fields.text(row, name) or "", source.strip_suffixes
+        )
         for name in ("input", "reference")
     }
     return EvalItem.make(
@@ -155,7 +157,8 @@ def _checks(
     """Those of the source, of the row, and the composed tests; None where there are none."""
     value = fields.raw(row, "checks")
     try:
-        own = {} if value is None else Constraints.model_validate(value).model_dump(exclude_none=True)
+        stated = Constraints.model_validate({} if value is None else value)
+        own = stated.model_dump(exclude_none=True)
         tests = {"tests": composed["tests"]} if "tests" in composed else {}
         return source.checks | own | tests or None
     except ValidationError as error:

@@ -1,8 +1,8 @@
 """Bases from a GGUF file, converted once to a folder that transformers loads.
 
-transformers reads the weights and the vocabulary (`from_pretrained(..., gguf_file=...)`). Two things
-are left to do here: a model that came from GGUF cannot be saved until its weights are in a fresh
-one, and the file's way of cutting text before its merges is not taken over.
+transformers reads the weights and the vocabulary (`from_pretrained(..., gguf_file=...)`). Two
+things are left to do here: a model that came from GGUF cannot be saved until its weights are in a
+fresh one, and the file's way of cutting text before its merges is not taken over.
 """
 
 from __future__ import annotations
@@ -248,8 +248,9 @@ tags:
 
 # {facts["name"] or facts["file"]}, {facts["parameters"] / 1e6:.1f} M parameters
 
-Converted by instruct-scaling from {facts["file"]}{held}, as the untuned base of a scaling study. The
-weights are those of the quantized file in fp32, not those of the model before its quantization.
+Converted by instruct-scaling from {facts["file"]}{held}, as the untuned base of a
+scaling study. The weights are those of the quantized file in fp32, not those of the model before
+its quantization.
 
 | | |
 |---|---|
