@@ -63,6 +63,9 @@ def test_the_audit_shows_what_decontamination_removed(data):
     found = steps["decontaminate"]
     assert found["removed"] == found["read"] - found["kept"] > 0
     assert found["kept"] == len(records)
+    page = " ".join((ROOT / "docs" / "real-model.md").read_text("utf-8").split())
+    assert f"{found['removed']} of {found['read']:,} records" in page
+    assert f"Left are {len(records):,} records" in page
     study = load_study(STUDY)
     assert len(records) - study.validation.records >= max(study.ladder.values())
 

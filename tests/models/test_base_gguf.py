@@ -250,6 +250,7 @@ def test_the_plan_knows_the_size_before_the_file_is_read():
     assert base_parameters(study.bases["smollm2-135m"]) == pytest.approx(134.5e6, rel=1e-3)
 
 
+@pytest.mark.slow
 @needs_smollm2
 def test_smollm2_answers_paris_with_the_template_and_tokenizer_of_a_study(tmp_path):
     study = load_study(ROOT / "studies" / "smollm2-135m.yaml")
