@@ -14,13 +14,13 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, sha256_file
 from instruct_scaling.common.records import Message
 from instruct_scaling.config.bases import GgufBase
-from instruct_scaling.config.load import load_study
+from instruct_scaling.config.load import load_study, validate_study
 from instruct_scaling.data.encoding import open_template
 from instruct_scaling.models.base import gguf_file
 from instruct_scaling.models.base.gguf_file import bring_gguf
 from instruct_scaling.models.base.stage import base as base_stage
 from instruct_scaling.reporting.budget import base_parameters
-from tests.studies import ROOT
+from tests.studies import ROOT, edited, tiny_study
 
 needs_gguf = pytest.mark.skipif(
     find_spec("gguf") is None, reason="needs the package gguf: pip install -e '.[smollm2]'"
@@ -218,6 +218,14 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     missing = GgufBase(type="gguf", file=str(tmp_path / "none.gguf"), sha256="0" * 64)
     with pytest.raises(InputError, match=r"none\.gguf: no such file"):
         bring_gguf(missing, tmp_path / "out")
+
+
+def test_a_missing_file_is_found_before_anything_runs(tmp_path):
+    base = {"type": "gguf", "file": str(tmp_path / "none.gguf"), "sha256": "0" * 64}
+    with pytest.raises(InputError, match=r"bases\.small\.file.*no such file: .*none\.gguf"):
+        validate_study(edited(tiny_study(), "bases.small", base))
+    inside = base | {"file": "none.gguf", "package": "some_wheel"}  # may be installed elsewhere
+    assert validate_study(edited(tiny_study(), "bases.small", inside)).bases["small"] is not None
 
 
 def test_a_missing_package_says_what_to_type(tmp_path):
