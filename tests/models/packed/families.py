@@ -132,7 +132,7 @@ PADDED_FAMILIES = {
 EVERY_FAMILY = FAMILIES | MORE_FAMILIES | PADDED_FAMILIES
 
 
-def tiny(name, seed=0, **changes):
+def tiny(name, seed=0, scale=4.0, **changes):
     """Random weights, larger than the usual initial ones, so that attention is not uniform."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -143,7 +143,7 @@ def tiny(name, seed=0, **changes):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.mul_(4.0)
+                parameter.mul_(scale)
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     return model
