@@ -115,6 +115,8 @@ PADDED_FAMILIES = {
     "falcon with ALiBi": ("falcon", {**FALCON, "alibi": True}),
     "gpt_oss": ("gpt_oss", {**EXPERTS, **LAYERS, "head_dim": 8}),
     "gptj": ("gptj", {**GPT2, "rotary_dim": 4}),
+    "mpt": ("mpt", {"vocab_size": VOCABULARY, "d_model": 32, "n_heads": 4, "n_layers": 2,
+                    "max_seq_len": 512}),
     "lfm2": ("lfm2", {**GROUPED, "layer_types": ["conv", "full_attention"]}),
     "mamba2": (
         "mamba2",

@@ -77,6 +77,21 @@ def test_others_are_padded_exactly(name, caplog):
     assert error(again, losses) < 1e-7
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "falcon, grouped", "granite"])
+def test_bf16_is_as_near_to_float64_as_stock_is(name):
+    model = tiny(name, scale=2.0).bfloat16()
+    losses, wanted = one_by_one(model, MIXED)
+    model.bfloat16()
+    stock_losses, stock = one_by_one(model, MIXED, torch.bfloat16)
+    model.bfloat16()
+    pack_model(model)
+    batch = packed_batch(MIXED, CPU)
+    found = model.target_losses(batch).double()
+    model(batch=batch).backward()
+    assert error(found, losses) < 1.1 * error(stock_losses, losses)
+    assert error(gradients(model), wanted) < 1.1 * error(stock, wanted)
+
+
 def test_every_family_that_is_packed_is_tested():
     assert {EVERY_FAMILY[name][0] for name in (FAMILIES | MORE_FAMILIES)} == TESTED_DECODERS
 
