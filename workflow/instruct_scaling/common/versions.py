@@ -13,7 +13,7 @@ STAGE_VERSIONS: dict[str, int] = {
     "subset": 3,
     "base": 2,
     "tokens": 1,
-    "finetune": 6,
+    "finetune": 7,
     "generate": 3,
     "judge": 3,
     "runs": 3,

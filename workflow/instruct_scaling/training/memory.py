@@ -4,7 +4,7 @@ configuration.
 Every figure is arithmetic on sizes, in bytes, for one GPU; N weights, T of them trained, W GPUs:
 
 weights      2 N (bf16, fp16), 4 N (fp32); ZeRO-3 holds 1/W and gathers the largest layer whole
-states       14 T: gradient, fp32 master weights, two moments; ZeRO 1 shares out all but the
+states       16 T: fp32 gradient, master weights and two moments; ZeRO 1 shares out all but the
              gradient, ZeRO 2 and 3 all of it; with the optimizer on the CPU the gradient stays
 step         what the optimizer step adds at its peak, over W as the states are: 6.8 T (ZeRO 0, 1,
              2), 6.9 T (ZeRO-3), 2.1 T (ZeRO-3 in small sub-groups); none on the CPU
@@ -33,7 +33,7 @@ from instruct_scaling.models.packed.head import GPU_CHUNK_BYTES
 
 if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
     from instruct_scaling.config.execution import Execution
-    from instruct_scaling.config.recipe import Recipe
+    from instruct_scaling.config.recipe import Precision, Recipe
 
 SUB_GROUP_ELEMENTS = 100_000_000
 BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
@@ -252,6 +252,7 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> 
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31,
         "wall_clock_breakdown": False,
+        **fp32_sums(recipe.precision, setup.stage, ranks),
         **{key: value for key, value in own.items() if key not in precisions},
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -264,6 +265,25 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> 
         scaling = {"loss_scale": 0, "initial_scale_power": 16}
         config["fp16"] = {**scaling, **own.get("fp16", {}), "enabled": True}
     return config
+
+
+def fp32_sums(precision: Precision, stage: int, ranks: int) -> dict[str, Any]:
+    """DeepSpeed's settings with which 16-bit gradients are summed in fp32, over rows and ranks.
+
+    Stage 0 refuses the first one; there the gradients themselves are fp32 (`start_engine`). Stages
+    0 and 1 round the sum to the type of communication, even of a single rank.
+
+    Args:
+        precision: of the weights.
+        stage: of ZeRO.
+        ranks: data-parallel ranks.
+    """
+    if precision == "fp32":
+        return {}
+    settings: dict[str, Any] = {} if stage == 0 else {"data_types": {"grad_accum_dtype": "fp32"}}
+    if ranks > 1 or stage < 2:
+        settings["communication_data_type"] = "fp32"
+    return settings
 
 
 def zero_section(setup: Setup, sizes: Sizes) -> dict[str, Any]:
