@@ -1,7 +1,8 @@
 """Train, stop and go on: `python -m tests.training.rank_change BASE EXAMPLES JOBS`, RANK etc. set.
 
-JOBS is a JSON list of objects: `stage`, `precision`, `tuning`; `folder` of the checkpoints; `start`,
-the step of which to go on (0: a new run); `out`, where rank 0 writes the losses of all steps.
+JOBS is a JSON list of objects: `stage`, `precision`, `tuning`; `folder` of the checkpoints;
+`start`, the step from which to go on (0: a new run); `out`, where rank 0 writes the losses of all
+steps.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from instruct_scaling.training.distributed import run_on_rank_zero, seed_everything
 
 FOLDER = "converted"
@@ -59,8 +61,9 @@ def convert(source: Path, target: Path) -> None:
 def load_converted(engine: Any, folder: Path, tag: str, *, strict: bool) -> dict[str, Any]:
     """Load a converted checkpoint into the engine; returns its client state.
 
-    DeepSpeed's stage 3 gives all parameter groups the options of the first one; here they keep
-    their own, which are the recipe's.
+    DeepSpeed's stage 3 gives all parameter groups the options of the first one, and one counter of
+    steps, which each group then raises. Here groups keep their own options, which are the
+    recipe's, and get counters of their own.
     """
     options = [
         {key: value for key, value in group.items() if key != "params"}
@@ -74,6 +77,9 @@ def load_converted(engine: Any, folder: Path, tag: str, *, strict: bool) -> dict
     assert path is not None
     for group, kept in zip(engine.optimizer.param_groups, options, strict=True):
         group.update(kept)
+    for state in engine.optimizer.optimizer.state.values():
+        if torch.is_tensor(state.get("step")):
+            state["step"] = state["step"].clone()
     return client
 
 
