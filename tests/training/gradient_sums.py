@@ -61,7 +61,7 @@ def full_gradient(parameter: torch.nn.Parameter, stage: int) -> torch.Tensor:
 
 def expected(base: Path, stage: int, rows: list[PackedBatch], scale: float) -> Gradients:
     """The float64 sum of the gradients of each row, without DeepSpeed."""
-    module = prepare_model(base, recipe_of(stage), CPU, None, False).module
+    module = prepare_model(base, recipe_of(stage), CPU, None, True, False).module
     for parameter in module.parameters():
         parameter.grad_dtype = torch.float32 if stage == 0 else torch.bfloat16
     total: Gradients = {}

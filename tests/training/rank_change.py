@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed.bloom import restore
+from instruct_scaling.models.packed.engine import restore
 from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery, checkpoint_layout
 from instruct_scaling.training.distributed import (
     Rank,

@@ -28,7 +28,7 @@ from deepspeed.utils import safe_get_full_grad
 
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.data.encoding import Encoded
-from instruct_scaling.models.packed.bloom import restore
+from instruct_scaling.models.packed.engine import restore
 from instruct_scaling.models.packed.packing import one_answer, packed_batch
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery

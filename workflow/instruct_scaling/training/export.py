@@ -119,7 +119,7 @@ def write_model(
     base and also written to `adapter/`.
     """
     folder.mkdir(parents=True)
-    with stock_classes(tuned, recipe):
+    with stock_classes(tuned):
         if isinstance(recipe.tuning, LoraTuning):
             _merge(folder, tuned, weights, base, DTYPES[recipe.precision])
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,14 @@ from torch import distributed, nn
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed.attention import choose_backend
-from instruct_scaling.models.packed.bloom import pack_model, restore
+from instruct_scaling.models.packed.engine import (
+    attention_name,
+    choose_execution,
+    pack_model,
+    refuse_longer,
+    restore,
+)
+from instruct_scaling.models.packed.execution import PackedExecution
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.distributed import seed_everything
 from instruct_scaling.training.memory import zero_stage
@@ -32,18 +38,20 @@ DESCRIPTION = "base.json"
 
 @dataclass(frozen=True)
 class TunedModel:
-    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained."""
+    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained;
+    `packed` is how its rows are run, `attention` what train.json says of it."""
 
     module: nn.Module
     adapter: Any | None
     attention: str
     parameters: int
     trainable: int
+    packed: PackedExecution = field(default_factory=PackedExecution)
 
     @property
     def head_trained(self) -> bool:
-        """Whether the embedding, which is also the output layer, is trained."""
-        return self.module.get_input_embeddings().weight.requires_grad
+        """Whether the output layer is trained."""
+        return self.module.get_output_embeddings().weight.requires_grad
 
 
 def base_hashes(base: Path) -> dict[str, str]:
@@ -92,6 +100,7 @@ def load_engine(
     device: torch.device,
     *,
     attention: str | None = None,
+    deterministic: bool = True,
     checkpointing: bool = False,
     seed: int = 0,
 ) -> tuple[TunedModel, Any]:
@@ -103,6 +112,7 @@ def load_engine(
         settings: DeepSpeed's configuration.
         device: of this rank.
         attention: back-end; None takes the best that is installed.
+        deterministic: whether its backward pass must repeat bit for bit.
         checkpointing: recompute activations.
         seed: adapters start alike on all ranks; dropout then draws other numbers on each.
 
@@ -111,7 +121,7 @@ def load_engine(
     """
     zero3 = announce_zero3(settings)
     seed_everything(seed)
-    tuned = prepare_model(base, recipe, device, attention, checkpointing)
+    tuned = prepare_model(base, recipe, device, attention, deterministic, checkpointing)
     seed_everything(seed + distributed.get_rank())
     engine = start_engine(tuned, recipe, settings)
     del zero3
@@ -119,25 +129,29 @@ def load_engine(
 
 
 def prepare_model(
-    base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
+    base: Path,
+    recipe: Recipe,
+    device: torch.device,
+    attention: str | None,
+    deterministic: bool,
+    checkpointing: bool,
 ) -> TunedModel:
-    """Load the base, add adapters, switch to packed rows where the architecture allows it."""
+    """Load the base, add adapters, switch to packed rows where the architecture allows it.
+
+    Raises:
+        InputError: the base cannot be loaded, or lacks what the recipe names.
+    """
     module = load_weights(base, DTYPES[recipe.precision])
+    refuse_longer(module.config, recipe.max_length)
     adapter = apply_tuning(module, recipe.tuning)
-    if module.config.model_type == "bloom":
-        backend: str = choose_backend(device, attention)
-    else:
-        if recipe.neftune_alpha:
-            raise InputError(
-                "NEFTune is only available for BLOOM",
-                where="recipe.neftune_alpha",
-                fix="set it to 0",
-            )
-        log.warning(
-            "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
-        )
-        backend = "stock, padded"
-    pack_model(module, backend, recipe.neftune_alpha)
+    packed = choose_execution(
+        module,
+        device,
+        attention=attention,
+        deterministic=deterministic,
+        neftune_alpha=recipe.neftune_alpha,
+    )
+    pack_model(module, packed)
     if checkpointing:
         module.gradient_checkpointing_enable({"use_reentrant": False})
     module.train()
@@ -145,20 +159,21 @@ def prepare_model(
     return TunedModel(
         module,
         adapter,
-        backend,
+        attention_name(module, packed),
         parameters=sum(size for size, _ in sizes),
         trainable=sum(size for size, grad in sizes if grad),
+        packed=packed,
     )
 
 
 @contextmanager
-def stock_classes(tuned: TunedModel, recipe: Recipe) -> Iterator[None]:
+def stock_classes(tuned: TunedModel) -> Iterator[None]:
     """Give the model its stock classes for the length of the body."""
     restore(tuned.module)
     try:
         yield
     finally:
-        pack_model(tuned.module, tuned.attention, recipe.neftune_alpha)
+        pack_model(tuned.module, tuned.packed)
 
 
 def announce_zero3(settings: dict[str, Any]) -> Any:

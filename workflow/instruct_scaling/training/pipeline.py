@@ -176,6 +176,7 @@ def tune(
         settings,
         device,
         attention=execution.attention,
+        deterministic=execution.deterministic,
         checkpointing=setup.checkpointing,
         seed=inputs.init_seed,
     )
