@@ -5,10 +5,12 @@ Every figure is arithmetic on sizes, in bytes, for one GPU; N weights, T of them
 
 weights      2 N (bf16, fp16), 4 N (fp32); ZeRO-3 holds 1/W and gathers the largest layer whole
 states       16 T: fp32 gradient, master weights and two moments; ZeRO 1 shares out all but the
-             gradient, ZeRO 2 and 3 all of it; with the optimizer on the CPU the gradient stays
-step         what the optimizer step adds at its peak, over W as the states are: 6.8 T (ZeRO 0, 1,
-             2), 6.9 T (ZeRO-3), 2.1 T (ZeRO-3 in small sub-groups); none on the CPU
-buckets      2 bytes for each gradient on its way between the ranks, at most 2e8 of them
+             gradient (of which it has 2 T more), ZeRO 2 and 3 all of it; with the optimizer on the
+             CPU the gradient stays in ZeRO-2
+step         what the optimizer step adds at its peak, over W as the states are: 4 T, of a
+             sub-group alone where ZeRO-3 has small ones; none on the CPU
+buckets      2 bytes for each gradient on its way, at most 2e8 of them, and 4 more where it goes
+             between ranks, which is in fp32
 activations  32 width bytes for each token of a row and layer (what BLOOM's block saves for its
              backward pass: two layer-norm inputs and outputs, query-key-value, attention output,
              and 4 width twice in the MLP); recomputed: 2 width a layer, and one layer's 32 width
@@ -115,7 +117,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     parts = {
         "weights": weights,
         **_optimizer(sizes.trainable, setup, share),
-        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.trainable),
+        "buckets": (6.0 if machine.gpus > 1 else 2.0) * min(BUCKET_ELEMENTS, sizes.trainable),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
@@ -127,14 +129,15 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
 
 def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
     """Bytes of gradients, master weights and moments, and what the step adds to them."""
-    if setup.offload:
-        return {"states": 2.0 * trainable * share, "step": 0.0}
+    if setup.offload:  # ZeRO-3 sums its gradients on the CPU too
+        return {"states": 4.0 * trainable * share * (setup.stage < 3), "step": 0.0}
     if setup.stage == 3:
-        step = 2.1 if setup.sub_groups else 6.9
-        return {"states": 14.0 * trainable * share, "step": step * trainable * share}
-    whole = {0: 14.0, 1: 2.0, 2: 0.0}[setup.stage]
-    states = trainable * (whole + (14.0 - whole) * share)
-    return {"states": states, "step": 6.8 * trainable * (share if setup.stage else 1.0)}
+        step = 0.1 if setup.sub_groups else 4.0
+        return {"states": 16.0 * trainable * share, "step": step * trainable * share}
+    # DeepSpeed's bf16 optimizer of stage 1 also keeps the last row's gradient.
+    whole, shared = {0: (16.0, 0.0), 1: (6.0, 12.0), 2: (0.0, 16.0)}[setup.stage]
+    states = trainable * (whole + shared * share)
+    return {"states": states, "step": 4.0 * trainable * (share if setup.stage else 1.0)}
 
 
 def fits(sizes: Sizes, machine: Machine, setup: Setup) -> bool:
