@@ -140,6 +140,26 @@ def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
     return {"states": states, "step": 4.0 * trainable * (share if setup.stage else 1.0)}
 
 
+def cpu_peak(sizes: Sizes, setup: Setup, *, ranks: int, passes: int) -> dict[str, float]:
+    """Bytes of each rank on a CPU by part, and their peak as `total`: ZeRO-2 in fp32, where the
+    gradients' bucket is made anew for each pass.
+
+    Args:
+        sizes: of the model.
+        setup: stage 2.
+        ranks: data-parallel ranks.
+        passes: what a row's forward and backward pass take, by `pass_memory.pass_bytes`.
+    """
+    parts = {
+        "weights": float(sizes.weight_bytes * sizes.parameters),
+        **_optimizer(sizes.trainable, setup, 1 / ranks),
+        "buckets": float(sizes.weight_bytes * min(BUCKET_ELEMENTS, sizes.trainable)),
+        "passes": float(passes),
+    }
+    peak = parts["weights"] + parts["states"] + max(parts["step"], parts["buckets"] + passes)
+    return {**parts, "total": peak}
+
+
 def fits(sizes: Sizes, machine: Machine, setup: Setup) -> bool:
     """Whether the predicted peak leaves a little of a GPU's memory free."""
     assert machine.gpu_bytes is not None
