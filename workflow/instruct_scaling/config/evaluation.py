@@ -122,7 +122,10 @@ class Generate(Strict):
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus sampling (only with a temperature above 0)."""
     batch_size: int = Field(32, gt=0)
-    """Prompts per forward pass; it also fixes which prompts share a random state."""
+    """Prompts in a batch, at most."""
+    batch_tokens: int = Field(32_768, gt=0)
+    """Places of a batch for the tokens of prompts and answers, at most: the cache of 7 billion
+    parameters in bf16 takes half a megabyte for each. Long prompts go in smaller batches."""
 
     def inactive(self) -> set[str]:
         """Greedy decoding draws nothing."""

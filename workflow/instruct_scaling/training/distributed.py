@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +21,15 @@ import torch
 from torch import distributed
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
-from instruct_scaling.training.launch import free_port
+from instruct_scaling.training.failures import (
+    EXIT_LOST_PEER,
+    EXIT_MEMORY,
+    lost_peer,
+    memory_line,
+    out_of_memory,
+    write_traceback,
+)
+from instruct_scaling.training.launch import PARENT_VARIABLE, free_port
 
 Result = TypeVar("Result")
 
@@ -156,9 +165,11 @@ def run_on_rank_zero(action: Callable[[], Result]) -> Result:
 
 
 @contextmanager
-def rank_process(rank: Rank) -> Iterator[None]:
+def rank_process(rank: Rank, work: Path = Path()) -> Iterator[None]:
     """Around all that a rank does: once the ranks have met, bad input is reported by rank 0 alone,
-    since all ranks find it alike; and the process ends without the interpreter's own shut-down.
+    since all ranks find it alike; a rank that has lost another one leaves the report to whoever
+    started the ranks, and its traceback in `work`; and the process ends without the interpreter's
+    own shut-down.
 
     During that shut-down a thread of gloo may still hold the last reference to a tensor of a
     finished collective. To drop it, the thread wants Python's lock, which it cannot get any more:
@@ -173,6 +184,18 @@ def rank_process(rank: Rank) -> Iterator[None]:
     except (InputError, Interrupted) as error:
         code = EXIT_RETRY if isinstance(error, Interrupted) else EXIT_BAD_INPUT
         if rank.is_first or not distributed.is_initialized():
+            raise
+        raise SystemExit(code) from error
+    except Exception as error:
+        if out_of_memory(error):
+            code = EXIT_MEMORY
+            print(memory_line(rank.rank, error), file=sys.stderr)
+        elif rank.world_size > 1 and lost_peer(error):
+            code = EXIT_LOST_PEER
+            path = write_traceback(work, rank.rank, error)
+            if PARENT_VARIABLE not in os.environ:  # whoever started it does not know this code
+                print(f"rank {rank.rank}: another rank is gone ({path})", file=sys.stderr)
+        else:
             raise
         raise SystemExit(code) from error
     finally:
