@@ -141,7 +141,9 @@ def measured(set_up: SetUp, scratch: str) -> Any:
     row = row_of(document_lengths(), ANSWER)
     setup = Setup(2, TOKENS, set_up.checkpointing)
     sizes = measure(config, recipe)
-    passes = pass_bytes(config, recipe, row, checkpointing=set_up.checkpointing)
+    passes = pass_bytes(
+        config, recipe, row, checkpointing=set_up.checkpointing, bucket=sizes.trainable
+    )
     predicted = cpu_peak(sizes, setup, ranks=1, passes=passes)
     base = Path(scratch) / set_up.shape.name.replace(" ", "")
     if not base.exists():

@@ -131,16 +131,20 @@ def row_of(lengths: list[int], answer: float) -> PackedBatch:
     return row
 
 
-def pass_bytes(config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: bool) -> int:
+def pass_bytes(
+    config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: bool, bucket: int = 0
+) -> int:
     """Most bytes that a row's forward and backward pass take beside weights and states.
 
-    A weight's gradient is handed over to DeepSpeed as soon as it is whole, so none is kept.
+    A weight's gradient is handed over to DeepSpeed as soon as it is whole, so none is kept; the
+    first one makes DeepSpeed reserve its bucket.
 
     Args:
         config: of the model, transformers'.
         recipe: tuning and precision.
         row: see `row_of`.
         checkpointing: activations are recomputed.
+        bucket: numbers of the weights' type that a bucket of gradients holds.
     """
     from transformers import AutoModelForCausalLM
 
@@ -153,9 +157,16 @@ def pass_bytes(config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: 
     module.train()
     with FakeTensorMode(allow_non_fake_inputs=True):
         move_from_meta(module)
+        reserved: list[torch.Tensor] = []
+
+        def hand_over(parameter: torch.Tensor) -> None:
+            parameter.grad = None
+            if bucket and not reserved:
+                reserved.append(parameter.new_empty(bucket))
+
         for parameter in module.parameters():
             if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(_hand_over)
+                parameter.register_post_accumulate_grad_hook(hand_over)
         live = LiveBytes()
         with live:
             module(batch=row).backward()
@@ -175,7 +186,3 @@ def move_from_meta(module: nn.Module) -> None:
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = torch.empty_like(buffer, device=CPU)
-
-
-def _hand_over(parameter: torch.Tensor) -> None:
-    parameter.grad = None
