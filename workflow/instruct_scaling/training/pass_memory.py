@@ -9,6 +9,7 @@ documents, which fake tensors cannot; `_Attention` makes and keeps tensors of th
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,18 +34,19 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations make, while they are alive.
+    """Counts the bytes of all tensors that operations make, while they are alive; views of the
+    tensors that are `there` before count nothing.
 
     Attributes:
         now: bytes that are alive.
         peak: most that ever were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, there: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
         self.now = 0
         self.peak = 0
-        self._known: set[int] = set()
+        self._known = {tensor.untyped_storage()._cdata for tensor in there}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count what it has made."""
@@ -167,7 +169,7 @@ def pass_bytes(
         for parameter in module.parameters():
             if parameter.requires_grad:
                 parameter.register_post_accumulate_grad_hook(hand_over)
-        live = LiveBytes()
+        live = LiveBytes([*module.parameters(), *module.buffers()])
         with live:
             module(batch=row).backward()
     attention.alibi_slopes.cache_clear()  # those of this pass are fake, too
