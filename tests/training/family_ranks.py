@@ -34,6 +34,7 @@ from instruct_scaling.training.model import load_engine, load_weights, read_conf
 from tests.models.packed.documents import VOCABULARY, documents, error, one_by_one
 from tests.models.packed.families import tiny
 
+from .test_families import SUPERVISED
 from .two_ranks import fixed_adapters
 
 CPU = torch.device("cpu")
@@ -58,7 +59,6 @@ COMBINATIONS = [
     ("gptj", FULL, (3,), True),
 ]
 CHUNK = 64  # tokens of the head at a time, in `uneven`
-SUPERVISED = [(0, 320), (64, 0), (320, 64), (64, 320)]  # of each rank's row
 
 
 def make_bases(out: Path) -> None:

@@ -75,8 +75,17 @@ def test_a_fixed_stage_that_does_not_fit_names_auto():
 
 
 def test_a_cpu_takes_zero_2_and_rows_that_hold_the_longest_example():
-    assert chosen(BLOOM, 2, None) == Setup(2, 4096)
+    tiny = Sizes(1_600_000, 1_600_000, 4, 128, 8192, weight_bytes=4)
+    assert chosen(tiny, 2, None) == Setup(2, 4096)
     assert choose(BLOOM, Machine(2, None), stage=3, longest=9000) == Setup(3, 9000)
+
+
+def test_rows_on_a_cpu_are_shorter_for_a_larger_model():
+    """4,096 tokens of a 135 M-parameter Llama in fp32 would be 6 GB of activations a rank."""
+    llama = Sizes(134_515_008, 134_515_008, 30, 576, 49_152, weight_bytes=4)
+    assert chosen(llama, 2, None).row_tokens == 1024
+    assert chosen(replace(llama, weight_bytes=2), 2, None).row_tokens == 2048
+    assert chosen(BLOOM, 2, None).row_tokens == 1024
 
 
 @given(

@@ -115,6 +115,8 @@ PADDED_FAMILIES = {
     "falcon with ALiBi": ("falcon", {**FALCON, "alibi": True}),
     "gpt_oss": ("gpt_oss", {**EXPERTS, **LAYERS, "head_dim": 8}),
     "gptj": ("gptj", {**GPT2, "rotary_dim": 4}),
+    "mpt": ("mpt", {"vocab_size": VOCABULARY, "d_model": 32, "n_heads": 4, "n_layers": 2,
+                    "max_seq_len": 512}),
     "lfm2": ("lfm2", {**GROUPED, "layer_types": ["conv", "full_attention"]}),
     "mamba2": (
         "mamba2",
@@ -132,7 +134,7 @@ PADDED_FAMILIES = {
 EVERY_FAMILY = FAMILIES | MORE_FAMILIES | PADDED_FAMILIES
 
 
-def tiny(name, seed=0, **changes):
+def tiny(name, seed=0, scale=4.0, **changes):
     """Random weights, larger than the usual initial ones, so that attention is not uniform."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -143,7 +145,7 @@ def tiny(name, seed=0, **changes):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                parameter.mul_(4.0)
+                parameter.mul_(scale)
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     return model

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoModelForCausalLM, GPTJForCausalLM
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.models.packed import decoders
+from instruct_scaling.models.packed import padded as padded_rows
 from instruct_scaling.models.packed.decoders import PackedDecoder
 from instruct_scaling.models.packed.engine import (
     TESTED_DECODERS,
@@ -17,10 +19,11 @@ from instruct_scaling.models.packed.engine import (
     restore,
 )
 from instruct_scaling.models.packed.execution import PackedExecution
+from instruct_scaling.models.packed.head import LogitShape
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.models.packed.padded import PaddedForCausalLM, document_batches
 
-from .documents import CPU, MIXED, documents, error, gradients, one_by_one, packed
+from .documents import CPU, MIXED, VOCABULARY, documents, error, gradients, one_by_one, packed
 from .families import EVERY_FAMILY, FAMILIES, MORE_FAMILIES, PADDED_FAMILIES, tiny
 
 
@@ -72,6 +75,21 @@ def test_others_are_padded_exactly(name, caplog):
     restore(model)
     again, _ = one_by_one(model, MIXED, reference_type(model))
     assert error(again, losses) < 1e-7
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "falcon, grouped", "granite"])
+def test_bf16_is_as_near_to_float64_as_stock_is(name):
+    model = tiny(name, scale=2.0).bfloat16()
+    losses, wanted = one_by_one(model, MIXED)
+    model.bfloat16()
+    stock_losses, stock = one_by_one(model, MIXED, torch.bfloat16)
+    model.bfloat16()
+    pack_model(model)
+    batch = packed_batch(MIXED, CPU)
+    found = model.target_losses(batch).double()
+    model(batch=batch).backward()
+    assert error(found, losses) < 1.1 * error(stock_losses, losses)
+    assert error(gradients(model), wanted) < 1.1 * error(stock, wanted)
 
 
 def test_every_family_that_is_packed_is_tested():
@@ -176,26 +194,54 @@ def test_frequencies_that_depend_on_the_longest_text_bound_examples():
     refuse_longer(tiny("gemma3").config, 10**6)
 
 
-def test_padded_batches_hold_every_document_and_stay_within_their_size():
+def test_padded_batches_hold_every_document_and_stay_within_their_size(monkeypatch):
+    monkeypatch.setattr(padded_rows, "PADDED_TOKENS", 64)
     lengths = (5, 40, 3, 3, 39, 12, 90, 7)
-    groups = document_batches(lengths, 64)
+    groups = document_batches(lengths)
     assert sorted(number for group in groups for number in group) == list(range(8))
     for group in groups:
         assert len(group) == 1 or len(group) * max(lengths[n] for n in group) <= 64
 
 
-def test_padded_logits_exist_for_one_batch_of_documents_at_a_time(monkeypatch):
-    """Logits of a whole row would be [6400 tokens, 320]; the largest kept tensor is far below."""
+def test_the_padded_head_is_fused_only_where_it_is_seen_to_be_the_models_own(monkeypatch):
+    """A model that changes its logits in a way that its configuration does not say keeps them."""
+    plain = tiny("gptj")
+    pack_model(plain)
+    assert plain.logit_shape == LogitShape()
+    own = GPTJForCausalLM.forward
+
+    def scaled(self, *args, **kwargs):
+        output = own(self, *args, **kwargs)
+        output.logits = output.logits * 0.7
+        return output
+
+    monkeypatch.setattr(GPTJForCausalLM, "forward", scaled)
+    model = tiny("gptj")
+    losses, wanted = one_by_one(model, MIXED)
+    pack_model(model)
+    assert model.logit_shape is None
+    found, padded_gradients = packed(model, MIXED)
+    assert error(found, losses) < 1e-5
+    assert error(padded_gradients, wanted) < 1e-5
+
+
+def test_padded_logits_of_a_whole_row_never_exist():
+    """Those of this row would be [6400, 320]."""
     model = tiny("gptj")
     pack_model(model)
-    sequences = documents(*[(101, 1)] * 64)
-    sizes = []
+    batch = packed_batch(documents(*[(101, 1)] * 64), CPU)
+    with MostLogits() as most:
+        model(batch=batch).backward()
+    assert 0 < most.rows <= 1024
 
-    def note(tensor):
-        sizes.append(tensor.numel())
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = model(batch=packed_batch(sequences, CPU))
-    assert max(sizes) <= 6400
-    loss.backward()
+class MostLogits(TorchDispatchMode):
+    """Rows of the largest result as wide as the vocabulary, of any operation in the body."""
+
+    rows = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.shape[-1:] == (VOCABULARY,):
+            self.rows = max(self.rows, result.numel() // VOCABULARY)
+        return result

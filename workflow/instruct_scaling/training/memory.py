@@ -39,7 +39,8 @@ if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
 
 SUB_GROUP_ELEMENTS = 100_000_000
 BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
-CPU_ROW_TOKENS = 4096
+CPU_ROW_TOKENS = (4096, 2048, 1024)
+CPU_ROW_BYTES = 2e9  # of a row's activations on a CPU, where every rank has rows of its own
 GPU_ROW_TOKENS = (8192, 4096, 2048)  # longer rows keep a GPU busier
 GAPS = 1.05
 CUDA_BYTES = 1.5e9
@@ -199,7 +200,7 @@ def choose(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -
         InputError: nothing fits; it names the nearest machine or method that would.
     """
     if machine.gpu_bytes is None:
-        return Setup(2 if stage is None else stage, max(CPU_ROW_TOKENS, longest))
+        return Setup(2 if stage is None else stage, cpu_row_tokens(sizes, longest))
     for setup in candidates(stage, longest):
         if fits(sizes, machine, setup):
             return setup
@@ -212,6 +213,14 @@ def choose(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -
         where="recipe",
         fix=nearest(sizes, machine, stage=stage, longest=longest),
     )
+
+
+def cpu_row_tokens(sizes: Sizes, longest: int) -> int:
+    """Tokens of a row on a CPU: as many as `CPU_ROW_BYTES` of activations allow, and the longest
+    example in any case."""
+    token = 16.0 * sizes.weight_bytes * sizes.width * sizes.layers
+    fitting = [tokens for tokens in CPU_ROW_TOKENS if tokens * token <= CPU_ROW_BYTES]
+    return max(longest, next(iter(fitting), CPU_ROW_TOKENS[-1]))
 
 
 def nearest(sizes: Sizes, machine: Machine, *, stage: int | None, longest: int) -> str:
@@ -245,7 +254,7 @@ def choose_setup(
         InputError: nothing fits.
     """
     if recipe.deepspeed != "auto":
-        setup = Setup(zero_stage(recipe.deepspeed), max(CPU_ROW_TOKENS, longest))
+        setup = Setup(zero_stage(recipe.deepspeed), cpu_row_tokens(sizes, longest))
     else:
         stage = None if recipe.zero_stage == "auto" else recipe.zero_stage
         setup = choose(sizes, machine, stage=stage, longest=longest)

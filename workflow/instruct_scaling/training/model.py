@@ -65,16 +65,23 @@ def read_config(base: Path) -> Any:
     """The base's transformers configuration.
 
     Raises:
-        InputError: the folder is missing or is not a model folder.
+        InputError: the folder is missing, is no model folder, or holds more than a language model.
     """
     from transformers import AutoConfig
 
     if not (base / "config.json").is_file():
         raise InputError("no model here (config.json is missing)", where=base)
     try:
-        return AutoConfig.from_pretrained(base)
+        config = AutoConfig.from_pretrained(base)
     except (ValueError, OSError) as error:
         raise InputError(f"transformers cannot read this model: {error}", where=base) from error
+    if config.get_text_config() is not config:
+        raise InputError(
+            f"{config.model_type} is a language model inside a larger one (images, sound)",
+            where=base,
+            fix="save its language model alone as a base, or take a base for text only",
+        )
+    return config
 
 
 def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:

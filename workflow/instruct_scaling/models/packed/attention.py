@@ -149,12 +149,13 @@ def _mask(
     windowed = scores.window is not None and scores.window < length
     if scores.slopes is None and not windowed:
         return None
+    bias = None if scores.slopes is None else relative_bias(scores.slopes, length, dtype)
+    if not windowed:
+        return bias
     position = torch.arange(length, device=device)
     distance = position[:, None] - position[None]
-    near = distance < (scores.window if windowed else length)
-    if scores.slopes is None:
-        return (distance >= 0) & near
-    return relative_bias(scores.slopes, length, dtype).masked_fill(~near, -math.inf)
+    near = distance < scores.window
+    return (distance >= 0) & near if bias is None else bias.masked_fill(~near, -math.inf)
 
 
 def relative_bias(slopes: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
