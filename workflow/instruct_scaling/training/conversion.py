@@ -1,6 +1,6 @@
 """A checkpoint of another number of ranks: DeepSpeed's universal checkpoints, for ZeRO 1 to 3.
 
-A ZeRO checkpoint has a file for each rank's share. `converted` writes it anew as a file for each
+A ZeRO checkpoint has a file for each rank's share. `converted` writes it again as a file for each
 weight, in a folder beside the checkpoints that is removed once it has been read; the checkpoint
 itself stays as it is, so that a kill at any moment costs nothing but the conversion.
 """
