@@ -35,7 +35,10 @@ def options_from_json(model: type[Model], text: str) -> Model:
         key = ".".join(map(str, first["loc"])) or "JSON"
         if first["type"] == "extra_forbidden":
             raise unknown_option(key, model.model_fields, "--options") from error
-        raise InputError(f"{key}: {first['msg']}", where="--options") from error
+        fix = None
+        if first["type"] == "json_invalid":
+            fix = """give a JSON object, such as '{"tail_margin": 0.01}'"""
+        raise InputError(f"{key}: {first['msg']}", where="--options", fix=fix) from error
 
 
 class PrimaryFamily(Options):

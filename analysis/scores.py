@@ -71,7 +71,7 @@ def check_scores(table: pd.DataFrame, where: str = "score table") -> pd.DataFram
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         raise InputError(
-            f"the columns {', '.join(missing)} are missing",
+            f"no column {', '.join(missing)}",
             where=where,
             fix=f"a score table has at least the columns {', '.join(REQUIRED)}",
         )

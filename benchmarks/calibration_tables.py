@@ -172,7 +172,9 @@ def _df(rows: Rows) -> str:
     for key in dict.fromkeys((row["seed_df"], row["share"]) for row in rows):
         found = [row for row in rows if (row["seed_df"], row["share"]) == key]
         cells = [
-            f"{row['satterthwaite_error']:.2f} / {row['behrens_fisher_error']:.2f}, "
+            f"{row['satterthwaite_error']:.2f} / {row['howe_error']:.2f} / "
+            f"{row['behrens_fisher_error']:.2f}, "
+            f"{row['howe_width'] / row['satterthwaite_width']:.2f} / "
             f"{row['behrens_fisher_width'] / row['satterthwaite_width']:.2f}"
             for row in found
         ]

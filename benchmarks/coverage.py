@@ -137,7 +137,7 @@ def second_differences(y: np.ndarray, use: np.ndarray) -> Slopes:
 
 def _slopes(estimates: list[Estimate]) -> Slopes:
     low, high = np.array([each.interval(NOMINAL) for each in estimates]).T
-    return Slopes(low, high, np.array([each.p_above(0.0) for each in estimates]))
+    return Slopes(low, high, np.array([each.corrected_p_above(0.0) for each in estimates]))
 
 
 @dataclass(frozen=True)

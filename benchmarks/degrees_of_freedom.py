@@ -1,10 +1,11 @@
-"""What Satterthwaite's degrees of freedom do at the levels of corrected claims.
+"""What rules for a variance of two parts do at the levels of corrected claims.
 
 The variance of a contrast is an item part, known well, plus a seed part with few degrees of
 freedom. Satterthwaite's rule takes its degrees of freedom from the two estimates, and far in the
 tail it errs more often than it says; where the seed part is small by chance it sees many of them.
-The quantile of Behrens and Fisher's distribution, of a sum of two independent t variables, keeps
-the level and can only fall with more items, and costs width. `benchmarks.calibration` compares.
+Howe's rule, which corrected claims take with two seeds, and the quantile of Behrens and Fisher's
+distribution, of a sum of two independent t variables, keep the level and can only fall with more
+items, and cost width. `benchmarks.calibration` compares.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, roots_genlaguerre, stdtrit
 
+from analysis.inference.estimate import half_width
+
 LEVELS = (0.05, 0.05 / 12, 0.05 / 36)
 ITEM_DF = 179
 SEED_DF = (4, 8, 16)  # about those of two, three and five seeds of twelve categories
@@ -21,7 +24,7 @@ SEED_SHARES = (0.2, 0.4, 0.6, 0.8)
 
 
 def rules(quick: bool) -> list[dict[str, Any]]:
-    """Error over level and mean half-width of both rules, the variance of the contrast being 1.
+    """Error over level and mean half-width of the rules, the variance of the contrast being 1.
 
     The error is that of a normal estimate with known variances, given the estimated ones.
     """
@@ -35,6 +38,7 @@ def rules(quick: bool) -> list[dict[str, Any]]:
             for level in LEVELS:
                 found = {
                     "satterthwaite": satterthwaite(items, seeds, df, level),
+                    "howe": half_width([(items, ITEM_DF), (seeds, df)], level),
                     "behrens_fisher": behrens_fisher(items, seeds, df, level),
                 }
                 rows.append(

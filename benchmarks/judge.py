@@ -7,8 +7,10 @@ speed    programs judged a second, one at a time and one on each core, beside th
          the program can read and change what the user can, and can decide its own verdict. It is
          the price of isolation that is measured.
 startup  seconds until one process stands behind its walls, and until a whole program is judged
-memory   resident memory of the judge over 100,000 judgements of programs (100 with --quick), which
-         must stay flat: bytes for each judgement after the first tenth
+memory   resident memory, which must stay flat: over 100,000 judgements of the metric scorers in
+         batches of 1,000 as the stage makes them, all categories but code (2,000 with --quick);
+         over 5,000 formulas, of the judge and of the process that compares them (200); and over
+         1,000 programs, of which 100,000 would take hours (40)
 sets     the hostile programs of tests/escapes that are contained, and the agreement with the
          answers of tests/gold, where these folders exist (--quick counts the programs only)
 """
@@ -33,15 +35,21 @@ from xml.etree import ElementTree
 import psutil
 
 from benchmarks.harness import Steps, measure, run_benchmark, spread
-from instruct_scaling.common.records import EvalItem, checks_of
+from instruct_scaling.common.categories import CATEGORIES
+from instruct_scaling.common.records import EvalItem, Response, checks_of
+from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.data.synthetic.generate import generate_items
+from instruct_scaling.evaluation.judge.metric import judge_all
 from instruct_scaling.evaluation.judge.programs.judging import Programs, task_of
 from instruct_scaling.evaluation.judge.programs.unit_tests import run
 from instruct_scaling.evaluation.judge.programs.walls import Walls
+from instruct_scaling.evaluation.judge.scorers.math_worker import shared_worker
 
 SECONDS, MEMORY_MB = 5, 512
 ROOT = Path(__file__).parent.parent
 FLAT_BYTES = 64  # a judgement; 100,000 of them then add 6 MB
+BATCH = 1_000
+POINTS = (1_000, 10_000, 100_000)
 
 
 def code_items(count: int) -> list[EvalItem]:
@@ -133,18 +141,85 @@ def _seconds(action: Callable[[], Any], repeats: int) -> dict[str, float]:
 
 
 def memory(quick: bool) -> dict[str, Any]:
-    """Resident memory after each tenth of the judgements."""
-    count = 100 if quick else 100_000
-    programs, answers = _programs(10, len(os.sched_getaffinity(0)))
+    """Resident memory at 1,000, 10,000 and 100,000 judgements or as many as there are."""
+    return {
+        "metric scorers": metric_memory(2_000 if quick else 100_000),
+        "formulas": formula_memory(200 if quick else 5_000),
+        "programs": program_memory(40 if quick else 1_000),
+    }
+
+
+def metric_memory(count: int) -> dict[str, Any]:
+    """Of this process, which judges new responses to new items in every batch."""
+    section = MetricJudge(type="metric")
+    sizes: dict[int, int] = {}
+    began = time.process_time()
+    for number in range(count // BATCH):
+        items, responses = batch(number)
+        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar each
+            judgements, _ = judge_all(section, "metric", items, responses)
+        assert len(judgements) == BATCH
+        del items, responses, judgements
+        done = (number + 1) * BATCH
+        if done in POINTS or done == count:
+            sizes[done] = psutil.Process().memory_info().rss
+    return memory_found(sizes) | {"cpu_seconds": time.process_time() - began}
+
+
+def batch(number: int) -> tuple[dict[str, EvalItem], list[Response]]:
+    """Items of all categories but code, and one response to each: right, in a sentence, of another
+    item, or in words that no other batch has.
+    """
+    categories = [name for name in CATEGORIES if name != "code"]
+    each = -(-BATCH // len(categories))
+    items = list(generate_items(each, number, categories=categories))[:BATCH]
+    references = [item.reference or "" for item in items]
+    responses = []
+    for place, item in enumerate(items):
+        own, other = references[place], references[place - 1]
+        text = (
+            own,
+            f"The answer is {own}.",
+            other,
+            f"{other}, {number * BATCH + place} or so, 一共{number}百{place}个, w{place}x{number}",
+        )[(place + number) % 4]
+        name = f"{number}-{place}"
+        responses.append(Response(name, item.id, item.category, "arm", 1, 1, text, 10, 10, "stop"))
+    return {item.id: item for item in items}, responses
+
+
+def formula_memory(count: int) -> dict[str, Any]:
+    """Of this process and the one that compares formulas, no two pairs alike."""
+    worker = shared_worker()
     process = psutil.Process()
-    sizes: list[int] = []
-    for done in range(10, count + 1, len(answers)):
+    sizes: dict[int, int] = {}
+    for done in range(1, count + 1):
+        assert worker.same(f"(x+{done})^2", f"x^2+{2 * done}x+{done**2}")
+        if done in (count // 5, *POINTS, count):
+            sizes[done] = sum(one.memory_info().rss for one in (process, *process.children()))
+    return memory_found(sizes)
+
+
+def program_memory(count: int) -> dict[str, Any]:
+    """Of this process."""
+    programs, answers = _programs(10, len(os.sched_getaffinity(0)))
+    sizes: dict[int, int] = {}
+    for done in range(len(answers), count + 1, len(answers)):
         for _ in programs.judge(answers):
             pass
-        if done % (count // 10) == 0:
-            sizes.append(process.memory_info().rss)
-    growth = (sizes[-1] - sizes[0]) / (0.9 * count)
-    return {"judgements": count, "resident_bytes": sizes, "bytes_each": growth}
+        if done in (count // 4 // 10 * 10, *POINTS, count):
+            sizes[done] = psutil.Process().memory_info().rss
+    return memory_found(sizes)
+
+
+def memory_found(sizes: dict[int, int]) -> dict[str, Any]:
+    """Bytes by number of judgements, and bytes a judgement between the last two of these."""
+    (before, first), (count, last) = list(sizes.items())[-2:]
+    return {
+        "judgements": count,
+        "resident_bytes": sizes,
+        "bytes_each": (last - first) / (count - before),
+    }
 
 
 def sets(quick: bool) -> dict[str, Any]:
@@ -188,15 +263,13 @@ def table(results: dict[str, Any]) -> str:
         found = results["startup"]
         lines += ["", f"isolation: {found['isolation']}"]
         lines += [f"{name}: {spread(found[name], ' s', 3)}" for name in ("walls", "program")]
-    if "memory" in results:
-        found = results["memory"]
-        first, last = found["resident_bytes"][0] / 1e6, found["resident_bytes"][-1] / 1e6
+    for name, found in results.get("memory", {}).items():
+        points = ", ".join(
+            f"{size / 1e6:.1f} MB at {int(count):,}"
+            for count, size in found["resident_bytes"].items()
+        )
         flat = "flat" if found["bytes_each"] <= FLAT_BYTES else "not flat, or too few to say"
-        lines += [
-            "",
-            f"memory over {found['judgements']:,} judgements: "
-            f"{first:.0f} to {last:.0f} MB, {found['bytes_each']:.0f} bytes each ({flat})",
-        ]
+        lines.append(f"memory, {name}: {points}; {found['bytes_each']:.0f} bytes each ({flat})")
     for name, found in results.get("sets", {}).items():
         shown = ", ".join(f"{key} {value:.4g}" for key, value in (found or {}).items())
         lines.append(f"{name}: {shown or 'no such folder'}")

@@ -32,8 +32,11 @@ def read_costs(path: Path) -> pd.DataFrame:
     """A table of costs: `arm`, `scale`, and the columns of AXES that it has.
 
     Raises:
-        InputError: the file cannot be read, or lacks arm, scale or every axis.
+        InputError: the file cannot be read, or lacks arm, scale or every axis; a scale is not a
+            whole number, a cost not a number, or an arm has a scale twice.
     """
+    if not path.is_file():
+        raise InputError("no such file", where=path, fix="give a table of costs (CSV)")
     try:
         table = pd.read_csv(path, dtype={"arm": str})
     except (OSError, ValueError) as error:
@@ -45,7 +48,36 @@ def read_costs(path: Path) -> pd.DataFrame:
             where=path,
             fix=f"it has the columns arm, scale and some of {', '.join(AXES)}",
         )
-    return table[["arm", "scale", *axes]]
+    for name in ("scale", *axes):
+        table[name] = _numbers(table[name], path)
+    whole = table["scale"].notna() & (table["scale"] % 1 == 0) & (table["scale"] >= 0)
+    if not whole.all():
+        line = _line(~whole)
+        raise InputError("scale is not a whole number from 0 on", where=path, line=line)
+    twice = table.duplicated(["arm", "scale"])
+    if twice.any():
+        raise InputError(
+            "the arm has this scale in another line too",
+            where=path,
+            line=_line(twice),
+            fix="give one line for each arm and scale, the mean over seeds",
+        )
+    return table.astype({"scale": int})[["arm", "scale", *axes]]
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    """The column as numbers; empty ones stay empty."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        what = f"{column.name} {column[wrong].iloc[0]!r} is not a number"
+        raise InputError(what, where=path, line=_line(wrong))
+    return numbers
+
+
+def _line(at: pd.Series) -> int:
+    """Line of the first such row; the header is line 1."""
+    return int(np.argmax(at)) + 2
 
 
 def costs_by_run(table: pd.DataFrame | None) -> Costs:

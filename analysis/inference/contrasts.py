@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtri, stdtr
 from scipy.stats import qmc
 
 from analysis.inference.covariance import Covariance
@@ -118,15 +118,15 @@ class Evidence:
     def p_value(self, claim: str) -> float:
         """Uncorrected p value of `flat`, `drop`, `rise`, `plateau`, `tail`, `improved` or
         `declined` (the last two are the directions of the ladder's slope)."""
-        rise = 1.0 if self.rise is None else self.rise.p_above(0.0)
+        rise = 1.0 if self.rise is None else self.rise.corrected_p_above(0.0)
         return {
             "flat": self.p_flat,
             "drop": self.drop.p_value,
             "rise": rise,
             "plateau": max(self.p_level, rise),
-            "tail": self.tail.p_above(0.0),
-            "improved": self.ladder.p_above(0.0),
-            "declined": self.ladder.p_below(0.0),
+            "tail": self.tail.corrected_p_above(0.0),
+            "improved": self.ladder.corrected_p_above(0.0),
+            "declined": self.ladder.corrected_p_below(0.0),
         }[claim]
 
 
@@ -197,14 +197,14 @@ def _widened(covariance: Covariance, weights: np.ndarray, bounds: np.ndarray) ->
 
 
 def _clearest_drop(differences: list[Estimate], n: int, level: float) -> Drop:
-    p_values = [d.p_above(0.0) for d in differences]
+    p_values = [d.corrected_p_above(0.0) for d in differences]
     # Ties (all p values 1 or 0) go to the largest drop.
     best = min(range(len(differences)), key=lambda i: (p_values[i], -differences[i].value))
     chosen = differences[best]
-    quantile = float(stdtrit(chosen.df, 1 - level / len(differences)))
     earlier, later = pairs(n)[best]
     p_value = min(1.0, p_values[best] * len(differences))
-    return Drop(earlier, later, chosen, chosen.value - chosen.below - quantile * chosen.se, p_value)
+    bound = chosen.corrected_lower(level / len(differences))
+    return Drop(earlier, later, chosen, bound, p_value)
 
 
 def constant_score_bounds(covariance: Covariance, coverage: float) -> np.ndarray:

@@ -3,7 +3,8 @@
 `covariances` is how every table comes by the noise of its curves; `Covariance.contrast` and
 `Covariance.scale_mean` are its estimates. The variance of a contrast is that of its item part,
 plus that of its seed part, less the item-by-run noise that both hold; degrees of freedom follow
-Satterthwaite (Biometrics Bulletin 2, 1946).
+Satterthwaite (Biometrics Bulletin 2, 1946). With two seeds the parts are kept apart for corrected
+claims.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.inference.estimate import Estimate
+from analysis.inference.estimate import FEW_RUNS, Estimate
 from analysis.inference.run_noise import OverallRunNoise, RunNoise, deviation_factor
 from analysis.inference.sample import Sample
 from analysis.tables import OVERALL
@@ -155,11 +156,12 @@ class Covariance:
             rest_df = max(1.0, float(self.n_runs.max() - 1) * float(self._strata_df.sum()))
             divisor += seeds**2 / seeds_df + rest**2 / rest_df
         else:
-            seeds = self.seeds(weights)
+            seeds, seeds_df = self.seeds(weights), np.inf
         # Run means that happen to agree must not pass for certainty: half the item part stays.
         variance = max(max(0.0, items - rest) + seeds, items / 2)
         df = variance**2 / divisor if divisor > 0 else np.inf
         variance += self.missing_weight * float(np.square(weights) @ self.sample.unknown)
+        of_parts = (variance - seeds, self.item_df(weights) or np.inf), (seeds, seeds_df)
         rising, falling = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
         down, up = self.missing_weight * self.sample.down, self.missing_weight * self.sample.up
         return Estimate(
@@ -168,7 +170,13 @@ class Covariance:
             max(1.0, df),
             float(rising @ down + falling @ up),
             float(rising @ up + falling @ down),
+            tuple(part for part in of_parts if self._few_runs(weights) and part[0] > 0),
         )
+
+    def _few_runs(self, weights: np.ndarray) -> bool:
+        """Two seeds, or one; a scale of one run has the noise of the others."""
+        used = self.n_runs[weights != 0]
+        return bool((used[used > 1] <= FEW_RUNS).any()) or not (used > 1).any()
 
     @property
     def one_run_sd(self) -> float:

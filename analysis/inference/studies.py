@@ -104,6 +104,12 @@ def compare_studies(
     return pd.DataFrame(label_exploratory(rows), columns=list(COLUMNS))
 
 
+def unshared_scales(first: pd.DataFrame, second: pd.DataFrame) -> tuple[list[int], list[int]]:
+    """Tuned scales of either score table that the other one lacks: those are not compared."""
+    a, b = ({int(scale) for scale in table["scale"].unique()} for table in (first, second))
+    return sorted(a - b), sorted(b - a)
+
+
 def verdict_changes(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Curves of both studies with another verdict: judge, arm, category, verdict_a, verdict_b,
     and the tail slopes. An only arm of each study is the same arm.
@@ -185,7 +191,8 @@ def _rows(pair: _Pair, reason: str, options: CurveOptions) -> list[dict[str, Any
 def _other_items(a: CategoryScores, b: CategoryScores) -> str:
     if len(a.items) == len(b.items) and (a.items == b.items).all():
         return ""
-    return f"other items: {len(np.intersect1d(a.items, b.items))} in common"
+    common = len(np.intersect1d(a.items, b.items))
+    return f"the studies have other items ({common} in common)"
 
 
 def _stacked(pair: _Pair, name: str) -> Sample:

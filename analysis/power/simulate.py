@@ -1,9 +1,9 @@
 """What a design shows of the tail slope, by simulating its estimate and its mean squares.
 
 The rule is that of the verdicts: variance from the mean squares of items, seeds and the residual,
-with its floor, Satterthwaite's degrees of freedom, and the correction over the claims of all
-categories. The mean squares are drawn from chi-squared distributions, the estimate from a normal
-one; each draw then makes a claim or does not.
+with its floor, the quantiles of intervals (Satterthwaite) and of corrected claims (Howe's with two
+seeds), and the correction over the claims of all categories. The mean squares are drawn from
+chi-squared distributions, the estimate from a normal one; each draw then makes a claim or does not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from analysis.inference.estimate import FEW_RUNS, half_width
 from analysis.power.design import Components
 
 _DRAWS = 2000
@@ -54,9 +55,12 @@ def simulate_power(
             below level / claims: so the power holds whatever the other claims turn out to be.
         power: the wanted power.
     """
-    error, se, df = _draw(components, np.asarray(items, float), np.asarray(seeds, float))
-    least = _critical(df, level / claims) * se - error  # slopes above this are called improving
-    within = np.abs(error) < margin - _critical(df, level) * se
+    drawn = _draw(components, np.asarray(items, float), np.asarray(seeds, float))
+    few = np.asarray(seeds) < FEW_RUNS + 1
+    usual = _critical(drawn.df, level / claims) * drawn.se
+    # Slopes above this are called improving.
+    least = np.where(few, half_width(drawn.parts, level / claims), usual) - drawn.error
+    within = np.abs(drawn.error) < margin - _critical(drawn.df, level) * drawn.se
     detectable = np.quantile(least, power, axis=0)
     return Power(
         np.where(detectable > 1, np.nan, detectable),
@@ -66,10 +70,18 @@ def simulate_power(
     )
 
 
-def _draw(
-    parts: Components, items: np.ndarray, seeds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(draws, ...) errors of the slope, standard errors and degrees of freedom."""
+@dataclass(frozen=True)
+class _Draws:
+    """(draws, ...) errors of the slope, standard errors and degrees of freedom; variances of the
+    item and the seed part, with degrees of freedom (...)."""
+
+    error: np.ndarray
+    se: np.ndarray
+    df: np.ndarray
+    parts: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def _draw(parts: Components, items: np.ndarray, seeds: np.ndarray) -> _Draws:
     rng = np.random.default_rng(0)
     shape = (_DRAWS, *items.shape)
     item_df = np.maximum(1.0, items / parts.cluster - 1)
@@ -86,7 +98,8 @@ def _draw(
     divisor = ms_items**2 / item_df + np.where(estimated, ms_seeds**2 / seed_df, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(divisor > 0, variance**2 / divisor, _DF[-1])
-    return error, np.sqrt(variance), np.clip(df, 1.0, _DF[-1])
+    of_parts = (variance - ms_seeds, item_df), (ms_seeds, np.where(estimated, seed_df, np.inf))
+    return _Draws(error, np.sqrt(variance), np.clip(df, 1.0, _DF[-1]), of_parts)
 
 
 def _critical(df: np.ndarray, level: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from analysis.inference.contrasts import (
     drop_weights,
@@ -21,6 +21,7 @@ from analysis.inference.contrasts import (
     tail_weights,
 )
 from analysis.inference.covariance import Covariance
+from analysis.inference.estimate import FEW_RUNS, half_width
 from analysis.options import CurveOptions
 from analysis.power.design import Components, items_per_df, seeds_of
 
@@ -127,19 +128,23 @@ def _chances(
     strict = options.level / claims
     equivalence = strict if options.corrected == "all" else options.level
 
-    def p_above(weights: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    def p_above(weights: np.ndarray, threshold: float) -> np.ndarray:
         se, df = study.precision(weights)
         return stdtr(df, (threshold - values @ weights) / se)
 
+    def above(weights: np.ndarray, level: float) -> np.ndarray:
+        return values @ weights > study.half_width(weights, level)
+
     tail, rise, margin = tail_weights(ladder), rise_weights(ladder), options.tail_margin
     level = np.maximum(p_above(tail, -margin), p_above(-tail, -margin)) < equivalence
-    drops = [p_above(drop_weights(len(ladder), *pair)) for pair in pairs(len(ladder))]
-    rises = np.zeros(len(values), bool) if rise is None else p_above(rise) < strict
+    weights_of_drops = [drop_weights(len(ladder), *pair) for pair in pairs(len(ladder))]
+    drops = [above(weights, strict / len(weights_of_drops)) for weights in weights_of_drops]
+    rises = np.zeros(len(values), bool) if rise is None else above(rise, strict)
     holds = {
         "flat": study.range_below(values, level, equivalence, options.range_margin),
-        "non_monotone": len(drops) * np.min(drops, axis=0) < strict,
+        "non_monotone": np.any(drops, axis=0),
         "plateaued": level & rises,
-        "improving": p_above(tail) < strict,
+        "improving": above(tail, strict),
         "undetermined": np.ones(len(values), bool),
     }
     first = np.argmax([holds[name] for name in VERDICTS], axis=0)  # the first rule that holds
@@ -156,16 +161,31 @@ class _Study:
     rest: np.ndarray
     item_df: float
     seed_df: float  # infinite where the run noise is known
+    few: bool  # seeds, so that corrected claims take the parts apart
 
     def precision(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(D,) standard errors and degrees of freedom of a contrast, as in `Covariance`."""
-        of_items, of_seeds = ((each @ weights) @ weights for each in (self.items, self.seeds))
-        rest = weights @ self.rest @ weights
-        variance = np.maximum(np.maximum(0.0, of_items - rest) + of_seeds, of_items / 2)
+        of_items, of_seeds, variance = self._variances(weights)
         divisor = of_items**2 / self.item_df + of_seeds**2 / self.seed_df
         with np.errstate(divide="ignore", invalid="ignore"):
             df = np.where(divisor > 0, variance**2 / divisor, np.inf)
         return np.sqrt(np.maximum(variance, 1e-30)), np.clip(df, 1.0, 1e9)
+
+    def half_width(self, weights: np.ndarray, level: float) -> np.ndarray:
+        """(D,) how far a corrected claim's bound lies from the estimate of a contrast."""
+        if not self.few:
+            se, df = self.precision(weights)
+            return stdtrit(df, 1 - level) * se
+        _, of_seeds, variance = self._variances(weights)
+        parts = (variance - of_seeds, self.item_df), (of_seeds, self.seed_df)
+        return half_width(parts, level)
+
+    def _variances(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(D,) mean squares of items and of seeds, and the variance of a contrast."""
+        of_items, of_seeds = ((each @ weights) @ weights for each in (self.items, self.seeds))
+        rest = weights @ self.rest @ weights
+        variance = np.maximum(np.maximum(0.0, of_items - rest) + of_seeds, of_items / 2)
+        return of_items, of_seeds, variance
 
     def range_below(
         self, values: np.ndarray, asked: np.ndarray, level: float, margin: float
@@ -202,6 +222,7 @@ def _simulate(parts: CurveComponents, items: int, seeds: int) -> _Study:
         rest=np.zeros_like(rest) if known else rest,
         item_df=item_df,
         seed_df=np.inf if known else seed_df,
+        few=seeds <= FEW_RUNS,
     )
 
 

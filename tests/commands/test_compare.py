@@ -57,6 +57,16 @@ def test_overall_alone_is_printed_by_default(folders, capsys):
     assert "scores: 15 rows, 5 shown" in text
 
 
+def test_scales_that_one_study_lacks_are_named(folders, capsys):
+    path = folders[1] / "tables" / "scores.parquet"
+    scores = pd.read_parquet(path)
+    scores[scores["scale"] != 4000].to_parquet(path)
+    compare(*folders, out=None, every=False, interval=0.9, power=0.8)
+    assert "scales of one study alone, not compared: A 4,000; B none" in capsys.readouterr().out
+    compare(folders[0], folders[0], out=None, every=False, interval=0.9, power=0.8)
+    assert "one study alone" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("lacks", ["scores.parquet", "verdicts.csv"])
 def test_a_folder_of_no_finished_study_is_refused(folders, lacks):
     (folders[1] / "tables" / lacks).unlink()

@@ -144,5 +144,5 @@ def test_responses_must_fit_the_items(tmp_path, row, message):
 def test_an_item_is_answered_once(tmp_path):
     rows = [answer(ITEM, "2").to_row(), answer(ITEM, "3").to_row()]
     write_jsonl(tmp_path / "r.jsonl", rows)
-    with pytest.raises(InputError, match="is answered twice"):
+    with pytest.raises(InputError, match="is answered twice, the second time by"):
         read_responses(tmp_path / "r.jsonl", {ITEM.id: ITEM})

@@ -145,3 +145,28 @@ def test_a_file_of_something_else_is_named(tmp_path):
     for name in ("costs.csv", "none.csv"):
         with pytest.raises(InputError, match=name):
             read_costs(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("row", "line", "says"),
+    [
+        ("full,big,10", 3, "scale 'big' is not a number"),
+        ("full,1.5,10", 3, "scale is not a whole number"),
+        ("full,2000,many", 3, "tokens 'many' is not a number"),
+        ("full,1000,20", 3, "another line"),
+    ],
+)
+def test_a_cost_that_is_none_is_named_with_its_line(tmp_path, row, line, says):
+    path = tmp_path / "costs.csv"
+    path.write_text(f"arm,scale,tokens\nfull,1000,10\n{row}\n", "utf-8")
+    with pytest.raises(InputError, match=says) as caught:
+        read_costs(path)
+    assert caught.value.line == line
+
+
+def test_a_cost_that_is_not_known_may_be_empty(tmp_path):
+    path = tmp_path / "costs.csv"
+    path.write_text("arm,scale,tokens,steps\nfull,1000,10,\nfull,2000,,5\n", "utf-8")
+    table = read_costs(path)
+    assert table["scale"].tolist() == [1000, 2000]
+    assert np.isnan(table.loc[0, "steps"])

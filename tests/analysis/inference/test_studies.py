@@ -62,7 +62,7 @@ def test_pairing_by_item_is_sharper_and_needs_the_same_items_and_judge():
     renamed = b.assign(item=b["item"].where(b["item"] != "math-000", "math-999"))
     found = compare_studies(a, check_scores(renamed.assign(cluster="")), OPTIONS)
     notes = found.set_index(["category", "scale"])["note"]
-    assert notes["math", 250] == "not paired: other items: 59 in common"
+    assert notes["math", 250] == "not paired: the studies have other items (59 in common)"
     assert notes["overall", 250] == notes["math", 250]
     assert notes["code", 250] == ""
 

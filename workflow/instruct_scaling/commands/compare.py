@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from analysis.inference.studies import compare_studies, verdict_changes
+from analysis.inference.studies import compare_studies, unshared_scales, verdict_changes
 from analysis.options import CurveOptions
 from analysis.scores import read_scores
 from analysis.tables import OVERALL
@@ -36,13 +36,20 @@ def compare(
 ) -> None:
     """Compare two studies: configs, scores, and verdicts that changed (B minus A)."""
     if not 0 < interval < 1 or not 0.5 < power < 1:
-        raise InputError("--interval or --power is out of range", where="compare")
+        raise InputError(
+            "--interval or --power is out of range",
+            where="compare",
+            fix="give an interval between 0 and 1, and a power between 0.5 and 1",
+        )
     scores = [_scores(folder) for folder in (a, b)]
     verdicts = [_verdicts(folder) for folder in (a, b)]
     table = compare_studies(*scores, CurveOptions(interval=interval, power=power))
     print(f"A: {a}\nB: {b}\n")
     print(_config_text(a, b))
     print(scores_text(table, every=every, interval=interval))
+    only_a, only_b = unshared_scales(*scores)
+    if only_a or only_b:
+        print(_scales_text(only_a, only_b))
     print(_verdict_text(verdict_changes(*verdicts)))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +117,11 @@ def scores_text(table: pd.DataFrame, *, every: bool, interval: float) -> str:
     notes = [note for note in dict.fromkeys(shown["note"]) if note]
     text = f"scores: {len(table)} rows, {len(shown)} shown; exploratory, q values by judge\n"
     return "\n".join([text + _aligned(rows), *(f"  note: {note}" for note in notes)]) + "\n"
+
+
+def _scales_text(only_a: Sequence[int], only_b: Sequence[int]) -> str:
+    lists = [", ".join(f"{n:,}" for n in scales) or "none" for scales in (only_a, only_b)]
+    return f"scales of one study alone, not compared: A {lists[0]}; B {lists[1]}\n"
 
 
 def _verdict_text(changed: pd.DataFrame) -> str:

@@ -330,10 +330,14 @@ def checks_of(item: EvalItem, where: str | Path | None = None) -> Constraints:
     try:
         return Constraints.model_validate(item.checks or {})
     except ValidationError as error:
+        unknown = next(
+            (str(one["loc"][0]) for one in error.errors() if one["type"] == "extra_forbidden"), None
+        )
         raise InputError(
-            f"item {item.id}: checks: {first_problem(error)}",
+            f"item {item.id}: checks: "
+            + (f"{unknown}: there is no such check" if unknown else first_problem(error)),
             where=where,
-            fix=f"use the checks {', '.join(Constraints.model_fields)}",
+            fix=f"use the checks {', '.join(Constraints.model_fields)}" if unknown else None,
         ) from error
 
 
@@ -361,6 +365,10 @@ def read_responses(path: str | Path, items: dict[str, EvalItem]) -> list[Respons
                 where=path,
             )
         if response.item in seen:
-            raise InputError(f"item {response.item} is answered twice", where=path)
+            raise InputError(
+                f"item {response.item} is answered twice, the second time by {response.id}",
+                where=path,
+                fix="keep one: a file has one run's answers, one to each item",
+            )
         seen.add(response.item)
     return responses

@@ -83,16 +83,16 @@ _CONTENT_PACKAGES = (*_OPEN_PACKAGES, "sacrebleu")
 SCORERS: dict[str, Scorer] = {
     scorer.name: scorer
     for scorer in (
-        Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 2),
+        Scorer("final_answer", "reference", final_answer, (*_READING, "math-verify", "sympy"), 3),
         Scorer("unit_tests", "tests", None, version=2),
-        Scorer("label_match", "reference", label_match, _READING, 2),
-        Scorer("answer_match", "reference", answer_match, _READING),
+        Scorer("label_match", "reference", label_match, _READING, 3),
+        Scorer("answer_match", "reference", answer_match, _READING, 2),
         Scorer("token_f1", "reference", token_f1, ("rouge-score", "regex")),
-        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 2),
+        Scorer("content", "reference or facts", content, _CONTENT_PACKAGES, 3),
         Scorer("rouge_l", "reference", rouge_l, ("rouge-score", "regex")),
         Scorer("chrf", "reference", chrf, ("sacrebleu",)),
         Scorer("exact_match", "reference", exact_match, _READING, 2),
-        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 3),
+        Scorer("open_ended", "nothing", open_ended, _OPEN_PACKAGES, 4),
         Scorer("fluency", "nothing", fluency_only, ("py3langid", "regex"), 2),
     )
 }

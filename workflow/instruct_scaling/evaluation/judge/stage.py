@@ -32,7 +32,7 @@ def judge(
         str, typer.Option(help="Keys of the section that change no result, as JSON.")
     ] = "{}",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Programs at a time [default: cores].")
+        int | None, typer.Option(min=1, help="Programs at a time (default: one for each core).")
     ] = None,
 ) -> None:
     """Judge the responses of one run."""

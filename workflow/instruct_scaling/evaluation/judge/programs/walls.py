@@ -21,10 +21,8 @@ import logging
 import os
 import platform
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -44,6 +42,11 @@ from instruct_scaling.evaluation.judge.programs.interpreter import (
     without_hidden,
 )
 from instruct_scaling.evaluation.judge.programs.isolation import Isolation, candidates
+from instruct_scaling.evaluation.judge.programs.scratch import (
+    Scratch,
+    make_scratch,
+    remove_abandoned,
+)
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +126,7 @@ class Walls:
         self._launcher = (resources.files(__package__) / "launcher.py").read_text("utf-8")
         self._users = itertools.cycle(_from_here(USERS))
         self._threads = THREADS + _own_threads()
+        remove_abandoned(USERS if _is_root() else ())
         self.passed_over: list[str] = []
         self.isolation = isolation or self._strongest(unprotected)
         if self.isolation.rung == "unprotected" and _is_root():
@@ -178,9 +182,8 @@ class Walls:
 
     def _start(self, source: str, limits: Limits, isolation: Isolation) -> Process:
         user = next(self._users) if isolation.other_user else None
-        folder = None
-        if isolation.rung != "bubblewrap":
-            folder = tempfile.mkdtemp(prefix="instruct-scaling-")
+        scratch = None if isolation.rung == "bubblewrap" else make_scratch()
+        folder = None if scratch is None else scratch.path
         job = self._job(source, limits, isolation, user, folder)
         reading, writing = os.pipe()
         try:
@@ -189,11 +192,12 @@ class Walls:
             process = self._popen(isolation, limits, folder, writing)
         except OSError as error:
             os.close(reading)
-            _remove(folder)
+            if scratch is not None:
+                scratch.remove()
             raise NotStarted(f"could not start: {error.strerror}") from error
         finally:
             os.close(writing)
-        started = Process(process, limits, folder)
+        started = Process(process, limits, scratch)
         try:
             started.confine(job, reading)
         except BaseException:
@@ -281,7 +285,7 @@ class Process:
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], limits: Limits, folder: str | None
+        self, process: subprocess.Popen[bytes], limits: Limits, scratch: Scratch | None
     ) -> None:
         assert process.stdin is not None and process.stdout is not None
         self.stdin: BinaryIO = process.stdin  # type: ignore[assignment]
@@ -289,7 +293,7 @@ class Process:
         self.ended_by: str | None = None
         self._process = process
         self._limits = limits
-        self._folder = folder
+        self._scratch = scratch
         self._lock = threading.Lock()  # a number is signaled only while it is this process's
         self._used: float | None = None  # CPU seconds, once it has ended
         self._inner: int | None = None  # pidfd of the process inside bubblewrap
@@ -375,7 +379,7 @@ class Process:
         while not _ends(self._process.pid, self._pause()):
             if time.monotonic() >= self._deadline:
                 self._stopped_for = "clock"
-            elif self._folder is not None and _size(self._folder) > self._limits.scratch_mb:
+            elif self._scratch and _size(self._scratch.path) > self._limits.scratch_mb:
                 self._stopped_for = "memory"
             else:
                 continue
@@ -387,12 +391,13 @@ class Process:
             self._used = max(self._seen, usage.ru_utime + usage.ru_stime)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.ended_by = self._stopped_for or self._reason(self._process.returncode)
-        _remove(self._folder)
+        if self._scratch is not None:
+            self._scratch.remove()
 
     def _pause(self) -> float:
         """Seconds until the next look."""
         left = max(0.0, self._deadline - time.monotonic())
-        return min(left, LOOK_SECONDS if self._folder is not None else 1.0)
+        return min(left, LOOK_SECONDS if self._scratch is not None else 1.0)
 
     def _reason(self, code: int) -> str | None:
         if code == OUT_OF_MEMORY:
@@ -479,8 +484,3 @@ def _size(folder: str) -> float:
             with contextlib.suppress(OSError):
                 total += max(4096, 512 * entry.stat(follow_symlinks=False).st_blocks)
     return total / 2**20
-
-
-def _remove(folder: str | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)  # flat: see launcher.py

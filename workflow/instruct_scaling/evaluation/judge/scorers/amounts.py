@@ -11,6 +11,7 @@ from instruct_scaling.evaluation.judge.scorers.negation import denied, one_of_se
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
 from instruct_scaling.evaluation.judge.scorers.overlap import content
 from instruct_scaling.evaluation.judge.scorers.quantities import (
+    UNIT_WORD,
     Quantity,
     joined,
     quantities,
@@ -19,10 +20,16 @@ from instruct_scaling.evaluation.judge.scorers.quantities import (
 )
 from instruct_scaling.evaluation.judge.scorers.reading import corrected, plain, statement
 from instruct_scaling.evaluation.judge.scorers.roles import of_another
+from instruct_scaling.evaluation.judge.scorers.units import Unit
 
 _PER = regex.compile(r"/(?:秒|s|sec|second|小时|h|hour|分钟|min|天|day|年|year|人|个)\b")
 _BOUND = regex.compile(r"(?:不止|不到|\b(?:less|fewer) than)\s?$", regex.IGNORECASE)
 _QUESTION = regex.compile(r"[^.!?。\n]*[?？]")
+_ASKED_UNIT = regex.compile(
+    rf"(?:\bhow (?:many|much)\s(?:more\s|fewer\s|full\s|whole\s)?|\bin\s|多少|几)\s?"
+    rf"(?:{UNIT_WORD})(?![\p{{L}}])|(?:多少|几)(?:{UNIT_WORD})",
+    regex.IGNORECASE,
+)
 # Scales of one thing that no factor converts.
 _SCALES = frozenset(["celsius", "fahrenheit"])
 
@@ -72,7 +79,7 @@ def quantity_score(wanted: list[Quantity], text: str, prompt: str, *, about: boo
     bare = any(want.unit is None for want in wanted)
     restated -= {(want.value, want.unit) for want in wanted}
     given = [one for one in found if bare or (one.value, one.unit) not in restated]
-    units = unit_words(question_of(plain_prompt)) | {one.unit for one in asked if one.unit}
+    units = units_told(question_of(plain_prompt), plain_prompt)
     question = question_of(plain(prompt))
     given = [
         one for one in given if not of_another(part, one.start, one.end, question, plain(prompt))
@@ -123,8 +130,20 @@ def _other_scale(given: Quantity, units: set) -> bool:
     return given.dimension in _SCALES and bool(named) and given.dimension not in named
 
 
+def units_told(question: str, prompt: str) -> set[Unit]:
+    """The units that a bare reference may be in: those that the question asks for ("how many
+    meters", "in cents", 多少米), and of other dimensions all that the prompt names.
+
+    Args:
+        question: a part of `prompt`; both as `numerals` gives them.
+    """
+    asked = {unit for match in _ASKED_UNIT.finditer(question) for unit in unit_words(match[0])}
+    settled = {unit.dimension for unit in asked}
+    return asked | {unit for unit in unit_words(prompt) if unit.dimension not in settled}
+
+
 def equal_in(want: Quantity, given: Quantity, units: set) -> bool:
-    """Equality where a reference without a unit is in the unit that the question names."""
+    """Equality where a reference without a unit is in one of the units that the prompt tells."""
     if want.unit is None and given.unit is not None:
         if _other_scale(given, units):
             return False

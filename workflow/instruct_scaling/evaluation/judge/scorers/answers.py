@@ -55,6 +55,7 @@ from instruct_scaling.evaluation.judge.scorers.reading import (
     without_questions,
 )
 from instruct_scaling.evaluation.judge.scorers.roles import elsewhere
+from instruct_scaling.evaluation.judge.scorers.routes import goes_back, same_way
 
 _CODE = regex.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|(?=\S*\d)(?=\S*[A-Za-z])[\w./#:-]{3,}")
 _SCORE = regex.compile(r"(\d{1,3})\s?(?:-|比)\s?(\d{1,3})")  # of a game
@@ -93,7 +94,8 @@ def answer_match(item: EvalItem, checks: Constraints, response: str) -> Outcome:
     if not tokenize(reference):
         return scored(float(same_text(text, reference)), "reference without words")
     if not tokenize(text):
-        return scored_unparsable("no words")
+        # A long text that repeats itself is read without what it repeats.
+        return scored_unparsable("one piece repeated" if tokenize(response) else "no words")
     if same_text(reference, text):
         return scored(1.0, "the same words")
     if repeats(text):
@@ -186,6 +188,10 @@ def _compare(reference: str, text: str, prompt: str) -> tuple[float, str]:
 
 
 def _words_score(wanted: str, given: str, prompt: str, question: str) -> tuple[float, str]:
+    if goes_back(wanted, corrected(given)):
+        return 0.0, "the other way"
+    if same_way(wanted, corrected(given)) and not negations(given):
+        return 1.0, "the same way"
     why = _WHY.search(question) is not None
     if _is_name(wanted):
         stated = given if why else _stating_part(given, question)

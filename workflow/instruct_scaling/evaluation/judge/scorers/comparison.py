@@ -22,6 +22,7 @@ from instruct_scaling.evaluation.judge.scorers.content_units import (
 )
 from instruct_scaling.evaluation.judge.scorers.matching import same_text
 from instruct_scaling.evaluation.judge.scorers.ngrams import chrf_of
+from instruct_scaling.evaluation.judge.scorers.routes import goes_back
 
 # F of the content, as chrF2 weighs it: what is left out costs more than what is added.
 BETA = 2
@@ -116,7 +117,9 @@ def compare(reference: str, response: str, passage: str = "") -> Comparison:
         result.contradict(f"{turned[0][0].text}/{turned[0][1].text}", OTHER_WAY_ROUND)
     elif not undone and (denied := _denied_share(pairs, wanted, found)):
         result.contradict("negation", OTHER_WAY_ROUND if denied >= 1 / 3 else ONE_POINT_DENIED)
-    if _roles_exchanged(reference, response, pairs, wanted, found):
+    if goes_back(reference, response) or _roles_exchanged(
+        reference, response, pairs, wanted, found
+    ):
         result.contradict("roles", OTHER_WAY_ROUND)
     told = {unit.text for unit in content_of(passage).units}
     strange = [unit for unit in added if unit.text not in told]

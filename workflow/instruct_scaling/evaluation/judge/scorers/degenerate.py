@@ -58,7 +58,8 @@ _BEGINNINGS = (
     rf"|不过)?(?:作为[^,，。]{{1,16}}[,，])?(?:[这该此][^,，。]{{1,10}})?"
     rf"我?(?:们)?(?:还|暂时|目前|现在|并|也|真的|恐怕)?{_CANNOT}",
     rf"{_SORRY}[^。！!]{{0,24}}(?:不能|无法|没办法|没法|不便|不清楚|不知道){_ANSWER}",
-    r"(?:您好[,，!！\s]*)?(?:作为|我(?:只)?是)(?:一[个名款])?\w{0,8}"
+    rf"(?:您好[,，!！\s]*)?(?:{_SORRY}[,，。!！\s]*)?"
+    r"(?:作为|我(?:只)?是)(?:一[个名款])?\w{0,8}"
     r"(?:人工智能|ai|语言模型|助手|机器人|大模型)[^。！!]{0,30}?(?:不能|无法|没有|不会|不便"
     r"|不具备)",
     rf"我?(?:们)?(?:暂时|目前|现在|恐怕|真的)?(?:不能|无法|没办法|没法|拒绝)(?:为[您你])?{_ANSWER}",
@@ -115,7 +116,13 @@ def echoed_share(prompt: str, entries: Sequence[str]) -> float:
         entries: tokens joined by blanks, as `listed_items` gives them.
     """
     asked = _spaced(prompt)
-    echoed = [entry for entry in entries if _spaced(_BETWEEN_HAN.sub("", entry)) in asked]
+    characters = set(regex.findall(r"\p{Han}", asked))
+    echoed = [
+        entry
+        for entry in entries
+        if _spaced(_BETWEEN_HAN.sub("", entry)) in asked
+        or (regex.fullmatch(r"(?:\p{Han} ?){2,}", entry) and set(entry.split()) <= characters)
+    ]
     share = len(echoed) / len(entries) if len(entries) >= FEWEST_ENTRIES else 0.0
     return share if share > MOST_ECHOED else 0.0
 

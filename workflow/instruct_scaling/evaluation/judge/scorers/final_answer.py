@@ -8,7 +8,7 @@ import regex
 
 from instruct_scaling.common.records import Constraints, EvalItem
 from instruct_scaling.evaluation.judge.judgements import Outcome, missing, scored, scored_unparsable
-from instruct_scaling.evaluation.judge.scorers.amounts import equal_in
+from instruct_scaling.evaluation.judge.scorers.amounts import equal_in, units_told
 from instruct_scaling.evaluation.judge.scorers.answers import answer_match, label_match
 from instruct_scaling.evaluation.judge.scorers.compound import parts_of
 from instruct_scaling.evaluation.judge.scorers.copies import copies_prompt
@@ -20,7 +20,7 @@ from instruct_scaling.evaluation.judge.scorers.math_worker import (
     shared_worker,
 )
 from instruct_scaling.evaluation.judge.scorers.numerals import numerals
-from instruct_scaling.evaluation.judge.scorers.quantities import quantities, unit_words
+from instruct_scaling.evaluation.judge.scorers.quantities import quantities
 from instruct_scaling.evaluation.judge.scorers.reading import boxed, marked, plain, sentences
 
 MAX_FORMULA_CHARS = 300  # what is longer is a text, or a model that repeats itself
@@ -78,9 +78,10 @@ def _compare_numbers(item: EvalItem, reference: str, response: str) -> Outcome:
         # A denied number or several of them are an answer, and a wrong one.
         return scored_unparsable(reason) if reason.startswith("no number") else scored(0.0, reason)
     prompt = numerals(plain(item.full_prompt))
-    units = unit_words(sentences(prompt)[-1] if prompt else "")
-    named = {unit.dimension for unit in units}
-    units |= {one.unit for one in quantities(prompt) if one.unit and one.dimension not in named}
+    told = {(one.value, one.unit) for one in quantities(prompt) if one.unit}
+    if wanted.unit is None and given.value != wanted.value and (given.value, given.unit) in told:
+        return scored(0.0, "a quantity of the question")  # "3 minutes" for the seconds in them
+    units = units_told(sentences(prompt)[-1] if prompt else "", prompt)
     return scored(float(equal_in(wanted, given, units)), reason)
 
 

@@ -49,6 +49,19 @@ _VERB = r"(?:is|was|has|had|costs?|gets?|got|weighs?|pays?|paid|needs?|takes?|ea
 _SUBJECT = regex.compile(
     r"\bhow\s(?:\w+\s){1,3}?(?:is|was|does|did|has|will)\s(?:the\s)?(\w+)", regex.IGNORECASE
 )
+# "What is the sale price": what is asked for, up to what it is of.
+_WHAT_IS = regex.compile(
+    r"\b(?:what(?:'s| is| was| are| will be)|(?:find|calculate|determine|compute))\s"
+    r"(?:(?:the|its|his|her|their|my|your)\s)?"
+    r"(?P<noun>[a-z][a-z-]*(?:\s(?!of\b|for\b|in\b|if\b|after\b|that\b|when\b|to\b|on\b|at\b)"
+    r"[a-z-]+){0,3})",
+    regex.IGNORECASE,
+)
+# 求甲数, 甲数是多少
+_FIND_ZH = regex.compile(
+    r"(?:^(?![问求])|[问求])(?!还|一?共|总|剩|现|平?均|每|需|要)(?P<noun>\p{Han}{1,4}?)"
+    r"(?:是|为|有|等于)?(?:多少|几|$)"
+)
 _CONNECTIVE = regex.compile(r"^(?:所以|因此|因而|故|则|即|那么|答:?|可知|可得|解得)\s*")
 _STATED = regex.compile(
     r"(?:\b(?:is|are|equals|makes|gives|leaves|gets|=)|[是为得])\s?[$¥€£]?$", regex.IGNORECASE
@@ -56,7 +69,15 @@ _STATED = regex.compile(
 _THAT_IS = regex.compile(
     r",\s*(?:that is|i\.e\.)[^.!?\n]*\b(?:each|per|every)\b[^.!?\n]*", regex.IGNORECASE
 )
-_ASKS = regex.compile(r"多少|几|how (?:many|much|far|long|old|tall|fast)|what", regex.IGNORECASE)
+# A calculation with its result, or the consequence, behind "because" or "since".
+_CALCULATED = regex.compile(
+    r"=\s?[$¥€£]?-?\d[^=]*$|\b(?:thereby|so|leaving|giving|for a total of)\b.*\d", regex.IGNORECASE
+)
+_ASKS = regex.compile(
+    r"多少|几|[求问]|how (?:many|much|far|long|old|tall|fast)|what|"
+    r"\b(?:find|calculate|determine|compute)\b",
+    regex.IGNORECASE,
+)
 
 
 def quantities(text: str) -> list[Quantity]:
@@ -173,11 +194,15 @@ def _unmarked(text: str, prompt: str, given: Given) -> tuple[Quantity | None, st
     asked = _asked_clause(text, prompt, given)
     if asked is not None:
         return asked
+    last = next(part for part in reversed(sentences(text)) if quantities(part))
+    reasoned = without_reasons(last)
+    if last != reasoned and not quantities(reasoned) and _CALCULATED.search(last):
+        return _in_sentence(conclusion(last) or last, given)
     shorter = _THAT_IS.sub("", without_reasons(text))
     if not quantities(shorter):
         shorter = text
     parts = [part for part in sentences(shorter) if quantities(part)]
-    if len(parts) > 1 and _is_short_head(shorter):
+    if len(parts) > 1 and _is_short_head(shorter) and "=" not in sentences(text)[0]:
         return _in_sentence(parts[0], given)
     concluded = conclusion(parts[-1]) if parts else None
     if concluded and quantities(concluded):
@@ -227,7 +252,11 @@ def _asked_clause(text: str, prompt: str, given: Given) -> tuple[Quantity | None
                 if "=" in clause:
                     continue
                 return _pick(clause[one.start :], text, given, first=True)
-    return _of_named(text, asked, given) or _with_noun(text, asked, given)
+    return (
+        _of_named(text, asked, given)
+        or _of_subject(text, asked, given)
+        or _with_noun(text, asked, given)
+    )
 
 
 def _of_named(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
@@ -244,6 +273,36 @@ def _of_named(text: str, asked: str, given: Given) -> tuple[Quantity | None, str
     if len(found) != 1:
         return None
     return _pick(last[found[0].end() :], last, given, first=True)
+
+
+def _of_subject(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:
+    """The number that the last sentence on what is asked for gives to it.
+
+    "The sale price is $60. You save $20" to "What is the sale price", 甲是40，乙是10 to 求甲数.
+    """
+    found = _FIND_ZH.search(asked.strip())
+    if found:
+        name = regex.escape(found["noun"].removesuffix("数"))
+        pattern = (
+            rf"(?:^|[^\p{{Han}}]|所以|因此|那么|得|[和与]){name}数?(?:就?[是为有]|等于|=|:)\s?"
+        )
+        clauses = _CLAUSE_END.split(text)
+    else:
+        found = _WHAT_IS.search(asked)
+        if found is None:
+            return None
+        name = regex.escape(found["noun"])
+        pattern = rf"\b{name}(?:\s\w+){{0,4}}?\s?(?:\b(?:is|was|will be|would be)\b|=|:)\s?"
+        clauses = sentences(text)
+    for clause in reversed(clauses):
+        match = regex.search(pattern, clause, regex.IGNORECASE)
+        rest = clause[match.end() :] if match else ""
+        if quantities(rest):
+            concluded = conclusion(rest)
+            part = concluded if concluded and quantities(concluded) else rest
+            first = regex.match(r"[$€£¥]?\s?-?\d", part) is not None and "=" not in part
+            return _pick(part, text, given, first=True) if first else _in_sentence(part, given)
+    return None
 
 
 def _with_noun(text: str, asked: str, given: Given) -> tuple[Quantity | None, str] | None:

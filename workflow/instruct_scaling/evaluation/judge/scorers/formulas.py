@@ -25,6 +25,11 @@ _WORDS = regex.compile(
 )
 _OR = regex.compile(r"\bor\b|\band\b|或者?|和|以及|,(?!\d{3})|;|、", regex.IGNORECASE)
 _ASSIGNED = regex.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?\s*(?:=|\\in)\s*")
+# {-2, 2}, [-2, 2]: roots side by side. A pair in round brackets is a point.
+_LIST = regex.compile(
+    r"(?<!\w)(?:(?:∈|\\in(?![a-z]))\s*)?(?<!\w)(?:\\?\{|\[)"
+    r"(?P<inside>[^][{}]*,(?!\d{3}(?!\d))[^][{}]*)(?:\\?\}|\])"
+)
 # "The derivative of x^3 is 3x^2": what stands after the verb.
 _IS = regex.compile(
     r"\b(?:is|equals|are|becomes|gives)\b|等于|[是为得](?=[^是为得]*[\dA-Za-z])", regex.IGNORECASE
@@ -57,6 +62,7 @@ def final_formulas(text: str) -> list[str]:
     if part is None:
         shown = corrected(shown)
         part = marked(shown) or _last(conclusion(shown) or without_reasons(shown))
+    part = _LIST.sub(lambda m: f"= {m['inside']}", part)  # an equation with several solutions
     part = _ROOTS.sub(lambda m: rf"\sqrt{{{m[1] or m[2]}}}", part).replace("π", r"\pi ")
     if any(
         one_of_several(part, *match.span()) and "=" not in part for match in _LATEX.finditer(part)

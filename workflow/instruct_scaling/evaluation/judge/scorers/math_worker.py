@@ -18,12 +18,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 
 COMPARE_SECONDS = 3  # of each math-verify call; whole seconds, as it uses alarm(2)
 _GRACE_SECONDS = 4  # beyond the time of parsing both and comparing
 _START_SECONDS = 120  # importing sympy on a loaded machine
 _MEMORY_BYTES = 2 << 30
+_KEPT = 4096
 
 
 class MathTimeout(Exception):
@@ -41,20 +43,17 @@ class MathWorker:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._known: dict[tuple[str, str], bool] = {}
+        self._compared = lru_cache(maxsize=_KEPT)(self._ask)  # no error is kept
 
     def same(self, gold: str, answer: str) -> bool:
-        """Whether two LaTeX formulas are equal. Answers are kept: a pair is compared once.
+        """Whether two LaTeX formulas are equal. The latest answers are kept.
 
         Raises:
             MathTimeout: it took too long, also a second time in a fresh worker for one that died.
             MathError: one of them is no formula.
         """
         with self._lock:
-            key = (gold, answer)
-            if key not in self._known:
-                self._known[key] = self._ask({"gold": gold, "answer": answer})
-            return self._known[key]
+            return self._compared(gold, answer)
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -67,10 +66,10 @@ class MathWorker:
                     with contextlib.suppress(OSError):  # what was not written is lost anyway
                         pipe.close()
 
-    def _ask(self, question: dict[str, str]) -> bool:
+    def _ask(self, gold: str, answer: str) -> bool:
         for attempt in (1, 2):
             try:
-                reply = self._exchange(question)
+                reply = self._exchange({"gold": gold, "answer": answer})
             except (OSError, EOFError) as error:  # the worker is dead: of memory, or killed
                 self.close()
                 if attempt == 2:

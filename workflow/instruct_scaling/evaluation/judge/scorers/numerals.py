@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 
 import regex
 
@@ -216,7 +216,7 @@ def _stands_alone(span: str, before: str, rest: str) -> bool:
     return free and (not regex.match(r"\p{Han}", after) or after in _MEASURE)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _read(span: str) -> str | None:
     """The digits of one number in Chinese numerals, in digits, or in digits with 万 and the "
     "like."""

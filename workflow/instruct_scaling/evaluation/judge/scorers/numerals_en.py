@@ -153,6 +153,8 @@ def _tens_ordinal(match: regex.Match[str]) -> str:
 
 def _parted(match: regex.Match[str]) -> str:
     count = int(match["count"]) if match["count"].isdigit() else 1
+    if match["part"].casefold() == "quarter" and not match["whole"] and count > 4:
+        return match[0]  # coins
     value = int(match["whole"] or 0) + Fraction(count, _PARTS[match["part"].casefold()])
     return written(value) if match["whole"] else f"{value.numerator}/{value.denominator}"
 

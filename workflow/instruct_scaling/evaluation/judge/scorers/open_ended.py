@@ -69,9 +69,13 @@ def open_ended(item: EvalItem, checks: Constraints, response: str) -> Outcome:
         kept *= constraints_kept(checks, response)
     elif item.category != "brainstorming" or asked_number(item.full_prompt) is None:
         kept = min(kept, constraints_kept(checks, response))
+    distinct = " ".join(dict.fromkeys(listed_items(response)))
     if _asks_for_list(checks):
         # Repeated entries have cost their share in `list_kept`.
-        fresh = freshness(" ".join(dict.fromkeys(listed_items(response))))
+        fresh = freshness(distinct)
+    elif item.category == "brainstorming" and asked_number(item.full_prompt) is not None:
+        # And in `items_kept`; an answer that does little else than repeat costs more.
+        fresh = min(freshness(distinct), 2 * freshness(response))
     else:
         fresh = freshness(response)
     wanted = wanted_language(item, checks)

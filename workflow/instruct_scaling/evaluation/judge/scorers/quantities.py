@@ -27,9 +27,8 @@ _QUANTITY = regex.compile(
     regex.IGNORECASE,
 )
 # Words of the unit table in a question: "how many meters", 多少米.
-_UNIT_WORD = regex.compile(
-    rf"(?<![A-Za-z])(?:{_LATIN_UNIT})(?![A-Za-z])|[$¥€£]|{_OTHER_UNIT}", regex.IGNORECASE
-)
+UNIT_WORD = rf"(?<![A-Za-z'’])(?:{_LATIN_UNIT})(?![A-Za-z])|[$¥€£]|{_OTHER_UNIT}"
+_UNIT_WORD = regex.compile(UNIT_WORD, regex.IGNORECASE)
 _MIN_ROUNDED_DIGITS = 3
 
 

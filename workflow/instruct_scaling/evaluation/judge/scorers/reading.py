@@ -39,7 +39,8 @@ _CORRECTION = regex.compile(
 )
 _THEREFORE = regex.compile(
     r"\b(?:therefore|thus|hence|consequently|(?<!\bor\s)so(?!\s(?:far|that|many|much|on|called))|"
-    r"which (?:makes|means|gives)|that (?:makes|means|gives))\b|因此|所以|因而|综上|总之|可见|"
+    r"which (?:makes|means|gives|rounds (?:up |down |off )?to)|"
+    r"that (?:makes|means|gives))\b|因此|所以|因而|综上|总之|可见|"
     r"故(?![事意障乡宫])",
     regex.IGNORECASE,
 )

@@ -6,11 +6,21 @@ import regex
 
 from instruct_scaling.evaluation.judge.scorers.matching import tokenize
 from instruct_scaling.evaluation.judge.scorers.overlap import content, reverses, stem
+from instruct_scaling.evaluation.judge.scorers.routes import other_end
 
 _CLAUSE = regex.compile(r"[,.;!?。\n:]")
 _WHO_ZH = regex.compile(r"谁(?!的|是|在)(\p{Han}{1,2}?)(?=了|过|着|的|\p{Han}|$)")
 _WHO_EN = regex.compile(
     r"\b(?:who|which (?!is\b|was\b|are\b)\w+)\s(?!is\b|was\b|are\b|were\b)(\w+)", regex.IGNORECASE
+)
+_BEST = regex.compile(
+    r"最|\b(?:most|first|(?:larg|long|high|tall|bigg|deep|old|fast|small)est)\b", regex.IGNORECASE
+)
+# "Jupiter is second", 长江排第二: not what is the first of all.
+_RANKED_LOWER = regex.compile(
+    r"\s*(?:则|只|才|仅)?(?:位?居|排名?|位列|列)?(?:在|为|是)?(?:第[2-9二三四五]|次之)|"
+    r"\s(?:is|comes|ranks|was|came)\s(?:only\s)?(?:the\s)?(?:2nd|3rd|second|third)\b",
+    regex.IGNORECASE,
 )
 _PASSIVE = regex.compile(r"\bby\b|被|的是|的人是|者是|\bwas\b|\bis\b|\bwere\b")
 
@@ -26,7 +36,9 @@ def elsewhere(wanted: str, text: str, span: tuple[int, int], question: str, prom
     closing = _CLAUSE.search(text, end)
     before, after = text[opening:start], text[end : closing.start() if closing else len(text)]
     rest = f"{before} {after}"
-    if _with_another(before, after):
+    if _with_another(before, after) or other_end(before, question):
+        return True
+    if _BEST.search(question) and _RANKED_LOWER.match(after):
         return True
     if question and reverses(question, rest):
         return True

@@ -49,6 +49,8 @@ _FEWEST_WORDS = 10  # "two words" are rather given than asked for
 _WORDS = regex.compile(rf"{_RANGE}[ -]words?\b")
 _CHARACTERS = regex.compile(rf"(?<!每[句行]){_RANGE}个?(?:汉字|字(?!符|母))")
 _FORMS = {"haiku": 3, "俳句": 3, "limerick": 5}
+# What is left of prose where verse was asked for.
+PROSE, LONGEST_VERSE = 0.5, 25
 _VERSE = regex.compile(r"([五七57])言(绝句|律诗)|每[句行]([五七57])个?字")
 _ITEMS = regex.compile(
     r"\b(?:list|give|suggest|name|brainstorm|propose|provide|offer|share|think of|come up with"
@@ -58,6 +60,10 @@ _ITEMS = regex.compile(
     r"|things)\b"
     r"|(?<!第)(\d+)[个种条项样点款件道](?!字|句|人|月|小时|星期|学生|孩子|同学|家庭|成员)"
 )
+
+# Where names are asked for, a running text about names has none.
+_NAMES = regex.compile(r"\bnames? (?:for|of)\b|名字|起名|取名|名称")
+LONGEST_NAME, LONGEST_NAME_HAN = 6, 10  # tokens
 
 _JOINED = regex.compile(r"[,，、;；]|[和与]|\band\b")
 _ABBREVIATION = regex.compile(
@@ -120,6 +126,8 @@ def form_kept(prompt: str, text: str) -> float:
     for form, number in _FORMS.items():
         if form in asked and lines is None:
             lines = Bounds(number, number)
+            if _lines(text) == 1 and _sentences(text) > 1 and len(tokenize(text)) > LONGEST_VERSE:
+                kept *= PROSE  # sentences about the subject
     if lines is not None:
         kept *= lines.kept(_lines(text))
     return kept
@@ -128,15 +136,27 @@ def form_kept(prompt: str, text: str) -> float:
 def items_kept(prompt: str, text: str) -> float:
     """How many of the entries that a prompt asks for an answer lists, as a share, at most 1.
 
+    Each counts once.
+
     Running text lists its entries in sentences or between commas, whichever are more.
     """
     number = asked_number(prompt)
     if number is None:
         return 1.0
-    listed = len(listed_items(text))
-    if "\n" not in text.strip():
+    entries = listed_items(text)
+    listed = len(set(entries))
+    if "\n" in text.strip() or listed < len(entries):
+        pass
+    elif _NAMES.search(_asked(prompt)):
+        listed = sum(map(_may_be_name, set(entries)))
+    else:
         listed = max(listed, _sentences(text), len(_JOINED.findall(text)) + 1)
     return incomplete(min(1.0, listed / number))
+
+
+def _may_be_name(entry: str) -> bool:
+    longest = LONGEST_NAME_HAN if regex.match(r"\p{Han}", entry) else LONGEST_NAME
+    return len(tokenize(entry)) <= longest
 
 
 def asked_number(prompt: str) -> int | None:

@@ -59,9 +59,10 @@ _TABLE: dict[str, dict[str, str]] = {
         "2000/3": "亩",
     },
     "speed": {
-        "1": "km/h kph kmh 公里/小时 千米/小时 公里每小时 千米每小时",
-        "3.6": "m/s 米/秒 米每秒",
-        "1.609344": "mph",
+        "1": "km/h kph kmh km_per_hour kilometers_per_hour kilometres_per_hour "
+        "公里/小时 千米/小时 公里每小时 千米每小时",
+        "3.6": "m/s meters_per_second metres_per_second 米/秒 米每秒",
+        "1.609344": "mph miles_per_hour mile_per_hour",
     },
     "celsius": {"1": "°c 摄氏度 degrees_celsius degree_celsius"},
     "fahrenheit": {"1": "°f 华氏度 degrees_fahrenheit degree_fahrenheit"},
