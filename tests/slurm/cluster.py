@@ -50,7 +50,7 @@ from tests.slurm.processes import end, read_pid, start_daemon, wait_until
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
-FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+UNFINISHED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "REQUEUED"}
 FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
 
 
@@ -119,7 +119,9 @@ class Cluster:
 
     def wait(self, number: int, seconds: float = 60) -> dict[str, str]:
         """Wait until a job has ended; returns what the controller knows of it."""
-        wait_until(lambda: self.job(number)["JobState"] in FINAL, seconds, f"job {number} goes on")
+        wait_until(
+            lambda: self.job(number)["JobState"] not in UNFINISHED, seconds, f"job {number} goes on"
+        )
         return self.job(number)
 
     def printed(self, number: int) -> str:
