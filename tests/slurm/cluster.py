@@ -25,6 +25,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.slurm.files import (
     CONFIG,
@@ -175,17 +176,18 @@ class Cluster:
 
 @contextlib.contextmanager
 def running(
-    accounting: bool = False, changes: Mapping[str, object] | None = None
+    accounting: bool = False, changes: Mapping[str, object] | None = None, wait: float = 0
 ) -> Iterator[Cluster]:
-    """A cluster for the time of the block; `changes` replaces settings of slurm.conf."""
-    cluster = start(accounting, changes or {}, owner=os.getpid())
+    """A cluster for the time of the block; `changes` replaces settings of slurm.conf. If another one
+    is up, its end is awaited for `wait` seconds."""
+    cluster = start(accounting, changes or {}, owner=os.getpid(), wait=wait)
     try:
         yield cluster
     finally:
         stop()
 
 
-def start(accounting: bool, changes: Mapping[str, object], owner: int) -> Cluster:
+def start(accounting: bool, changes: Mapping[str, object], owner: int, wait: float = 0) -> Cluster:
     """Start a cluster and wait until its nodes are idle. One that an ended process (`owner`) left
     behind is taken down first; owner 0 keeps it up until `make slurm-down`.
 
@@ -197,7 +199,7 @@ def start(accounting: bool, changes: Mapping[str, object], owner: int) -> Cluste
     if _left_behind():
         stop()
     layout = Layout(accounting, namespaces_work())
-    _take_lock()
+    _take_lock(wait)
     try:
         return _start_all(layout, changes, owner)
     except BaseException as error:
@@ -268,13 +270,13 @@ def _start_all(layout: Layout, changes: Mapping[str, object], owner: int) -> Clu
     return cluster
 
 
-def _take_lock() -> None:
+def _take_lock(seconds: float) -> None:
     """Hold the lock for as long as the cluster is up, which may be longer than this process: a
     process that sleeps inherits it."""
     with LOCK.open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            wait_until(lambda: _locked(lock), seconds, "")
+        except TimeoutError:
             raise RuntimeError(
                 f"another SLURM cluster is up ({LOCK} is locked): make slurm-down"
             ) from None
@@ -282,6 +284,14 @@ def _take_lock() -> None:
             shutil.rmtree(WORK)
         (WORK / "pids").mkdir(parents=True)
         start_daemon("lock", ["sleep", "infinity"], stdin=lock)
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _left_behind() -> bool:

@@ -22,5 +22,5 @@ def cluster() -> Iterator[Cluster]:
     """A cluster without accounting; tests that need it are skipped where none can be had."""
     if reason := missing():
         pytest.skip(reason)
-    with running() as cluster:
+    with running(wait=400) as cluster:  # another checkout's tests may have theirs
         yield cluster
