@@ -178,8 +178,8 @@ class Cluster:
 def running(
     accounting: bool = False, changes: Mapping[str, object] | None = None, wait: float = 0
 ) -> Iterator[Cluster]:
-    """A cluster for the time of the block; `changes` replaces settings of slurm.conf. If another one
-    is up, its end is awaited for `wait` seconds."""
+    """A cluster for the time of the block; `changes` replaces settings of slurm.conf. If another
+    one is up, its end is awaited for `wait` seconds."""
     cluster = start(accounting, changes or {}, owner=os.getpid(), wait=wait)
     try:
         yield cluster

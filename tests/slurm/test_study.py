@@ -109,7 +109,7 @@ def test_jobs_ask_for_what_their_rule_scale_and_base_need(cluster, folder):
 
 @pytest.mark.timeout(900)
 def test_a_stopped_run_over_two_nodes_gets_twice_the_time(cluster, folder):
-    """As above, but the largest run is trained anew with profile slurm-multinode, and its first
+    """As above, but the largest run is trained again with profile slurm-multinode, and its first
     job is ended by an administrator."""
     before = {job["JobId"] for job in seen(cluster, "finetune")}
     run = folder / "results" / "tiny" / "runs" / "full" / "n32" / "s1"
