@@ -37,9 +37,10 @@ def test_the_database_knows_what_a_job_was_given(accounted):
         rows = accounted.accounted(job, "JobID", "State", "Partition", "AllocTRES")
         return next((row for row in rows if row["JobID"] == str(job)), {})  # not of its steps
 
-    wait_until(lambda: recorded().get("State") == "COMPLETED", 20, "no record")
+    # A job's end may be written before its start.
+    wait_until(lambda: recorded().get("Partition") == "gpu", 30, "no record")
+    assert recorded()["State"] == "COMPLETED"
     given = dict(part.split("=") for part in recorded()["AllocTRES"].split(","))
-    assert recorded()["Partition"] == "gpu"
     assert (given["cpu"], given["gres/gpu"], given["node"]) == ("5", "3", "1")
 
 
