@@ -71,7 +71,7 @@ def seen(cluster: Cluster, rule: str) -> list[Mapping[str, str]]:
 
 
 def requested(job: Mapping[str, str]) -> dict[str, str]:
-    """What a job asked for, by kind: cpu, mem, node, gres/gpu."""
+    """What a job asked for, by kind: cpu, mem, node."""
     return dict(part.split("=") for part in job["TRES"].split(","))
 
 
@@ -93,17 +93,17 @@ def test_jobs_ask_for_what_their_rule_scale_and_base_need(cluster, folder):
     for rule, partition in (("pool", "cpu"), ("base", "cpu"), ("tokens", "cpu"), ("judge", "cpu")):
         job = seen(cluster, rule)[0]
         assert job["Partition"] == partition
-        assert "gres/gpu" not in requested(job)
+        assert "TresPerNode" not in job
     assert requested(seen(cluster, "pool")[0])["cpu"] == "8"
     assert requested(seen(cluster, "pool")[0])["mem"] == "62.50G"  # 64,000 MB
     small, large = seen(cluster, "finetune")
     for job in (small, large):
         assert job["Partition"] == "gpu"
         assert (job["NumNodes"], job["NumTasks"], job["CPUs/Task"]) == ("1", "1", "64")
-        assert requested(job)["gres/gpu"] == "8"
+        assert job["TresPerNode"] == "gres:gpu:8"
     assert minutes(large) - 60 == pytest.approx(2 * (minutes(small) - 60), abs=2)
     answering = seen(cluster, "generate")
-    assert {requested(job)["gres/gpu"] for job in answering} == {"1"}
+    assert {job["TresPerNode"] for job in answering} == {"gres:gpu:1"}
     assert {job["JobState"] for job in cluster.jobs() if "rule_" in job["Comment"]} == {"COMPLETED"}
 
 
@@ -129,7 +129,7 @@ def test_a_stopped_run_over_two_nodes_gets_twice_the_time(cluster, folder):
     assert (first["JobState"][:6], second["JobState"]) == ("CANCEL", "COMPLETED")
     for job in (first, second):
         assert (job["NumNodes"], job["NumTasks"], job["CPUs/Task"]) == ("2", "4", "32")
-        assert requested(job)["gres/gpu"] == "16"
+        assert job["TresPerNode"] == "gres:gpu:8"
     assert minutes(second) == pytest.approx(2 * minutes(first), abs=2)
     # Four ranks take the same steps as two, on the same data.
     assert (
