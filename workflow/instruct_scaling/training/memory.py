@@ -142,22 +142,24 @@ def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
 
 
 def cpu_peak(sizes: Sizes, setup: Setup, *, ranks: int, passes: int) -> dict[str, float]:
-    """Bytes of each rank on a CPU by part, and their peak as `total`: ZeRO-2 in fp32, where the
-    gradients' bucket is made anew for each pass.
+    """Bytes of each rank on a CPU by part, and their peak as `total`: ZeRO-2 in fp32. `buckets` are
+    the gradients of the last pass, in their bucket and in this rank's share, beside the sum.
 
     Args:
         sizes: of the model.
         setup: stage 2.
         ranks: data-parallel ranks.
-        passes: what a row's forward and backward pass take, by `pass_memory.pass_bytes`.
+        passes: what a row's forward and backward pass take, with the bucket, by
+            `pass_memory.pass_bytes`.
     """
     parts = {
         "weights": float(sizes.weight_bytes * sizes.parameters),
         **_optimizer(sizes.trainable, setup, 1 / ranks),
-        "buckets": float(sizes.weight_bytes * min(BUCKET_ELEMENTS, sizes.trainable)),
+        "buckets": sizes.weight_bytes
+        * (min(BUCKET_ELEMENTS, sizes.trainable) + sizes.trainable / ranks),
         "passes": float(passes),
     }
-    peak = parts["weights"] + parts["states"] + max(parts["step"], parts["buckets"] + passes)
+    peak = parts["weights"] + parts["states"] + max(parts["step"], parts["buckets"], passes)
     return {**parts, "total": peak}
 
 

@@ -9,6 +9,7 @@ documents, which fake tensors cannot; `_Attention` makes and keeps tensors of th
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,18 +34,19 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations make, while they are alive.
+    """Counts the bytes of all tensors that operations make, while they are alive; views of the
+    tensors that are `there` before count nothing.
 
     Attributes:
         now: bytes that are alive.
         peak: most that ever were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, there: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()
         self.now = 0
         self.peak = 0
-        self._known: set[int] = set()
+        self._known = {tensor.untyped_storage()._cdata for tensor in there}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count what it has made."""
@@ -131,16 +133,20 @@ def row_of(lengths: list[int], answer: float) -> PackedBatch:
     return row
 
 
-def pass_bytes(config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: bool) -> int:
+def pass_bytes(
+    config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: bool, bucket: int = 0
+) -> int:
     """Most bytes that a row's forward and backward pass take beside weights and states.
 
-    A weight's gradient is handed over to DeepSpeed as soon as it is whole, so none is kept.
+    A weight's gradient is handed over to DeepSpeed as soon as it is whole, so none is kept; the
+    first one makes DeepSpeed reserve its bucket.
 
     Args:
         config: of the model, transformers'.
         recipe: tuning and precision.
         row: see `row_of`.
         checkpointing: activations are recomputed.
+        bucket: numbers of the weights' type that a bucket of gradients holds.
     """
     from transformers import AutoModelForCausalLM
 
@@ -153,10 +159,17 @@ def pass_bytes(config: Any, recipe: Recipe, row: PackedBatch, *, checkpointing: 
     module.train()
     with FakeTensorMode(allow_non_fake_inputs=True):
         move_from_meta(module)
+        reserved: list[torch.Tensor] = []
+
+        def hand_over(parameter: torch.Tensor) -> None:
+            parameter.grad = None
+            if bucket and not reserved:
+                reserved.append(parameter.new_empty(bucket))
+
         for parameter in module.parameters():
             if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(_hand_over)
-        live = LiveBytes()
+                parameter.register_post_accumulate_grad_hook(hand_over)
+        live = LiveBytes([*module.parameters(), *module.buffers()])
         with live:
             module(batch=row).backward()
     attention.alibi_slopes.cache_clear()  # those of this pass are fake, too
@@ -175,7 +188,3 @@ def move_from_meta(module: nn.Module) -> None:
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = torch.empty_like(buffer, device=CPU)
-
-
-def _hand_over(parameter: torch.Tensor) -> None:
-    parameter.grad = None
