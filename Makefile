@@ -16,7 +16,7 @@ REAL_RESULTS ?= results/smollm2-135m
 REAL_TABLES := curves verdicts sufficient base_comparison costs validation_loss subset_overlap
 DOCS ?= docs
 
-.PHONY: help demo real real-lora real-results smollm2 test install lint format docs figures report clean
+.PHONY: help demo real real-lora real-results smollm2 test install lint format docs figures report slurm-up slurm-down clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,12 @@ figures: $(VENV)/.installed ## redraw the default study's figures from its table
 
 report: $(VENV)/.installed ## rebuild the default study's report
 	instruct-scaling run config.yaml --profile $(PROFILE) report
+
+slurm-up: $(VENV)/.installed-test ## a SLURM of three nodes on this machine, for tests by hand (as root)
+	$(BIN)/python -m tests.slurm up
+
+slurm-down: ## take it down, and leave nothing of it
+	$(BIN)/python -m tests.slurm down
 
 clean: ## remove the results of the default study
 	rm -rf results/laptop

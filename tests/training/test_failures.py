@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from instruct_scaling.training import failures
+from instruct_scaling.training import failures, slurm
 from instruct_scaling.training import launch as launch_module
 from instruct_scaling.training.failures import (
     EXIT_LOST_PEER,
@@ -104,11 +104,9 @@ def test_a_slurm_step_reports_the_signal_of_its_exit_code(
     assert expected in step_failure(code)
     if code < 0:
         return
-    write_program(tmp_path / "scontrol", "echo node3")
     write_program(tmp_path / "srun", f"exit {code}")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SLURM_JOB_NODELIST", "node3")
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setattr(slurm, "allocation", lambda: slurm.Allocation(1, ("node3",), 8))
     with pytest.raises(SystemExit):
         launch("srun", [], 2)
     assert expected in capfd.readouterr().err

@@ -29,7 +29,8 @@ from instruct_scaling.training.failures import (
     out_of_memory,
     write_traceback,
 )
-from instruct_scaling.training.launch import PARENT_VARIABLE, free_port
+from instruct_scaling.training.launch import PARENT_VARIABLE
+from instruct_scaling.training.ports import free_port
 
 Result = TypeVar("Result")
 
