@@ -11,10 +11,10 @@ export PATH := $(BIN):$(PATH)
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 
-.PHONY: help demo test install lint format docs figures report clean
+.PHONY: help demo test install lint format docs figures report slurm-up slurm-down clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -67,6 +67,12 @@ figures: $(VENV)/.installed ## redraw the default study's figures from its table
 
 report: $(VENV)/.installed ## rebuild the default study's report
 	instruct-scaling run config.yaml --profile $(PROFILE) report
+
+slurm-up: $(VENV)/.installed-test ## a SLURM of three nodes on this machine, for tests by hand (as root)
+	$(BIN)/python -m tests.slurm up
+
+slurm-down: ## take it down, and leave nothing of it
+	$(BIN)/python -m tests.slurm down
 
 clean: ## remove the results of the default study
 	rm -rf results/laptop

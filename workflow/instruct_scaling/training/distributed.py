@@ -20,7 +20,7 @@ import torch
 from torch import distributed
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
-from instruct_scaling.training.launch import free_port
+from instruct_scaling.training.ports import free_port
 
 Result = TypeVar("Result")
 

@@ -8,19 +8,19 @@ and address from the environment.
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
+from instruct_scaling.training import slurm
+from instruct_scaling.training.ports import free_port
 
 Launcher = Literal["local", "srun", "none"]
 
@@ -28,13 +28,18 @@ PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
 # Snakemake sets all of them to a rule's threads, and torch reads MKL's before OpenMP's.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PORTS = range(20_000, 32_000)
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
 PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
 
-def default_ranks() -> int:
-    """One rank for each GPU; without GPUs one for each thread of the job, two at most."""
+def default_ranks(launcher: Launcher = "local") -> int:
+    """One rank for each GPU; without GPUs one for each thread of the job, two at most; with srun so
+    many on each node."""
+    nodes = len(slurm.allocation().nodes) if launcher == "srun" else 1
+    return nodes * _ranks_here()
+
+
+def _ranks_here() -> int:
     if any(Path(device).exists() for device in GPU_DEVICES):  # torch takes seconds to import
         import torch
 
@@ -55,7 +60,8 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
         parent = {PARENT_VARIABLE: str(os.getpid())}
         commands = [(command, parent | added) for added in rank_environments(ranks)]
     else:
-        commands = [([*srun(ranks), *command], slurm_environment())]
+        given = slurm.allocation()
+        commands = [([*slurm.srun(ranks, given), *command], slurm.rank_variables(ranks, given))]
     with _forwarded_signals() as processes:
         for command, added in commands:
             try:
@@ -82,40 +88,6 @@ def without_launcher(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def srun(ranks: int) -> list[str]:
-    """The command that starts ranks on the nodes of a SLURM job. A step does not inherit the
-    job's cores per task; one rank that fails ends the others."""
-    threads = os.environ.get("OMP_NUM_THREADS")  # Snakemake sets it to the rule's threads
-    cores = ["--cpus-per-task", threads] if threads else []
-    return ["srun", "--ntasks", str(ranks), *cores, "--kill-on-bad-exit=1"]
-
-
-def slurm_environment() -> dict[str, str]:
-    """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
-
-    Snakemake's SLURM plugin leaves the job's id in the environment, but not its list of nodes.
-
-    Raises:
-        InputError: this is no SLURM job.
-    """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        raise InputError(
-            "srun needs a SLURM allocation, and there is none here",
-            where="--launcher",
-            fix="submit the job with the profile slurm-multinode, or use --launcher local",
-        )
-    nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
-        "squeue", "--noheader", "--jobs", job, "--format", "%N"
-    )
-    first = _output("scontrol", "show", "hostnames", nodes).split()[0]
-    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + int(job) % 20_000)}
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def rank_environments(ranks: int) -> list[dict[str, str]]:
     """The variables of each rank on this machine, as torchrun would set them; the ranks share the
     threads of the job."""
@@ -140,19 +112,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def free_port() -> int:
-    """A port that nobody listens on, from below those that systems give to outgoing connections:
-    the first rank needs seconds until it listens, and another job may connect meanwhile."""
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise InputError(
-        "no port is free for the ranks to meet",
-        fix="end the programs that listen on 20000 to 31999",
-    )
 
 
 @contextmanager
