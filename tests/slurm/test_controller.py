@@ -59,4 +59,4 @@ def test_slurm_takes_an_empty_constraint_for_none(cluster):
     """GPU jobs of a site whose CPU nodes alone have a constraint."""
     number = cluster.submit("true", "--constraint=", "--no-requeue")
     job = cluster.wait(number)
-    assert (job["JobState"], job["Features"], job["Requeue"]) == ("COMPLETED", "(null)", "0")
+    assert (job["JobState"], job["Features"], job["Requeue"]) == ("COMPLETED", "", "0")
