@@ -168,8 +168,8 @@ def run_on_rank_zero(action: Callable[[], Result]) -> Result:
 @contextmanager
 def rank_process(rank: Rank, work: Path = Path()) -> Iterator[None]:
     """Around all that a rank does: once the ranks have met, bad input is reported by rank 0 alone,
-    since all ranks find it alike; a rank that has lost another one leaves the report to whoever
-    started the ranks, and its traceback in `work`; and the process ends without the interpreter's
+    since all ranks find it alike; a rank that has lost another one leaves the report to the
+    process that started the ranks, and its traceback in `work`; and the process ends without the interpreter's
     own shut-down.
 
     During that shut-down a thread of gloo may still hold the last reference to a tensor of a
@@ -194,7 +194,7 @@ def rank_process(rank: Rank, work: Path = Path()) -> Iterator[None]:
         elif rank.world_size > 1 and lost_peer(error):
             code = EXIT_LOST_PEER
             path = write_traceback(work, rank.rank, error)
-            if PARENT_VARIABLE not in os.environ:  # whoever started it does not know this code
+            if PARENT_VARIABLE not in os.environ:  # its parent does not know this code
                 print(f"rank {rank.rank}: another rank is gone ({path})", file=sys.stderr)
         else:
             raise
