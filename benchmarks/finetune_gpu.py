@@ -43,13 +43,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # The machine may lack the package's own dependencies, so the package is not installed.
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
-from instruct_scaling.models.packed.attention import (  # noqa: E402
-    BACKENDS,
-    Documents,
-    alibi_slopes,
-    attend,
-    installed,
-)
+from instruct_scaling.models.packed.attention import Scores, alibi_slopes, attend  # noqa: E402
+from instruct_scaling.models.packed.backends import BACKENDS, Needs, installed, lacks  # noqa: E402
+from instruct_scaling.models.packed.documents import Documents  # noqa: E402
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
 from instruct_scaling.models.packed.packing import PackedBatch, one_answer, packed_batch  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
@@ -98,7 +94,11 @@ class Bench:
     def __init__(self, shape: Shape, device: torch.device, minutes: float, out: Path) -> None:
         self.shape, self.device, self.out = shape, device, out
         self.deadline = time.monotonic() + 60 * minutes
-        self.backends = [name for name in BACKENDS if installed(name, device)]
+        self.backends = [
+            name
+            for name in BACKENDS
+            if installed(name, device) and lacks(name, Needs(alibi=True)) is None
+        ]
         self.results: dict[str, Any] = {"environment": environment(device), "phases": {}}
         self.peak = device_peak(torch.cuda.get_device_name(device)) if self.cuda else None
 
@@ -233,8 +233,9 @@ def attention_phase(bench: Bench) -> dict[str, Any]:
         inputs = attention_inputs(shape, bench.device)
         wanted = reference_attention(inputs, slopes, documents)
         results[name] = {"documents": len(lengths), "tokens": shape.row}
+        scores = Scores(slopes=slopes)
         variants: dict[str, Callable[..., torch.Tensor]] = {
-            backend: partial(attend, slopes=slopes, documents=documents, backend=backend)
+            backend: partial(attend, scores=scores, documents=documents, backend=backend)
             for backend in bench.backends
         }
         if len(lengths) == 1:
@@ -382,13 +383,14 @@ def random_model(bench: Bench, layers: int | None, dtype: torch.dtype) -> Any:
 
 
 def pack(model: Any, backend: str) -> None:
-    from instruct_scaling.models.packed.bloom import pack_model
+    from instruct_scaling.models.packed.engine import pack_model
+    from instruct_scaling.models.packed.execution import PackedExecution
 
-    pack_model(model, backend)
+    pack_model(model, PackedExecution(backend))
 
 
 def unpack(model: Any) -> None:
-    from instruct_scaling.models.packed.bloom import restore
+    from instruct_scaling.models.packed.engine import restore
 
     restore(model)
 

@@ -13,6 +13,7 @@ head      memory and time of the head alone, true vocabulary
 flatness  seconds per token with 1,000, 5,000 and 50,000 examples, tokenizing included
 overhead  what a step spends outside of its forward and backward passes
 startup   from the command to the end of the first step, two ranks
+memory    predicted and measured peaks of a step in twelve set-ups
 
 Useful tokens are those of the examples: padding does no work, and counts as none.
 """
@@ -28,6 +29,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.finetune.memory import SET_UPS, memory_table
+from benchmarks.finetune.memory import memory as measure_memory
 from benchmarks.finetune.parts import (
     measure_flatness,
     measure_head,
@@ -94,6 +97,11 @@ def startup(quick: bool, scratch: Path) -> dict[str, Any]:
     return measure_startup(scratch, 1 if quick else 5)
 
 
+def memory(quick: bool, scratch: Path) -> list[dict[str, Any]]:
+    """Predicted and measured peaks."""
+    return measure_memory(scratch, SET_UPS[:1] if quick else SET_UPS)
+
+
 def with_scratch(part: Callable[[bool, Path], Any], quick: bool) -> Any:
     """A part in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -106,6 +114,7 @@ PARTS = {
     "flatness": flatness,
     "overhead": overhead,
     "startup": startup,
+    "memory": memory,
 }
 
 
@@ -117,6 +126,7 @@ def tables(results: dict[str, Any]) -> str:
         "flatness": flatness_table,
         "overhead": overhead_table,
         "startup": startup_line,
+        "memory": memory_table,
     }
     return "\n\n".join(show(results[part]) for part, show in shown.items() if part in results)
 

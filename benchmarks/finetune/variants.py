@@ -124,7 +124,7 @@ def make_model(case: Case) -> Any:
 def stage_trainer(case: Case, folder: Path) -> Any:
     """The stage's own trainer on its own engine, one rank."""
     from instruct_scaling.config.recipe import Recipe
-    from instruct_scaling.models.packed.bloom import pack_model
+    from instruct_scaling.models.packed.engine import pack_model
     from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery
     from instruct_scaling.training.distributed import Rank, init_distributed
     from instruct_scaling.training.launch import rank_environments
@@ -139,7 +139,7 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     recipe = Recipe(batch_size=case.batch, epochs=1000, learning_rate=1e-4, precision="fp32")
     model = make_model(case)
     sizes = measure(model.config, recipe)
-    pack_model(model, "sdpa")
+    pack_model(model)
     tuned = TunedModel(model, None, "sdpa", sizes.parameters, sizes.trainable)
     settings = deepspeed_config(recipe, Setup(2, 4096), 1, sizes)
     examples = every_example(folder)

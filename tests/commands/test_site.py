@@ -117,7 +117,7 @@ def test_the_profile_of_a_site_has_its_partitions_gpus_ranks_and_threads(written
     tuned = found["set-resources"]["finetune"]
     assert (tuned["gres"], tuned["ranks"], tuned["nodes"]) == ("'gpu:a100:4'", 4, 1)
     assert tuned["cpus_per_task"] == found["set-threads"]["finetune"] == 48
-    assert (tuned["mem_mb"], tuned["runtime"]) == (480_000, 24 * 60)
+    assert (tuned["limit_megabytes"], tuned["limit_minutes"]) == (480_000, 24 * 60)
     answers = found["set-resources"]["generate"]
     assert (answers["gres"], answers["constraint"]) == ("'gpu:a100:1'", "'a100-80'")
     defaults = found["default-resources"]
@@ -125,7 +125,8 @@ def test_the_profile_of_a_site_has_its_partitions_gpus_ranks_and_threads(written
         "'cpu-long'",
         "'my-project'",
     )
-    assert found["set-resources"]["pool"]["mem_mb"] == 60_000  # the profile asks for more
+    for rule, name in (("pool", "mem_mb"), ("base", "limit_megabytes")):
+        assert amount(found["set-resources"][rule], name) == 60_000  # they want more
 
 
 def test_the_constraint_of_cpu_nodes_does_not_reach_gpu_jobs(written):
@@ -158,6 +159,12 @@ NODES = {
 }
 
 
+def amount(block, name, attempt=1):
+    """What a job asks for: a number of the profile, or an expression that Snakemake evaluates."""
+    value = block.get(name, 0)
+    return eval(value, {"attempt": attempt, "min": min}) if isinstance(value, str) else value
+
+
 @given(
     cpu=st.fixed_dictionaries(NODES | {"partition": st.just("c")}),
     gpu=st.fixed_dictionaries(NODES | {"partition": st.just("g"), "gpus": st.integers(1, 16)}),
@@ -172,12 +179,16 @@ def test_no_job_asks_for_more_than_a_node_has(cpu, gpu, nodes):
         gpus = int(block["gres"].strip("'").split(":")[-1]) if "gres" in block else 0
         tasks = block.get("tasks_per_node", 1)
         assert block.get("cpus_per_task", 1) * tasks <= on.cpus
-        assert block.get("mem_mb", 0) <= on.memory_gb * 1000
-        assert block.get("runtime", 0) <= on.hours * 60
+        for attempt in (1, 3):
+            for name in ("mem_mb", "limit_megabytes"):
+                assert amount(block, name, attempt) <= on.memory_gb * 1000
+            for name in ("runtime", "limit_minutes"):
+                assert amount(block, name, attempt) <= on.hours * 60
         assert gpus <= site.gpu.gpus
         if gpus == 1 < site.gpu.gpus:  # as many such jobs as GPUs fit on a node
             assert block["cpus_per_task"] * site.gpu.gpus <= on.cpus
-            assert block["mem_mb"] * site.gpu.gpus <= on.memory_gb * 1000
+            for name in ("mem_mb", "limit_megabytes"):
+                assert amount(block, name) * site.gpu.gpus <= on.memory_gb * 1000
     assert found["set-resources"]["finetune"]["ranks"] == site.gpu.gpus * nodes
 
 

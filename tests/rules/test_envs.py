@@ -19,8 +19,8 @@ from instruct_scaling.cli import COMMANDS, DEVELOPMENT, STAGES, Subcommand
 ROOT = Path(__file__).resolve().parents[2]
 # Needed beside what is imported by name.
 IMPLIED = {"accelerate", "ninja", "tensorboard", "pyarrow"}
-# Imported only where they are installed (GPU back-ends, loggers).
-OPTIONAL = {"flash-attn", "triton", "trl"}
+# Imported only where they are installed (GPU back-ends, loggers, GGUF bases).
+OPTIONAL = {"flash-attn", "gguf", "triton", "trl"}
 
 
 def rule_bodies(path: Path) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.slurm.files import (
     CONFIG,
@@ -50,7 +51,7 @@ from tests.slurm.processes import end, read_pid, start_daemon, wait_until
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
-FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+UNFINISHED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "REQUEUED"}
 FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
 
 
@@ -119,7 +120,9 @@ class Cluster:
 
     def wait(self, number: int, seconds: float = 60) -> dict[str, str]:
         """Wait until a job has ended; returns what the controller knows of it."""
-        wait_until(lambda: self.job(number)["JobState"] in FINAL, seconds, f"job {number} goes on")
+        wait_until(
+            lambda: self.job(number)["JobState"] not in UNFINISHED, seconds, f"job {number} goes on"
+        )
         return self.job(number)
 
     def printed(self, number: int) -> str:
@@ -173,17 +176,18 @@ class Cluster:
 
 @contextlib.contextmanager
 def running(
-    accounting: bool = False, changes: Mapping[str, object] | None = None
+    accounting: bool = False, changes: Mapping[str, object] | None = None, wait: float = 0
 ) -> Iterator[Cluster]:
-    """A cluster for the time of the block; `changes` replaces settings of slurm.conf."""
-    cluster = start(accounting, changes or {}, owner=os.getpid())
+    """A cluster for the time of the block; `changes` replaces settings of slurm.conf. If another
+    one is up, its end is awaited for `wait` seconds."""
+    cluster = start(accounting, changes or {}, owner=os.getpid(), wait=wait)
     try:
         yield cluster
     finally:
         stop()
 
 
-def start(accounting: bool, changes: Mapping[str, object], owner: int) -> Cluster:
+def start(accounting: bool, changes: Mapping[str, object], owner: int, wait: float = 0) -> Cluster:
     """Start a cluster and wait until its nodes are idle. One that an ended process (`owner`) left
     behind is taken down first; owner 0 keeps it up until `make slurm-down`.
 
@@ -195,7 +199,7 @@ def start(accounting: bool, changes: Mapping[str, object], owner: int) -> Cluste
     if _left_behind():
         stop()
     layout = Layout(accounting, namespaces_work())
-    _take_lock()
+    _take_lock(wait)
     try:
         return _start_all(layout, changes, owner)
     except BaseException as error:
@@ -266,13 +270,13 @@ def _start_all(layout: Layout, changes: Mapping[str, object], owner: int) -> Clu
     return cluster
 
 
-def _take_lock() -> None:
+def _take_lock(seconds: float) -> None:
     """Hold the lock for as long as the cluster is up, which may be longer than this process: a
     process that sleeps inherits it."""
     with LOCK.open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            wait_until(lambda: _locked(lock), seconds, "")
+        except TimeoutError:
             raise RuntimeError(
                 f"another SLURM cluster is up ({LOCK} is locked): make slurm-down"
             ) from None
@@ -280,6 +284,14 @@ def _take_lock() -> None:
             shutil.rmtree(WORK)
         (WORK / "pids").mkdir(parents=True)
         start_daemon("lock", ["sleep", "infinity"], stdin=lock)
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _left_behind() -> bool:

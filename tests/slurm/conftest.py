@@ -1,4 +1,4 @@
-"""One cluster without accounting for all tests of this folder that need no other."""
+"""A cluster without accounting for each module of this folder that needs no other."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.training.conftest import inputs, tokenizer  # noqa: F401  (fixtures)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a SLURM, and all of it one worker: a machine can have one cluster."""
+    """Everything here needs a SLURM."""
     for item in items:
         if "tests/slurm/" in str(item.path):
             item.add_marker(pytest.mark.slurm)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster without accounting; tests that need it are skipped where none can be had."""
     if reason := missing():
         pytest.skip(reason)
-    with running() as cluster:
+    with running(wait=400) as cluster:  # another checkout's tests may have theirs
         yield cluster

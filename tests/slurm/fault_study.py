@@ -67,13 +67,13 @@ def profile(shape: str) -> dict[str, Any]:
     finetune = content["set-resources"]["finetune"]
     finetune |= {
         "ranks": RANKS,
-        "mem_mb": 8000,
-        "runtime": 60,
+        "limit_megabytes": 8000,
+        "limit_minutes": 60,
         "gres": "'gpu:2'",
         "cpus_per_task": RANKS,
     }
     if shape == "two-nodes":
-        finetune |= {"tasks": RANKS, "cpus_per_task": 1, "gres": "'gpu:1'"}
+        finetune |= {"tasks_per_node": 1, "cpus_per_task": 1, "gres": "'gpu:1'"}
     return content
 
 

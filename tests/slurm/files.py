@@ -1,7 +1,7 @@
 """Where the cluster of the tests keeps its files, and the text of its configuration.
 
 Three nodes of 64 cores, 1 TB and 8 GPUs: what the shipped profiles ask for. None of it exists:
-SLURM is told to believe the configuration (`config_overrides`), the GPUs are copies of /dev/null,
+SLURM believes the configuration (`config_overrides`), the GPUs are copies of /dev/null,
 and no plugin binds a task to cores. What a job is given is decided as on a real cluster.
 """
 
@@ -25,7 +25,7 @@ CONTROLLER_PORT, NODE_PORT, DATABASE_PORT, ACCOUNTING_PORT = 16817, 16820, 16826
 @dataclass(frozen=True)
 class Layout:
     """What decides the configuration: accounting or none, and whether each node is in a network
-    of its own (else all are 127.0.0.1, told apart by their ports)."""
+    of its own (else all are 127.0.0.1, with a port each)."""
 
     accounting: bool
     namespaces: bool

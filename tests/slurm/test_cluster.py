@@ -71,7 +71,7 @@ def test_a_foreign_configuration_is_left_alone(monkeypatch, tmp_path):
     assert "belongs to another cluster" in missing()
 
 
-def test_the_nodes_of_one_address_are_told_apart_by_their_ports():
+def test_nodes_of_one_address_have_a_port_each():
     text = cluster_module.slurm_conf(Layout(False, False), "host", {"KillWait": 30})
     assert text.startswith(MARK)
     assert "SlurmctldHost=host(127.0.0.1)" in text

@@ -79,7 +79,7 @@ def test_each_rank_has_its_node_its_gpu_and_its_share_of_the_threads(cluster, be
         assert 20_000 <= int(rank["port"]) < 32_000
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_two_nodes_give_the_losses_of_one_in_every_digit(cluster, shared_inputs, stage):
     runs = []
     for name, launcher, options in (

@@ -182,7 +182,7 @@ def test_srun_without_a_job_or_without_srun_is_refused(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("code", "exit_code"), [(2, 2), (75, 75), (1, 1), (3, 1), (-6, 1)])
 def test_a_launcher_passes_on_the_codes_that_mean_something(monkeypatch, code, exit_code):
-    monkeypatch.setattr(launch_module, "wait_for_all", lambda processes: code)
+    monkeypatch.setattr(launch_module, "wait_for_all", lambda processes: (0, code))
     monkeypatch.setattr(launch_module, "PROGRAM", ("true",))
     with pytest.raises(SystemExit) as ended:
         launch("local", [], 2)
@@ -218,10 +218,11 @@ def stopped_twice(monkeypatch, folder, number, seconds):
     return ended.value.code
 
 
-def test_a_second_interrupt_kills_ranks_that_do_not_end(monkeypatch, tmp_path):
+def test_a_second_interrupt_kills_ranks_that_do_not_end(monkeypatch, tmp_path, capsys):
     began = time.monotonic()
     assert stopped_twice(monkeypatch, tmp_path, signal.SIGINT, 60) == 1
     assert time.monotonic() - began < 50
+    assert "error" not in capsys.readouterr().err  # who stops a run knows why it ended
 
 
 def test_a_second_sigterm_leaves_ranks_the_time_to_save(monkeypatch, tmp_path):
@@ -234,11 +235,11 @@ def processes(*codes):
 
 
 def test_the_first_failure_is_the_runs_exit_code():
-    assert wait_for_all(processes("exit(0)", "exit(0)")) == 0
-    assert wait_for_all(processes("time.sleep(0.2)", "exit(75)")) == 75
+    assert wait_for_all(processes("exit(0)", "exit(0)")) == (0, 0)
+    assert wait_for_all(processes("time.sleep(0.2)", "exit(75)")) == (1, 75)
 
 
 def test_bad_input_on_rank_0_ends_the_others_at_once():
     ranks = processes("exit(2)", "time.sleep(60)")
-    assert wait_for_all(ranks) == 2
+    assert wait_for_all(ranks) == (0, 2)
     assert ranks[1].returncode is not None

@@ -127,3 +127,11 @@ def test_what_a_cpu_or_a_base_cannot_do_is_refused(group, run):
     assert "fp16 needs a GPU" in run(precision="fp16").refused(group)
     targets = {"method": "lora", "targets": ["no_such_layer"]}
     assert "recipe.tuning.targets" in run("targets", tuning=targets).refused(group)
+
+
+def test_a_language_model_inside_a_larger_one_is_refused(tmp_path):
+    from transformers import Gemma3Config
+
+    Gemma3Config().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="gemma3 is a language model inside a larger one"):
+        read_config(tmp_path)

@@ -113,10 +113,10 @@ def stock(model, records):
 
 @pytest.fixture
 def engine():
-    from instruct_scaling.models.packed.bloom import pack_model
+    from instruct_scaling.models.packed.engine import pack_model
 
     model = tiny_model(hidden_dropout=0.3, attention_dropout=0.3)
-    pack_model(model, "sdpa")
+    pack_model(model)
     return Engine(model).train()
 
 
@@ -129,7 +129,7 @@ def loss_of(engine, records, logger, *, row_tokens=40, steps=8, evaluations=2):
 def test_losses_are_those_of_stock_transformers_without_dropout(
     records, engine, monkeypatch, row_tokens
 ):
-    from instruct_scaling.models.packed.bloom import restore
+    from instruct_scaling.models.packed.engine import restore
 
     Ranks(monkeypatch)
     before = torch.get_rng_state()

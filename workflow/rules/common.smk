@@ -26,6 +26,13 @@ from instruct_scaling.config.runs import (
     used_pools,
     validation_seed,
 )
+from instruct_scaling.reporting.requests import (
+    Limits,
+    finetune_memory,
+    finetune_minutes,
+    generate_minutes,
+    model_memory,
+)
 
 RESULTS = f"results/{STUDY.study}"
 POOL = f"{RESULTS}/pools/{{pool}}"
@@ -121,6 +128,42 @@ def judge_group(w):
     """The group of a judge's jobs: those of a scorer share jobs of a cluster; a model behind an
     endpoint takes hours and is alone."""
     return "judge" if STUDY.judges[w.judge].type == "metric" else None
+
+
+def stated(rule, name):
+    """The value of a resource that a profile may set, as a number; for the functions of others."""
+    resource = getattr(rules, rule).rule.resources[name]
+    return int(getattr(resource, "value", resource))
+
+
+def limits(rule):
+    """What a job of a rule may ask for at most."""
+    return Limits(stated(rule, "limit_minutes"), stated(rule, "limit_megabytes"))
+
+
+def finetune_runtime(w, attempt):
+    """Minutes of a fine-tuning."""
+    run, ranks = Run(w.arm, int(w.scale), int(w.seed)), stated("finetune", "ranks")
+    return finetune_minutes(STUDY, run, ranks, attempt, limits("finetune"))
+
+
+def finetune_mem(w, attempt):
+    """Megabytes of a fine-tuning on each node."""
+    run = Run(w.arm, int(w.scale), int(w.seed))
+    ranks = stated("finetune", "ranks") // stated("finetune", "nodes")
+    return finetune_memory(STUDY, run, ranks, attempt, limits("finetune"))
+
+
+def generate_runtime(w, attempt):
+    """Minutes of a model's answers."""
+    return generate_minutes(STUDY, w.arm, attempt, limits("generate"))
+
+
+def generate_mem(w, attempt):
+    """Megabytes of a model that answers."""
+    return model_memory(
+        STUDY.bases[STUDY.arms[w.arm].base], attempt, limits("generate")
+    )
 
 
 def repeated(option, values):

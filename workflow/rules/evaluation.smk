@@ -15,8 +15,10 @@ rule generate:
     conda:
         "../../envs/training.yaml"
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=generate_mem,
+        runtime=generate_runtime,
+        limit_minutes=480,
+        limit_megabytes=100000,
     params:
         generate=lambda w: identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,

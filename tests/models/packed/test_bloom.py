@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from instruct_scaling.models.packed.bloom import neftune_noise, pack_model, restore
+from instruct_scaling.models.packed.engine import pack_model, restore
+from instruct_scaling.models.packed.execution import PackedExecution, neftune_noise
 from instruct_scaling.models.packed.packing import one_answer, packed_batch
 from tests.training.conftest import VOCABULARY, tiny_model
 
@@ -61,13 +62,13 @@ def test_packed_gradients_equal_one_by_one(case):
     model = tiny_model(hidden_dropout=0.0, attention_dropout=0.0).double()
     wanted = one_by_one(model, CASES[case])
     model.float()
-    pack_model(model, "sdpa")
+    pack_model(model)
     assert error(packed(model, CASES[case]), wanted) < 1e-6
 
 
 def test_filling_a_row_changes_nothing():
     model = tiny_model(hidden_dropout=0.0, attention_dropout=0.0)
-    pack_model(model, "sdpa")
+    pack_model(model)
     plain = packed(model, CASES["mixed"])
     batch = packed_batch(CASES["mixed"], CPU, fill_to=256)
     assert batch.input_ids.shape == (1, 256)
@@ -77,7 +78,7 @@ def test_filling_a_row_changes_nothing():
 
 def test_an_empty_row_takes_part_and_adds_nothing():
     model = tiny_model()
-    pack_model(model, "sdpa")
+    pack_model(model)
     loss = model(batch=packed_batch([], CPU))
     loss.backward()
     assert loss.item() == 0.0
@@ -93,7 +94,7 @@ def test_bf16_gradient_error_is_below_two_percent_at_1024_tokens():
     wanted = one_by_one(model, sequences)
     model.bfloat16()
     stock = error(one_by_one(model, sequences), wanted)
-    pack_model(model, "sdpa")
+    pack_model(model)
     found = error(packed(model, sequences), wanted)
     assert found < 0.02
     assert stock > 2 * found
@@ -106,33 +107,12 @@ def test_swapping_back_leaves_the_stock_model():
     model.eval()
     ids = torch.arange(9)[None]
     logits = model(input_ids=ids).logits
-    pack_model(model, "sdpa")
+    pack_model(model)
     assert [name for name, _ in model.named_parameters()] == names
     restore(model)
     assert {name: (type(part), set(vars(part))) for name, part in model.named_modules()} == before
     assert type(model.lm_head) is nn.Linear
     assert torch.equal(model(input_ids=ids).logits, logits)
-
-
-def test_other_architectures_are_padded_with_the_same_gradients():
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-        )
-    )
-    sequences = CASES["mixed"]
-    wanted = one_by_one(model, sequences)
-    pack_model(model, "sdpa")
-    assert error(packed(model, sequences), wanted) < 1e-5
-    restore(model)
-    assert type(model) is LlamaForCausalLM
 
 
 @pytest.mark.parametrize("dropout", ["attention_dropout", "hidden_dropout"])
@@ -144,7 +124,7 @@ def test_dropout_is_there_in_training_alone(dropout):
     for block in model.transformer.h:
         torch.nn.init.zeros_(block.mlp.dense_4h_to_h.weight)
         torch.nn.init.zeros_(block.mlp.dense_4h_to_h.bias)
-    pack_model(model, "sdpa")
+    pack_model(model)
     assert model.train()(batch=row).item() != model(batch=row).item()
     assert model.eval()(batch=row).item() == model(batch=row).item()
 
@@ -157,6 +137,6 @@ def test_neftune_noise_is_bounded_by_each_documents_length_and_only_in_training(
         bound = 5.0 / (length * 48) ** 0.5
         assert 0.8 * bound < part.abs().max() <= bound
     model = tiny_model(hidden_dropout=0.0, attention_dropout=0.0)
-    pack_model(model, "sdpa", neftune_alpha=5.0)
+    pack_model(model, PackedExecution(neftune_alpha=5.0))
     assert model.train()(batch=row).item() != model(batch=row).item()
     assert model.eval()(batch=row).item() == model(batch=row).item()

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from instruct_scaling.models.packed.head import FusedHead, SummedCrossEntropy, chunk_rows
+from instruct_scaling.models.packed.head import (
+    FusedHead,
+    LogitShape,
+    SummedCrossEntropy,
+    chunk_rows,
+    fuse_head,
+    unfuse_head,
+)
 
 
 def both(tokens, rows, dtype=torch.float32, width=16, vocabulary=50):
@@ -26,6 +34,34 @@ def test_loss_and_gradients_match_across_chunk_borders(tokens):
     expected = torch.autograd.grad(3.0 * wanted, leaves)
     for left, right in zip(torch.autograd.grad(3.0 * found, leaves), expected, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [LogitShape(0.3), LogitShape(cap=2.0), LogitShape(1.7, 2.0)])
+@pytest.mark.parametrize("rows", [4, 64])
+def test_scaled_capped_and_biased_logits_have_exact_gradients(rows, shape, bias):
+    torch.manual_seed(0)
+    head = nn.Linear(16, 50, bias=bias)
+    hidden = torch.randn(9, 16).requires_grad_()
+    targets = torch.randint(50, (9,))
+    logits = head.double()(hidden.double()) * shape.scale
+    if shape.cap:
+        logits = shape.cap * torch.tanh(logits / shape.cap)
+    leaves = [hidden, *head.parameters()]
+    per_token = F.cross_entropy(logits, targets, reduction="none")
+    expected = torch.autograd.grad(3.0 * per_token.sum(), leaves)
+    fuse_head(head.float(), shape)
+    found = SummedCrossEntropy.apply(
+        hidden, head.weight, targets, rows, head.bias, head.logit_shape
+    )
+    torch.testing.assert_close(found.double(), per_token.sum(), rtol=1e-6, atol=1e-6)
+    leaves = [hidden, *head.parameters()]
+    for left, right in zip(torch.autograd.grad(3.0 * found, leaves), expected, strict=True):
+        torch.testing.assert_close(left.double(), right.double(), rtol=1e-5, atol=1e-5)
+    losses = head.token_losses(hidden, targets)
+    torch.testing.assert_close(losses.double(), per_token, rtol=1e-5, atol=1e-5)
+    unfuse_head(head)
+    assert type(head) is nn.Linear and "logit_shape" not in vars(head)
 
 
 def test_bf16_keeps_the_loss_in_fp32_over_many_chunks():

@@ -14,8 +14,13 @@ class Execution(Strict):
 
     row_tokens: int | None = execution_field(None, gt=0)
     """Token budget of a packed row; null decides by memory."""
-    attention: Literal["sdpa", "flash", "flex"] | None = execution_field(None)
-    """Attention back-end; null takes the first that is installed of flash, flex and sdpa."""
+    attention: Literal["sdpa", "flash", "varlen", "flex"] | None = execution_field(None)
+    """Attention back-end; null takes the first of flash, varlen, flex and sdpa that is installed,
+    has what the base needs, and can be deterministic where that is asked for (varlen cannot)."""
+    deterministic: bool = execution_field(True)
+    """Attention on a GPU gives the same bits in every backward pass, so that a run repeats bit by
+    bit. False lets flash-attn add in any order and allows varlen; nobody measured here what that
+    saves."""
     checkpointing: bool | None = execution_field(None)
     """Recompute activations in the backward pass; null decides by memory."""
     save_minutes: float = execution_field(10.0, gt=0)

@@ -36,23 +36,20 @@ class LoraTuning(Strict):
     """Scale: the update is multiplied by alpha / rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before each adapter."""
-    targets: Annotated[list[str], Unordered] = [
-        "dense",
-        "dense_4h_to_h",
-        "dense_h_to_4h",
-        "query_key_value",
-    ]
-    """Names of the linear layers that get an adapter."""
+    targets: Literal["all-linear"] | Annotated[list[str], Unordered] = "all-linear"
+    """Which linear layers get an adapter: `all-linear` (all but the output layer), or the names of
+    some, like `[q_proj, v_proj]`; each must be there."""
 
 
 class FrozenEmbeddingTuning(Strict):
-    """Everything but the token embedding, which is also the output layer, is trained."""
+    """Everything but the token embedding and the output layer (in many bases one weight) is
+    trained."""
 
     method: Literal["frozen_embedding"]
 
 
 class EmbeddingTuning(Strict):
-    """Only the token embedding, which is also the output layer, is trained."""
+    """Only the token embedding and the output layer (in many bases one weight) are trained."""
 
     method: Literal["embedding"]
 

@@ -21,7 +21,7 @@ import typer
 
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.files import read_json, read_jsonl
-from instruct_scaling.config.bases import PretrainedBase, TinyBase
+from instruct_scaling.config.bases import GgufBase, PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.runs import (
@@ -158,12 +158,12 @@ def _used_bases(study: Study) -> set[str]:
     return {arm.base for arm in study.arms.values()} | {name for name in run if name is not None}
 
 
-def base_parameters(base: TinyBase | PretrainedBase) -> float | None:
+def base_parameters(base: TinyBase | PretrainedBase | GgufBase) -> float | None:
     """Number of parameters; None where neither the config nor the architecture gives it.
 
     BLOOM: embedding V H, its norm 2 H, per block 12 H^2 + 13 H, final norm 2 H (tied head).
     """
-    if isinstance(base, PretrainedBase):
+    if isinstance(base, PretrainedBase | GgufBase):
         return base.parameters
     width = base.hidden_size
     return base.vocab_size * width + 4 * width + base.layers * (12 * width**2 + 13 * width)

@@ -15,7 +15,7 @@ from instruct_scaling.common.records import Record
 from instruct_scaling.config.annotations import BaseLossAnnotation
 from instruct_scaling.data.encoding import Encoded, encode_records
 from instruct_scaling.data.tokens.tokenizer import read_tokenizer
-from instruct_scaling.models.packed.bloom import pack_model
+from instruct_scaling.models.packed.engine import pack_model, refuse_longer
 from instruct_scaling.models.packed.packing import first_fit_decreasing, packed_batch
 from instruct_scaling.training.model import DTYPES, load_weights
 
@@ -45,7 +45,8 @@ def base_losses(
         )
     tokenizer = read_tokenizer(base)
     model = load_weights(base, DTYPES[config.precision]).to(device).eval()
-    pack_model(model, "sdpa")  # rows of any length, in every precision
+    refuse_longer(model.config, config.max_length)
+    pack_model(model)  # sdpa: rows of any length, in every precision
     encoded = encode_records(
         tqdm(records, desc="base loss", unit=" records", mininterval=1),
         tokenizer,

@@ -15,11 +15,20 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
 from instruct_scaling.training import slurm
+from instruct_scaling.training.failures import (
+    EXIT_LOST_PEER,
+    EXIT_MEMORY,
+    largest_child_bytes,
+    local_failure,
+    out_of_memory_kills,
+    step_failure,
+)
 from instruct_scaling.training.ports import free_port
 
 Launcher = Literal["local", "srun", "none"]
@@ -28,6 +37,7 @@ PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
 # Snakemake sets all of them to a rule's threads, and torch reads MKL's before OpenMP's.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+REPORTED = (EXIT_BAD_INPUT, EXIT_RETRY, EXIT_MEMORY)  # the ranks have said what it was
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
 PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
@@ -53,7 +63,8 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
     Raises:
         InputError: the launcher is not installed.
-        SystemExit: a rank failed or was stopped; it has reported why.
+        SystemExit: a rank failed or was stopped; one line, of the rank or of this process, says
+            which and why.
     """
     command = [*PROGRAM, *arguments, "--launcher", "none"]
     if launcher == "local":
@@ -62,7 +73,9 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
     else:
         given = slurm.allocation()
         commands = [([*slurm.srun(ranks, given), *command], slurm.rank_variables(ranks, given))]
-    with _forwarded_signals() as processes:
+    kills = out_of_memory_kills()
+    with _forwarded_signals() as started:
+        processes = started.processes
         for command, added in commands:
             try:
                 processes.append(subprocess.Popen(command, env=os.environ | added))
@@ -70,9 +83,17 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
                 raise InputError(
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
                 ) from error
-        code = wait_for_all(processes)
-    if code != 0:
-        sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
+        rank, code = wait_for_all(processes)
+    if code == 0:
+        return
+    if not started.stopped and code not in REPORTED:
+        killed = out_of_memory_kills() > kills
+        line = step_failure(code)
+        if launcher == "local":
+            memory = largest_child_bytes()
+            line = local_failure(rank, ranks, code, memory=memory, killed=killed)
+        print(line, file=sys.stderr)
+    sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
 def without_launcher(arguments: Sequence[str]) -> list[str]:
@@ -114,46 +135,70 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+@dataclass
+class Started:
+    """The processes of the ranks, in their order, and whether they were told to stop."""
+
+    processes: list[subprocess.Popen] = field(default_factory=list)
+    stopped: bool = False
+
+
 @contextmanager
-def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
+def _forwarded_signals() -> Iterator[Started]:
     """SIGTERM and Ctrl-C reach the ranks, which save and end; a second Ctrl-C kills them. A job may
     get several SIGTERM: ahead of its time limit, at the limit, and from scancel."""
-    processes: list[subprocess.Popen] = []
+    started = Started()
     interrupted = False
 
     def forward(signum: int, frame: Any) -> None:
         nonlocal interrupted
-        for process in processes:
+        for process in started.processes:
             again = interrupted and signum == signal.SIGINT
             process.kill() if again else process.send_signal(signal.SIGTERM)
         interrupted = interrupted or signum == signal.SIGINT
+        started.stopped = True
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield processes
+        yield started
     finally:
-        for process in processes:
+        for process in started.processes:
             if process.poll() is None:
                 process.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def wait_for_all(processes: list[subprocess.Popen]) -> int:
-    """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
+def wait_for_all(processes: list[subprocess.Popen]) -> tuple[int, int]:
+    """The rank that failed first and its exit code, or (0, 0).
+
+    After a failure the others get a moment to end. Ranks that ended because they had lost another
+    one count only where no other rank failed.
+    """
     deadline: float | None = None
-    first_failure = 0
+    failed: dict[int, int] = {}  # in the order in which they were seen
     while any(process.poll() is None for process in processes):
-        failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
+        failed |= failures(processes)
         if failed and deadline is None:
-            first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
+            deadline = time.monotonic() + GRACE_SECONDS
         if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has reported what is wrong
             deadline = 0.0
         if deadline is not None and time.monotonic() > deadline:
+            failed = failed or failures(processes)
             for process in processes:
                 process.kill()
+                process.wait()
+            break
         time.sleep(0.05)
-    return first_failure or next((p.returncode for p in processes if p.returncode), 0)
+    else:
+        failed |= failures(processes)
+    first = [item for item in failed.items() if item[1] != EXIT_LOST_PEER]
+    return next(iter(first or failed.items()), (0, 0))
+
+
+def failures(processes: list[subprocess.Popen]) -> dict[int, int]:
+    """Rank -> exit code of those that have ended with a failure."""
+    return {n: p.returncode for n, p in enumerate(processes) if p.returncode not in (None, 0)}
 
 
 def end_with_parent() -> None:

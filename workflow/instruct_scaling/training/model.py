@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,14 @@ from torch import distributed, nn
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed.attention import choose_backend
-from instruct_scaling.models.packed.bloom import pack_model, restore
+from instruct_scaling.models.packed.engine import (
+    attention_name,
+    choose_execution,
+    pack_model,
+    refuse_longer,
+    restore,
+)
+from instruct_scaling.models.packed.execution import PackedExecution
 from instruct_scaling.models.packed.tuning import apply_tuning
 from instruct_scaling.training.distributed import seed_everything
 from instruct_scaling.training.memory import zero_stage
@@ -31,18 +38,20 @@ DESCRIPTION = "base.json"
 
 @dataclass(frozen=True)
 class TunedModel:
-    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained."""
+    """The model in training. `adapter` is PEFT's view of `module` when adapters are trained;
+    `packed` is how its rows are run, `attention` what train.json says of it."""
 
     module: nn.Module
     adapter: Any | None
     attention: str
     parameters: int
     trainable: int
+    packed: PackedExecution = field(default_factory=PackedExecution)
 
     @property
     def head_trained(self) -> bool:
-        """Whether the embedding, which is also the output layer, is trained."""
-        return self.module.get_input_embeddings().weight.requires_grad
+        """Whether the output layer is trained."""
+        return self.module.get_output_embeddings().weight.requires_grad
 
 
 def base_hashes(base: Path) -> dict[str, str]:
@@ -56,16 +65,23 @@ def read_config(base: Path) -> Any:
     """The base's transformers configuration.
 
     Raises:
-        InputError: the folder is missing or is not a model folder.
+        InputError: the folder is missing, is no model folder, or holds more than a language model.
     """
     from transformers import AutoConfig
 
     if not (base / "config.json").is_file():
         raise InputError("no model here (config.json is missing)", where=base)
     try:
-        return AutoConfig.from_pretrained(base)
+        config = AutoConfig.from_pretrained(base)
     except (ValueError, OSError) as error:
         raise InputError(f"transformers cannot read this model: {error}", where=base) from error
+    if config.get_text_config() is not config:
+        raise InputError(
+            f"{config.model_type} is a language model inside a larger one (images, sound)",
+            where=base,
+            fix="save its language model alone as a base, or take a base for text only",
+        )
+    return config
 
 
 def load_weights(base: Path, dtype: torch.dtype) -> nn.Module:
@@ -91,6 +107,7 @@ def load_engine(
     device: torch.device,
     *,
     attention: str | None = None,
+    deterministic: bool = True,
     checkpointing: bool = False,
     seed: int = 0,
 ) -> tuple[TunedModel, Any]:
@@ -102,6 +119,7 @@ def load_engine(
         settings: DeepSpeed's configuration.
         device: of this rank.
         attention: back-end; None takes the best that is installed.
+        deterministic: whether its backward pass must repeat bit for bit.
         checkpointing: recompute activations.
         seed: adapters start alike on all ranks; dropout then draws other numbers on each.
 
@@ -110,7 +128,7 @@ def load_engine(
     """
     zero3 = announce_zero3(settings)
     seed_everything(seed)
-    tuned = prepare_model(base, recipe, device, attention, checkpointing)
+    tuned = prepare_model(base, recipe, device, attention, deterministic, checkpointing)
     seed_everything(seed + distributed.get_rank())
     engine = start_engine(tuned, recipe, settings)
     del zero3
@@ -118,25 +136,29 @@ def load_engine(
 
 
 def prepare_model(
-    base: Path, recipe: Recipe, device: torch.device, attention: str | None, checkpointing: bool
+    base: Path,
+    recipe: Recipe,
+    device: torch.device,
+    attention: str | None,
+    deterministic: bool,
+    checkpointing: bool,
 ) -> TunedModel:
-    """Load the base, add adapters, switch to packed rows where the architecture allows it."""
+    """Load the base, add adapters, switch to packed rows where the architecture allows it.
+
+    Raises:
+        InputError: the base cannot be loaded, or lacks what the recipe names.
+    """
     module = load_weights(base, DTYPES[recipe.precision])
+    refuse_longer(module.config, recipe.max_length)
     adapter = apply_tuning(module, recipe.tuning)
-    if module.config.model_type == "bloom":
-        backend: str = choose_backend(device, attention)
-    else:
-        if recipe.neftune_alpha:
-            raise InputError(
-                "NEFTune is only available for BLOOM",
-                where="recipe.neftune_alpha",
-                fix="set it to 0",
-            )
-        log.warning(
-            "%s is not BLOOM: its documents are padded, not packed", module.config.model_type
-        )
-        backend = "stock, padded"
-    pack_model(module, backend, recipe.neftune_alpha)
+    packed = choose_execution(
+        module,
+        device,
+        attention=attention,
+        deterministic=deterministic,
+        neftune_alpha=recipe.neftune_alpha,
+    )
+    pack_model(module, packed)
     if checkpointing:
         module.gradient_checkpointing_enable({"use_reentrant": False})
     module.train()
@@ -144,20 +166,21 @@ def prepare_model(
     return TunedModel(
         module,
         adapter,
-        backend,
+        attention_name(module, packed),
         parameters=sum(size for size, _ in sizes),
         trainable=sum(size for size, grad in sizes if grad),
+        packed=packed,
     )
 
 
 @contextmanager
-def stock_classes(tuned: TunedModel, recipe: Recipe) -> Iterator[None]:
+def stock_classes(tuned: TunedModel) -> Iterator[None]:
     """Give the model its stock classes for the length of the body."""
     restore(tuned.module)
     try:
         yield
     finally:
-        pack_model(tuned.module, tuned.attention, recipe.neftune_alpha)
+        pack_model(tuned.module, tuned.packed)
 
 
 def announce_zero3(settings: dict[str, Any]) -> Any:
@@ -187,14 +210,17 @@ def parameter_groups(
 
 
 def start_engine(tuned: TunedModel, recipe: Recipe, config: dict[str, Any]) -> Any:
-    """A DeepSpeed engine with AdamW around the tuned model."""
+    """A DeepSpeed engine with AdamW around the tuned model; its gradients are summed in fp32."""
     import deepspeed
 
     groups = parameter_groups(tuned.module.named_parameters(), recipe.weight_decay)
     offload = "offload_optimizer" in config.get("zero_optimization", {})
-    engine, *_ = deepspeed.initialize(
-        model=tuned.module, optimizer=adamw(groups, recipe, offload=offload), config=config
-    )
+    optimizer = adamw(groups, recipe, offload=offload)
+    with redirect_stdout(StringIO()):  # its bf16 optimizer of stage 1 prints memory figures
+        engine, *_ = deepspeed.initialize(model=tuned.module, optimizer=optimizer, config=config)
+    if zero_stage(config) == 0:  # the other stages do it by configuration: memory.fp32_sums
+        for parameter in tuned.module.parameters():
+            parameter.grad_dtype = torch.float32
     return engine
 
 

@@ -29,6 +29,8 @@ ONE_NODE, SEVERAL_NODES = "slurm", "slurm-multinode"
 GPU_PARTITION = "gpu"  # in the shipped profiles
 ALL_RANKS = "finetune"
 """The rule that has whole nodes; the others with a GPU have one each."""
+BASE_LIMITS = {"limit_minutes": 480, "limit_megabytes": 100_000}
+"""What rule `base` may ask for at most where a profile does not say."""
 TASKS = ("tasks", "tasks_per_node")
 BLOCKS = {
     "--set-resources": "set-resources",
@@ -111,6 +113,8 @@ def fitted(shipped: Mapping[str, Any], site: Site) -> Profile:
         if value is not None:
             found["default-resources"][name] = _text(value)
     blocks = found.get("set-resources", {})
+    # Its memory follows the size of the model, up to what the rule states or a node has.
+    blocks["base"] = BASE_LIMITS | blocks.get("base", {})
     for rule, block in blocks.items():
         if rule == ALL_RANKS:
             blocks[rule] = _on_all_gpus(block, site)
@@ -150,8 +154,8 @@ def _on_all_gpus(block: Mapping[str, Any], site: Site) -> Profile:
         "ranks": ranks,
         # On one node the ranks share the CPUs of a single task; else each is a task.
         "cpus_per_task": gpu.cpus if nodes == 1 else gpu.cpus // gpu.gpus,
-        "mem_mb": _megabytes(gpu.memory_gb),
-        "runtime": round(gpu.hours * 60),
+        "limit_megabytes": _megabytes(gpu.memory_gb),
+        "limit_minutes": round(gpu.hours * 60),
     }
     if nodes > 1:
         found = {key: value for key, value in found.items() if key not in TASKS} | _tasks(site)
@@ -167,10 +171,13 @@ def _tasks(site: Site) -> Profile:
 
 
 def _at_most(block: Mapping[str, Any], cpus: int, memory_gb: float, hours: float) -> Profile:
+    megabytes, minutes = _megabytes(memory_gb), round(hours * 60)
     bounds = {
         "cpus_per_task": cpus,
-        "mem_mb": _megabytes(memory_gb),
-        "runtime": round(hours * 60),
+        "mem_mb": megabytes,
+        "runtime": minutes,
+        "limit_megabytes": megabytes,
+        "limit_minutes": minutes,
     }
     return {name: _smaller(block[name], bound) for name, bound in bounds.items() if name in block}
 

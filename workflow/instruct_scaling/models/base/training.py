@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import BloomForCausalLM, PreTrainedTokenizerFast
 
 from instruct_scaling.config.bases import TinyBase
-from instruct_scaling.models.packed.bloom import pack_model, restore
+from instruct_scaling.models.packed.engine import pack_model, restore
 from instruct_scaling.models.packed.packing import PackedBatch, one_answer, packed_batch
 
 WARMUP_SHARE = 0.02
@@ -51,7 +51,7 @@ def train(model: BloomForCausalLM, documents: Sequence[np.ndarray], config: Tiny
     Args:
         documents: token ids of each document, [length] int32.
     """
-    pack_model(model, "sdpa")
+    pack_model(model)
     model.train()
     optimizer = torch.optim.AdamW(
         _parameter_groups(model),
@@ -95,7 +95,7 @@ def learning_rate_share(step: int, steps: int) -> float:
 @torch.no_grad()
 def validation_loss(model: BloomForCausalLM, documents: Sequence[np.ndarray]) -> float:
     """Mean -log p of each token after a document's first, in nats."""
-    pack_model(model, "sdpa")
+    pack_model(model)
     model.eval()
     total, count = 0.0, 0
     for first in range(0, len(documents), VALIDATION_BATCH):

@@ -18,14 +18,10 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.bloom.modeling_bloom import BloomAttention, BloomModel
 
-from instruct_scaling.models.packed.attention import (
-    Backend,
-    Documents,
-    alibi_slopes,
-    attend,
-    installed,
-)
+from instruct_scaling.models.packed.attention import Scores, alibi_slopes, attend
+from instruct_scaling.models.packed.backends import Backend, installed
 from instruct_scaling.models.packed.bloom import FusedBloomGelu
+from instruct_scaling.models.packed.documents import Documents
 from instruct_scaling.models.packed.linear import swap_linears
 
 
@@ -78,8 +74,8 @@ class GeneratingBloomAttention(BloomAttention):
         query, key, value = fused.unflatten(-1, (self.num_heads, 3, self.head_dim)).unbind(-2)
         if isinstance(alibi, Prompts):
             query, key, value = query[0], key[0], value[0]
-            slopes = alibi_slopes(self.num_heads, query.device)
-            context = attend(query, key, value, slopes, alibi.documents, backend=self.backend)
+            scores = Scores(slopes=alibi_slopes(self.num_heads, query.device))
+            context = attend(query, key, value, scores, alibi.documents, backend=self.backend)
             if layer_past is not None:
                 key, value = (alibi.spread(part).transpose(1, 2) for part in (key, value))
                 layer_past.update(key, value, self.layer_idx)
@@ -159,7 +155,9 @@ def step_bias(
 
 
 def patch_for_generation(model: PreTrainedModel) -> None:
-    """Swap the classes of a loaded BLOOM for generation, in place; leave other models alone."""
+    """Swap the classes of a loaded BLOOM for generation, in place; of other models the linear
+    layers alone, which are faster on a CPU."""
+    swap_linears(model)
     if model.config.model_type != "bloom":
         return
     half = model.dtype in (torch.float16, torch.bfloat16)
@@ -169,4 +167,3 @@ def patch_for_generation(model: PreTrainedModel) -> None:
         block.self_attention.__class__ = GeneratingBloomAttention
         block.self_attention.backend = backend
         block.mlp.gelu_impl.__class__ = FusedBloomGelu
-    swap_linears(model)

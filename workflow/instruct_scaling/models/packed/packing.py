@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from instruct_scaling.models.packed.attention import Documents
+from instruct_scaling.models.packed.documents import Documents
 
 Bins = list[list[int]]
 # Token ids [length] and the supervised spans [turns, 2] of them, (start, stop).
