@@ -36,6 +36,7 @@ def steps(trial: Trial) -> bool:
     return any("step/s" in path.read_text("utf-8", errors="replace") for path in logs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["one-node", "two-nodes"])
 def test_scancel_leaves_a_checkpoint_from_which_the_run_goes_on(
     cluster: Cluster, study, shape
@@ -59,6 +60,7 @@ def test_scancel_leaves_a_checkpoint_from_which_the_run_goes_on(
     assert judged(trial, expected, len(trial.stopped)) == []
 
 
+@pytest.mark.slow
 def test_five_faults_change_no_byte(cluster: Cluster, study) -> None:
     prepared, expected = study
     outcome = disturbed(

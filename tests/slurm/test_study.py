@@ -107,6 +107,7 @@ def test_jobs_ask_for_what_their_rule_scale_and_base_need(cluster, folder):
     assert {job["JobState"] for job in cluster.jobs() if "rule_" in job["Comment"]} == {"COMPLETED"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_stopped_run_over_two_nodes_gets_twice_the_time(cluster, folder):
     """As above, but the largest run is trained again with profile slurm-multinode, and its first
