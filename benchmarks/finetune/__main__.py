@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.finetune.cases import CASES, Case, examples_writer
-from benchmarks.finetune.gradients import EQUAL, prepare_error
+from benchmarks.finetune.gradients import EQUAL, Saved, prepare_errors
 from benchmarks.finetune.head import HEADS, measure_head
 from benchmarks.finetune.parts import measure_flatness, measure_overhead, measure_startup
 from benchmarks.finetune.peers import PEERS, there
@@ -65,22 +65,19 @@ def case_of(quick: bool) -> Case:
 
 
 def compare_variants(case: Case, quick: bool, scratch: Path) -> dict[str, Any]:
-    """Every variant that is here on one case: the errors first, each alone in memory."""
+    """Every variant that is here on one case."""
     write, source = examples_writer(case)
     write(scratch)
     chosen: dict[str, Variant] = {}
-    for name, variant in VARIANTS.items():
-        if quick and name not in QUICK_VARIANTS:
-            continue
+    saved: dict[str, Path] = {}
+    for name in QUICK_VARIANTS if quick else VARIANTS:
         if there(name):
-            chosen[name] = (variant, (case, scratch))
+            saved[name] = scratch / f"{name}.pt"
+            chosen[name] = (VARIANTS[name], (case, scratch, Saved(saved[name])))
         else:
             print(MISSING.format(name), file=sys.stderr)
-    errors = {
-        name: measure_once(prepare_error, variant, *arguments)["result"]
-        for name, (variant, arguments) in chosen.items()
-    }
     measured = measure_pairs(chosen, case.rounds, "packed")
+    errors = measure_once(prepare_errors, case, saved)["result"]
     return {**asdict(case), "data": source, **measured, "gradient_error": errors}
 
 
@@ -146,16 +143,16 @@ def variants_table(found: dict[str, Any]) -> str:
             continue
         error = found["gradient_error"][name]
         lines.append(
-            f"| {name} | {found['per_second'][name]:,.0f} | {lead(name, found['ratio'][name])} "
+            f"| {name} | {found['per_second'][name]:,.0f} | {lead(name, found['ratio'].get(name))} "
             f"| {found['peak_memory_bytes'][name] / 1e9:.2f} GB "
             f"| {'equal' if error < EQUAL else 'other'}, {error:.1e} |"
         )
     return "\n".join(lines)
 
 
-def lead(name: str, figure: dict[str, float]) -> str:
+def lead(name: str, figure: dict[str, float] | None) -> str:
     """How much faster packed is, and whether that is the goal."""
-    if name == "packed":
+    if figure is None:
         return ""
     missed = figure["median"] < GOALS.get(name, 1.0)
     return spread(figure, "x") + (", goal missed" if missed else "")

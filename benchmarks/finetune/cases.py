@@ -27,7 +27,6 @@ class Case:
         micro_batch: examples per padded forward pass.
         key_heads, feedforward: 0 takes `heads`, and 4 times `hidden`.
         one_length: tokens that every example has; 0 leaves the data's own lengths.
-        clip: largest norm of the gradient; 0 turns clipping off.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Case:
     key_heads: int = 0
     feedforward: int = 0
     one_length: int = 0
-    clip: float = 1.0
 
 
 # By part of the benchmark. Positions: batch, micro-batch, rounds; key heads, feed-forward.

@@ -1,5 +1,6 @@
 """The variants of fine-tuning that are compared. A variant does one optimizer step per `next` and
-gives the step's useful tokens; before each update it tells its observer (see `gradients`)."""
+gives the step's useful tokens; before each update it tells its observer (see `gradients`). None
+clips its gradient, so that it can be compared."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def stage_trainer(case: Case, folder: Path) -> Any:
         epochs=1000,
         learning_rate=1e-4,
         precision="fp32",
-        max_grad_norm=case.clip,
+        max_grad_norm=0,
     )
     model = make_model(case)
     sizes = measure(model.config, recipe)
@@ -140,8 +141,6 @@ def plain_loop(case: Case, folder: Path, length: int | None, observe: Observe = 
         for first in range(0, case.batch, case.micro_batch):
             batch = collate(chosen[first : first + case.micro_batch], length)
             (model(**batch).loss / count).backward()
-        if case.clip:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), case.clip)
         observe(
             lambda: gradients_of(model),
             lambda chosen=chosen: [(row["input_ids"], row["labels"]) for row in chosen],
@@ -162,7 +161,7 @@ def trainer_settings(case: Case, folder: Path) -> dict[str, Any]:
         "gradient_accumulation_steps": case.batch // case.micro_batch,
         "learning_rate": 1e-4,
         "lr_scheduler_type": "constant",
-        "max_grad_norm": case.clip,
+        "max_grad_norm": 0.0,
         "max_steps": 10_000,
         "save_strategy": "no",
         "report_to": [],
