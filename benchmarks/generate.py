@@ -14,6 +14,7 @@ Also states how much of a batch is padding, sorted by length as the stage does i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,13 +51,20 @@ QUICK = (Case("quick", 64, 2, 4, 8, 4, 64, 16, 3),)
 
 def batches(case: Case) -> Iterator[list[int]]:
     """Lengths of the prompts of each batch, from twenty batches that were sorted by length."""
-    from instruct_scaling.evaluation.generate import batches_by_length
-
     lengths = lengths_of(case)
-    sorted_ = [[lengths[i] for i in batch] for batch in batches_by_length(lengths, case.batch)]
+    sorted_ = [[lengths[i] for i in batch] for batch in sorted_batches(case)]
     rng = np.random.default_rng(1)
     while True:
         yield sorted_[rng.integers(len(sorted_))]
+
+
+def sorted_batches(case: Case) -> list[list[int]]:
+    """Indices of the prompts of each batch, as the stage makes them."""
+    from instruct_scaling.config.evaluation import Generate
+    from instruct_scaling.evaluation.decoding import batches_by_length
+
+    options = Generate(batch_size=case.batch, max_new_tokens=case.answer, batch_tokens=sys.maxsize)
+    return batches_by_length(lengths_of(case), options)
 
 
 def lengths_of(case: Case) -> list[int]:
@@ -97,8 +105,6 @@ def answering(case: Case, ours: bool) -> Iterator[float]:
 
 def padding(case: Case) -> dict[str, float]:
     """Share of the prompts' positions that is padding, sorted by length and as they come."""
-    from instruct_scaling.evaluation.generate import batches_by_length
-
     lengths = lengths_of(case)
 
     def share(groups: list[list[int]]) -> float:
@@ -107,7 +113,7 @@ def padding(case: Case) -> dict[str, float]:
 
     every, size = list(range(len(lengths))), case.batch
     as_they_come = [every[first : first + size] for first in range(0, len(every), size)]
-    return {"sorted": share(batches_by_length(lengths, size)), "as they come": share(as_they_come)}
+    return {"sorted": share(sorted_batches(case)), "as they come": share(as_they_come)}
 
 
 def measure_cases(quick: bool) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ head      memory and time of the head alone, BLOOM's vocabulary
 flatness  seconds per token with 1,000, 5,000 and 50,000 examples, tokenizing included
 overhead  what a step spends outside of its forward and backward passes
 startup   from the command to the end of the first step, two ranks
+memory    predicted and measured peaks of a step in twelve set-ups
 
 Useful tokens are those of the examples: padding does no work, and counts as none. Errors are
 against stock transformers that runs the same examples one by one in fp32.
@@ -41,6 +42,8 @@ from typing import Any
 from benchmarks.finetune.cases import CASES, Case, examples_writer
 from benchmarks.finetune.gradients import EQUAL, Saved, prepare_errors
 from benchmarks.finetune.head import HEADS, measure_head
+from benchmarks.finetune.memory import SET_UPS, memory_table
+from benchmarks.finetune.memory import memory as measure_memory
 from benchmarks.finetune.parts import measure_flatness, measure_overhead, measure_startup
 from benchmarks.finetune.peers import PEERS, there
 from benchmarks.finetune.variants import OWN
@@ -103,6 +106,11 @@ def startup(quick: bool, scratch: Path) -> dict[str, Any]:
     return measure_startup(scratch, 1 if quick else 5)
 
 
+def memory(quick: bool, scratch: Path) -> list[dict[str, Any]]:
+    """Predicted and measured peaks."""
+    return measure_memory(scratch, SET_UPS[:1] if quick else SET_UPS)
+
+
 def with_scratch(part: Callable[[bool, Path], Any], quick: bool) -> Any:
     """A part in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -115,6 +123,7 @@ PARTS: dict[str, Callable[[bool, Path], Any]] = {
     "flatness": flatness,
     "overhead": overhead,
     "startup": startup,
+    "memory": memory,
 }
 WHOLE = [name for name in PARTS if name != "quick"]
 
@@ -127,6 +136,7 @@ def tables(results: dict[str, Any]) -> str:
         "flatness": flatness_table,
         "overhead": overhead_table,
         "startup": startup_line,
+        "memory": memory_table,
     }
     return "\n\n".join(show(results[part]) for part, show in shown.items() if part in results)
 

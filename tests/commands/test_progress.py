@@ -163,3 +163,38 @@ def test_the_end_names_the_report_that_was_written(tmp_path, capsys, rule, named
     lines = capsys.readouterr().err.splitlines()
     assert f"results: {tmp_path}" in lines
     assert (f"report: {tmp_path / 'report.html'}" in lines) == named
+
+
+def test_the_stage_s_log_comes_before_the_cluster_s(tmp_path):
+    stage, cluster = tmp_path / "stage.log", tmp_path / "cluster.log"
+    stage.write_text("12:00:00 INFO\nerror: pool: empty\n", "utf-8")
+    cluster.write_text("error: pool: empty\nError in rule pool:\n    jobid: 0\n", "utf-8")
+    assert error_lines([str(stage), str(cluster)]) == ["error: pool: empty"]
+    stage.write_text("", "utf-8")  # the job was killed before its stage could say anything
+    cluster.write_text("slurmstepd: error: Detected 1 oom_kill event\n", "utf-8")
+    assert error_lines([str(stage), str(cluster)]) == [
+        "slurmstepd: error: Detected 1 oom_kill event"
+    ]
+
+
+def test_a_failed_submission_says_why(handler):
+    said(handler, LogEvent.RUN_INFO, stats={"judge": 1, "total": 1})
+    said(handler, LogEvent.JOB_INFO, rule_name="judge", wildcards={"judge": "gpt"}, jobid=1)
+    failed = {"rule_name": "judge", "jobid": 1, "log": [], "rule_msg": "SLURM sbatch failed."}
+    line = said(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **failed)
+    assert line == "FAILED judge gpt: \n    SLURM sbatch failed."
+
+
+def test_of_a_failed_group_the_step_that_failed_is_said(handler, tmp_path):
+    said(handler, LogEvent.RUN_INFO, stats={"judge": 3, "total": 3})
+    jobs = []
+    for number, text in enumerate(["all well\n", "error: no answers\n", ""]):
+        log = tmp_path / f"{number}.log"
+        log.write_text(text, "utf-8")
+        wildcards = {"judge": f"j{number}"}
+        said(handler, LogEvent.JOB_INFO, rule_name="judge", wildcards=wildcards, jobid=number)
+        jobs.append({"rule_name": "judge", "jobid": number, "log": [str(log)]})
+    line = said(handler, LogEvent.GROUP_ERROR, level=logging.ERROR, job_error_info=jobs)
+    assert line == f"FAILED judge j1: {tmp_path / '1.log'}\n    error: no answers"
+    for job in jobs:  # Snakemake then reports each of them
+        assert said(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **job) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,11 +11,14 @@ import yaml
 from instruct_scaling.commands.study import (
     RERUN_TRIGGERS,
     needs_data_first,
+    profile_folder,
     snakemake_arguments,
 )
 from instruct_scaling.common.errors import InputError
 from tests.commands.test_cli import cli
 from tests.studies import ROOT, tiny_study
+
+LOCAL = ROOT / "workflow" / "profiles" / "local"
 
 
 @pytest.fixture
@@ -122,23 +126,22 @@ def test_data_come_first_where_models_are_there_and_all_is_run(tmp_path, argumen
 
 
 def test_arguments_come_before_options_that_would_swallow_them(study):
-    arguments = snakemake_arguments(study, "local", ["figures", "--cores", "2"])
+    arguments = snakemake_arguments(study, LOCAL, ["figures", "--cores", "2"])
     assert arguments[:3] == ["figures", "--cores", "2"]
     at = arguments.index("--rerun-triggers")
     assert arguments[at + 1 : at + 5] == list(RERUN_TRIGGERS)
     assert "code" not in RERUN_TRIGGERS
-    own = snakemake_arguments(study, "local", ["--rerun-triggers", "mtime"])
+    own = snakemake_arguments(study, LOCAL, ["--rerun-triggers", "mtime"])
     assert own.count("--rerun-triggers") == 1
 
 
 def test_a_profile_is_a_shipped_one_or_a_folder(study, tmp_path):
     shipped = ROOT / "workflow" / "profiles" / "slurm"
-    assert str(shipped) in snakemake_arguments(study, "slurm", [])
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "config.yaml").write_text("cores: 1\n", "utf-8")
-    assert "mine" in snakemake_arguments(study, "mine", [])
-    (tmp_path / "slurm").mkdir()  # a name that is taken stands for the shipped profile
-    (tmp_path / "slurm" / "config.yaml").write_text("cores: 1\n", "utf-8")
-    assert str(shipped) in snakemake_arguments(study, "slurm", [])
+    assert profile_folder("slurm") == shipped
+    for name in ("mine", "slurm"):  # a name that is taken stands for the shipped profile
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("cores: 1\n", "utf-8")
+    assert profile_folder("mine") == Path("mine")
+    assert profile_folder("slurm") == shipped
     with pytest.raises(InputError, match="no such profile: other"):
-        snakemake_arguments(study, "other", [])
+        profile_folder("other")

@@ -141,7 +141,7 @@ def test_the_message_says_the_old_and_the_new_value():
         ("path: data/records.jsonl # required", "path: data/other.jsonl # required"),  # an example
         ("start: 100 # default: null", "start: 200 # default: null"),
         ("mfu: 0.4", "mfu: 0.5"),  # no result depends on it
-        ("parameters: null", "parameters: 7"),  # an execution field
+        ("concurrency: 8", "concurrency: 9"),  # an execution field
     ],
 )
 def test_what_changes_no_finished_result_asks_for_nothing(old, new):

@@ -423,7 +423,7 @@ def test_a_mistake_in_an_entry_of_a_list_has_its_line(tmp_path):
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "study\n"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     (tmp_path / "study.yaml").write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"study\.yaml, line 1: a study is a mapping of keys"):
+    with pytest.raises(InputError, match=r"study\.yaml, line 1: not a mapping of keys"):
         load_study(tmp_path / "study.yaml")
 
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 import pytest
+from pydantic import ValidationError
 
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.errors import InputError
@@ -249,3 +250,62 @@ def test_the_public_belle_file_with_its_three_invalid_lines(real_data):
     renamed = {row["in_file"]: row["entries"] for row in audit["renamed_categories"]}
     assert renamed == {"closed<U+00A0>QA": 88, "extract": 113, "open QA": 148}
     assert audit["by_category"]["generation"]["with_reference"] < 101
+
+
+def test_rows_hold_out_a_part_of_a_file_that_a_pool_reads(tmp_path):
+    path = write_items(tmp_path / "items.jsonl", [item(n) for n in range(1, 11)])
+    items, found = build_evalset(config({"path": path, "rows": [4, 6]}))
+    assert [one.prompt for one in items] == [item(n)["prompt"] for n in (4, 5, 6)]
+    assert found["read"] == 3
+    items, _ = build_evalset(config({"path": path, "rows": [9, None]}))
+    assert [one.prompt for one in items] == [item(n)["prompt"] for n in (9, 10)]
+    with pytest.raises(InputError, match=r"no entry 11, the data end at 10"):
+        build_evalset(config({"path": path, "rows": [11, None]}))
+    with pytest.raises(ValidationError, match="after the last one"):
+        config({"path": path, "rows": [5, 4]})
+
+
+def test_a_human_eval_row_becomes_an_item_with_tests(tmp_path):
+    row = {
+        "prompt": "import math\n\ndef root(x):\n    pass\n",
+        "canonical_solution": "    return math.sqrt(x)  # {not a key}",
+        "test": "def check(candidate):\n    assert candidate(4) == 2",
+        "entry_point": "root",
+        "extra": ["assert root(9) == 3", "assert root(16) == 4"],
+    }
+    source = {
+        "path": write_items(tmp_path / "items.jsonl", [row]),
+        "category": "code",
+        "compose": {
+            "prompt": "Complete the function:\n```python\n{prompt}```",
+            "reference": "{prompt}{canonical_solution}",
+            "tests": "{test}\ncheck({entry_point})\n{extra}",
+        },
+        "checks": {"language": "en"},
+    }
+    ((one,), _) = build_evalset(config(source))
+    assert one.prompt.startswith("Complete the function:\n```python\nimport math")
+    assert one.reference.endswith("pass\n    return math.sqrt(x)  # {not a key}")
+    assert one.checks == {
+        "language": "en",
+        "tests": "def check(candidate):\n    assert candidate(4) == 2\ncheck(root)\n"
+        "assert root(9) == 3\nassert root(16) == 4",
+        "helpers": "import math",
+    }
+    missing = source | {"compose": {"prompt": "{question}"}}
+    with pytest.raises(InputError, match=r"no `question` in this entry \(keys: prompt"):
+        build_evalset(config(missing))
+
+
+def test_suffixes_and_checks_of_a_source(tmp_path):
+    rows = [{"prompt": "Good?", "reference": "yes<|endoftext|>\n"}]
+    source = {
+        "path": write_items(tmp_path / "items.jsonl", rows),
+        "category": "classification",
+        "strip_suffixes": ["<|endoftext|>"],
+        "checks": {"labels": ["yes", "no"]},
+    }
+    ((one,), _) = build_evalset(config(source))
+    assert (one.reference, one.checks) == ("yes", {"labels": ["yes", "no"]})
+    with pytest.raises(ValidationError, match="label_set"):
+        config(source | {"checks": {"label_set": ["yes"]}})

@@ -1,21 +1,25 @@
 """Hashes from before the code was moved: the same pool and seed give the same subsets for good.
 
 A failure here means that every finished study would draw other records. Do not adapt a hash; only
-the last test's may change, with the records of the built-in generator and the version of `pool`.
+those of the last two tests may, with the records of the built-in generator and the version of
+`pool`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from instruct_scaling.common.seeds import PURPOSES, VALIDATION_PURPOSE, derive_seed, rank_key
 from instruct_scaling.config.evaluation import EvalSet
 from instruct_scaling.config.pools import Pool
+from instruct_scaling.data.encoding import encode_records, prompt_tokens
 from instruct_scaling.data.evalset.stage import build_evalset
 from instruct_scaling.data.pool.stage import build_pool
-from instruct_scaling.data.pool.store import read_ids, read_labels
+from instruct_scaling.data.pool.store import batch_records, iter_batches, read_ids, read_labels
 from instruct_scaling.data.selection.ranking import draw_subset
 from instruct_scaling.data.validation_set import draw_validation_set
 
@@ -99,3 +103,26 @@ def test_pool_validation_set_and_subsets_of_a_small_study(tmp_path):
         (32, 1): "cbbb9550dcf1b410",
         (32, 2): "e7afbe523a6da81a",
     }
+
+
+def test_tokens_of_a_small_study_with_the_built_in_base(tmp_path):
+    """The records above and the prompts of the items, as before start tokens and joint encoding."""
+    evalset = {"sources": [{"type": "synthetic", "items_per_category": 2}]}
+    items, _ = build_evalset(EvalSet.model_validate(evalset))
+    pool = {"sources": [{"type": "synthetic", "records": 240}]}
+    build_pool(Pool.model_validate(pool), items, tmp_path / "records")
+    base = Path(__file__).parents[2] / "workflow/instruct_scaling/models/base/shipped"
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    template = "Human: {prompt}\n\nAssistant: "
+    records = [
+        one for part in iter_batches(tmp_path / "records", 1000) for one in batch_records(part)
+    ]
+
+    trained = hashlib.sha256()
+    for example in encode_records(records, tokenizer, template, 512):
+        trained.update(example.tokens.tobytes() + example.spans.tobytes())
+    assert trained.hexdigest()[:16] == "2172fdb78dfd32d7"
+    given = hashlib.sha256()
+    for item in items:
+        given.update(repr(prompt_tokens(item.messages, tokenizer, template)).encode())
+    assert given.hexdigest()[:16] == "9156d51c96dddd85"

@@ -183,6 +183,19 @@ def test_a_limit_counts_usable_records_from_the_start(tmp_path):
     assert (audit["read"], source["read"], source["broken"], source["kept"]) == (5, 5, 1, 4)
 
 
+def test_rows_count_every_entry_and_a_sample_draws_from_them(tmp_path):
+    values = [*rows(2), {"instruction": "no output"}, *rows(9)[2:]]
+    path = write_rows(tmp_path / "a.jsonl", values)
+    source = {"type": "file", "path": path, "rows": [2, 5], "on_error": "skip"}
+    audit = build_pool(Pool.model_validate({"sources": [source]}), [ITEM], tmp_path / "records")
+    kept = [one.prompt for one in iter_records(tmp_path / "records")]
+    assert kept == [row["instruction"] for row in rows(4)[1:]]
+    assert (audit["read"], audit["broken"]) == (4, 1)
+    drawn = Pool.model_validate({"sources": [source | {"sample": 2}]})
+    build_pool(drawn, [ITEM], tmp_path / "drawn")
+    assert {one.prompt for one in iter_records(tmp_path / "drawn")} < set(kept)
+
+
 def test_what_an_entry_states_goes_before_what_the_source_states(tmp_path):
     stated = {"category": "code", "language": "zh"}
     path = write_rows(tmp_path / "a.jsonl", [rows(2)[0] | stated, rows(2)[1]])

@@ -16,6 +16,7 @@ from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, read_jsonl, write_jsonl
 from instruct_scaling.common.records import EvalItem, Message, content_id
 from instruct_scaling.config.evaluation import Generate
+from instruct_scaling.evaluation import decoding
 from instruct_scaling.evaluation import generate as stage
 
 # The model's answer is the rest of the alphabet up to j, by the last letter of the prompt.
@@ -126,12 +127,12 @@ def test_what_follows_the_end_token_is_neither_counted_nor_read(model_folder):
 
     prompts = [[9], [9] * 6, [9, 8], [9]]
     options = Generate(max_new_tokens=4)
-    answers = stage.generate_batch(Stub(), tokenizer, prompts, [turn, end], options, 0)
+    answers = decoding.generate_batch(Stub(), tokenizer, prompts, [turn, end], options, range(4))
     assert answers == [
-        stage.Answer("k", 1, 2, "stop"),
-        stage.Answer("kkkk", 6, 4, "length"),
-        stage.Answer("", 2, 1, "stop"),
-        stage.Answer("kk", 1, 3, "stop"),
+        decoding.Answer("k", 1, 2, "stop"),
+        decoding.Answer("kkkk", 6, 4, "length"),
+        decoding.Answer("", 2, 1, "stop"),
+        decoding.Answer("kk", 1, 3, "stop"),
     ]
 
 
@@ -167,30 +168,69 @@ def test_earlier_turns_stand_before_the_prompt(model_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "processors"),
     [
-        ({}, {"do_sample": False}),
+        ({}, []),
+        ({"temperature": 0.5}, ["TemperatureLogitsWarper", "Draws"]),
         (
             {"temperature": 0.5, "top_p": 0.9},
-            {"do_sample": True, "temperature": 0.5, "top_p": 0.9, "top_k": 0},
+            ["TemperatureLogitsWarper", "TopPLogitsWarper", "Draws"],
         ),
     ],
 )
-def test_decoding_is_as_the_study_says_and_no_further_limit_applies(model_folder, options, wanted):
+def test_decoding_is_as_the_study_says_and_no_further_limit_applies(
+    model_folder, options, processors
+):
     _, tokenizer = stage.load_model(model_folder, "fp32")
     given = {}
 
     class Stub:
         device = torch.device("cpu")
 
-        def generate(self, input_ids, attention_mask, **rest):
-            given.update(rest)
+        def generate(self, input_ids, attention_mask, logits_processor, **rest):
+            given.update(rest, names=[type(one).__name__ for one in logits_processor])
             return torch.cat([input_ids, input_ids], 1)
 
     asked = Generate(max_new_tokens=4, **options)
-    stage.generate_batch(Stub(), tokenizer, [[9]], [7, 8], asked, 0)
+    decoding.generate_batch(Stub(), tokenizer, [[9]], [7, 8], asked, [0])
     ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": [7, 8]}
-    assert given == wanted | ends | {"max_new_tokens": 4}
+    assert given == ends | {"max_new_tokens": 4, "do_sample": False, "names": processors}
+
+
+def test_what_a_base_says_of_decoding_is_dropped_but_its_end_tokens(model_folder, tmp_path):
+    """A penalty that one base brings would make its curve another measurement."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    brought = {"eos_token_id": [1, 70], "repetition_penalty": 5.0, "do_sample": True, "top_k": 3}
+    (folder / "generation_config.json").write_text(json.dumps(brought), "utf-8")
+    model, _ = stage.load_model(folder, "fp32")
+    kept = model.generation_config.to_diff_dict()
+    assert kept.pop("eos_token_id") == [1, 70]
+    assert not kept.keys() & brought.keys()
+    assert decoding.end_ids(model, [5, 1]) == [5, 1, 70]
+
+
+def test_an_answer_stops_at_the_end_tokens_of_the_models_generation_config(
+    model_folder, items_file, tmp_path
+):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    settings = {"eos_token_id": tokenizer.convert_tokens_to_ids("d")}
+    (folder / "generation_config.json").write_text(json.dumps(settings), "utf-8")
+    rows = run(folder, items_file, tmp_path / "responses.jsonl")
+    assert texts(rows) == ["bc", *ANSWERS[1:]]
+    assert (rows[0]["finish"], rows[0]["tokens"]) == ("stop", 3)
+
+
+def test_a_tokenizer_without_a_padding_token_answers_the_same(model_folder, items_file, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).pad_token_id is None
+    assert texts(run(folder, items_file, tmp_path / "responses.jsonl")) == ANSWERS
 
 
 def test_a_greedy_answer_does_not_depend_on_the_batch(model_folder, items_file, tmp_path):
@@ -212,18 +252,34 @@ def test_sampling_repeats_with_its_seed_and_narrows_to_greedy(model_folder, item
     assert texts(nucleus) == ANSWERS
 
 
-def test_every_batch_has_a_seed_of_its_own(model_folder, items_file, tmp_path, monkeypatch):
-    generate, seeds = stage.generate_batch, []
-    monkeypatch.setattr(
-        stage, "generate_batch", lambda *rest: seeds.append(rest[-1]) or generate(*rest)
-    )
-    run(model_folder, items_file, tmp_path / "responses.jsonl")
-    assert seeds == [7, 8, 9]
+@pytest.mark.parametrize("temperature", [0.0, 20.0])
+def test_neither_batches_nor_their_order_change_an_answer(
+    model_folder, items_file, tmp_path, monkeypatch, temperature
+):
+    options = {"temperature": temperature, "max_new_tokens": 8}
+    wanted = run(model_folder, items_file, tmp_path / "a.jsonl", **options)
+    for name, more in (("b", {"batch_size": 6}), ("c", {"batch_tokens": 1}), ("d", {})):
+        if name == "d":
+            monkeypatch.setattr(
+                decoding, "batches_by_length", lambda lengths, _: [[3, 0], [5, 1, 2], [4]]
+            )
+        assert (
+            run(model_folder, items_file, tmp_path / f"{name}.jsonl", **options, **more) == wanted
+        )
+
+
+def test_tokens_are_drawn_with_their_probabilities():
+    scores = torch.tensor([0.5, 0.2, 0.0, 0.3]).log().expand(4000, 4)
+    (chosen,) = [decoding.Draws(range(4000))(torch.empty(0), scores)]
+    assert (chosen.isfinite().sum(1) == 1).all()
+    shares = chosen.isfinite().float().mean(0)
+    torch.testing.assert_close(shares, scores[0].exp(), atol=0.03, rtol=0)
+    assert shares[2] == 0
 
 
 def stop_after(batches, monkeypatch):
     """Interrupt the next run after so many batches; returns the function before the change."""
-    generate, calls = stage.generate_batch, []
+    generate, calls = decoding.generate_batch, []
 
     def stops(*arguments):
         if len(calls) == batches:
@@ -231,7 +287,7 @@ def stop_after(batches, monkeypatch):
         calls.append(1)
         return generate(*arguments)
 
-    monkeypatch.setattr(stage, "generate_batch", stops)
+    monkeypatch.setattr(decoding, "generate_batch", stops)
     return generate
 
 
@@ -252,7 +308,7 @@ def test_a_stopped_run_continues_and_ends_the_same(
 
     counted = []
     monkeypatch.setattr(
-        stage, "generate_batch", lambda *rest: counted.append(len(rest[2])) or generate(*rest)
+        decoding, "generate_batch", lambda *rest: counted.append(len(rest[2])) or generate(*rest)
     )
     assert run(model_folder, items_file, out, temperature=20.0) == whole
     assert counted == [2] * (3 - kept // 2)
@@ -339,14 +395,20 @@ def test_line_separators_in_an_answer_do_not_tear_the_partial_file(tmp_path):
     assert stage.read_partial(partial)["i"].text == "one\u2028two"
 
 
-@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 9))
-def test_batches_hold_every_index_once_and_are_sorted_by_length(lengths, batch_size):
-    batches = stage.batches_by_length(lengths, batch_size)
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 9), st.integers(1, 300))
+def test_batches_hold_every_index_once_are_sorted_and_keep_both_bounds(lengths, size, tokens):
+    options = Generate(max_new_tokens=10, batch_size=size, batch_tokens=tokens)
+    batches = decoding.batches_by_length(lengths, options)
     flat = [index for batch in batches for index in batch]
     assert sorted(flat) == list(range(len(lengths)))
-    assert all(len(batch) <= batch_size for batch in batches)
     assert [lengths[index] for index in flat] == sorted(lengths, reverse=True)
+    for number, batch in enumerate(batches):
+        places = len(batch) * (lengths[batch[0]] + 10)
+        assert len(batch) == 1 or (len(batch) <= size and places <= tokens)
+        if number < len(batches) - 1:  # no batch is smaller than it has to be
+            assert len(batch) == size or places + lengths[batch[0]] + 10 > tokens
 
 
 def test_ties_of_length_keep_their_order():
-    assert stage.batches_by_length([1, 2, 1, 2, 1], 2) == [[1, 3], [0, 2], [4]]
+    options = Generate(batch_size=2)
+    assert decoding.batches_by_length([1, 2, 1, 2, 1], options) == [[1, 3], [0, 2], [4]]

@@ -10,8 +10,10 @@ from instruct_scaling.common.files import write_json, write_jsonl
 from instruct_scaling.config.bases import TinyBase
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.recipe import Recipe
+from instruct_scaling.config.runs import tuned_runs
 from instruct_scaling.config.study import Study
 from instruct_scaling.reporting.budget import (
+    again_lines,
     base_parameters,
     device_hours,
     jobs,
@@ -265,3 +267,26 @@ def test_the_plan_of_a_large_study_is_quick(tiny, tmp_path):
     assert "subset 40" in " ".join(lines)
     assert "finetune 240" in " ".join(lines)
     assert max(map(len, lines[1:])) <= 100
+
+
+def test_the_plan_says_which_models_stay_and_what_those_that_are_gone_cost(tiny, tmp_path):
+    all_of_them, last, none = (
+        next(line for line in plan_lines(tiny(models=key), tmp_path) if line.what == "disk: models")
+        for key in ("keep", "last", "none")
+    )
+    one = PARAMETERS * 4
+    assert [line.amount for line in (all_of_them, last, none)] == [
+        f"{4 * one / 1e3:.3g} kB",
+        f"{2 * one / 1e3:.3g} kB",
+        "0 B",
+    ]
+    assert "`models: none`" in none.basis
+    study = tiny(models="none")
+    (tmp_path / tuned_runs(study)[0].folder / "model").mkdir(parents=True)
+    runs, hours = again_lines(study, tmp_path, tuned_runs(study))
+    assert (runs.amount, runs.basis) == (
+        "4",
+        "counted; the models of 3 are not kept (`models: none`)",
+    )
+    assert hours.amount == amounts(study, tmp_path)["device hours of training"]
+    assert again_lines(study, tmp_path, []) == []

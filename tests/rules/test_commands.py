@@ -41,6 +41,7 @@ def wide_study():
     short = {"type": "filter", "tag_bounds": {"length": {"max": 1000}}}
     config["pools"]["short"] = {"sources": [{"type": "pool", "pool": "own"}], "steps": [short]}
     config["arms"]["lora"]["pool"] = "short"
+    config["models"] = "none"
     config["analysis"] = {"interval": 0.8}
     config["tracking"] = {"tool": "wandb", "project": "my project"}
     config["pools"]["spare"] = {"sources": [{"type": "synthetic", "records": 120}]}
@@ -183,6 +184,14 @@ def test_all_that_show_intervals_are_given_the_same(study):
     _, jobs = study
     assert json.loads(jobs["curves"][0]["options"]) == {"interval": 0.8}
     assert jobs["figures"][0]["interval"] == jobs["intermediate-scores"][0]["interval"] == 0.8
+
+
+def test_models_are_removed_once_they_and_their_checkpoints_have_answered(study):
+    jobs = study[1]["remove-models"]
+    assert len(jobs) == len(study[1]["finetune"])
+    for job in jobs:
+        folder = job["out"].parent
+        assert job["model"] == [folder / "intermediate" / "50" / "model", folder / "model"]
 
 
 def test_work_folders_are_one_for_each_job_and_outside_its_outputs(study):

@@ -19,8 +19,8 @@ from instruct_scaling.cli import COMMANDS, DEVELOPMENT, STAGES, Subcommand
 ROOT = Path(__file__).resolve().parents[2]
 # Needed beside what is imported by name.
 IMPLIED = {"accelerate", "ninja", "tensorboard", "pyarrow"}
-# Imported only where they are installed (GPU back-ends, loggers).
-OPTIONAL = {"flash-attn", "triton", "trl"}
+# Imported only where they are installed (GPU back-ends, loggers, GGUF bases).
+OPTIONAL = {"flash-attn", "gguf", "triton", "trl"}
 
 
 def rule_bodies(path: Path) -> list[tuple[str, str]]:
@@ -151,6 +151,24 @@ def test_an_environment_has_what_its_stage_imports(name, stage):
 def test_an_environment_has_nothing_that_no_stage_imports(name):
     used = set().union(*(third_party(STAGES[stage]) for stage in ENVIRONMENTS[name]))
     assert set(environment(name)) - used - IMPLIED == set()
+
+
+def test_the_image_is_built_from_the_same_versions_and_has_the_whole_checkout():
+    """Apptainer itself cannot be run here: the definition is read."""
+    text = (ROOT / "envs" / "instruct-scaling.def").read_text("utf-8")
+    sections = dict(re.findall(r"^%(\w+)\n((?:(?:    .*)?\n)+)", text, re.M))
+    assert sections.keys() == {"files", "post", "environment", "runscript", "test"}
+    assert "pip install --no-cache-dir -c envs/constraints.txt -e '.[slurm]'" in sections["post"]
+    copied = [line.split() for line in sections["files"].splitlines() if line]
+    assert all(target == f"/opt/instruct-scaling/{name}" for name, target in copied)
+    names = {name for name, _ in copied}
+    assert all((ROOT / name).exists() for name in names)
+    # What an installation from the checkout and the workflow read.
+    assert {"Snakefile", "workflow", "analysis", "envs", "pyproject.toml", "README.md"} <= names
+    version = re.search(r"^From: python:(\d+\.\d+)", text, re.M)
+    assert version is not None
+    wanted = {line for path in (ROOT / "envs").glob("*.yaml") for line in [path.read_text("utf-8")]}
+    assert all(f"python={version[1]}" in environment for environment in wanted)
 
 
 def test_every_dependency_of_the_project_is_pinned():

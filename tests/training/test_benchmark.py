@@ -166,3 +166,11 @@ def test_the_table_of_tokens_shows_what_was_measured():
     assert "| 20,000 | 5,000,000 | 30 s | 0.90 GB | 0.01 GB | | |" in shown
     other = {"20000": {"seconds": 45.0, "peak_bytes": 2e9}}
     assert "| 45 s | 2.00 GB |" in tokens_tables({"stage": {"20000": stage}, "datasets": other})
+
+
+def test_predicted_and_measured_memory_stand_side_by_side():
+    row = {"model": "Llama", "tied": False, "tuning": "full", "recomputed": True}
+    peaks = {"predicted": {"total": 1.03e9}, "measured": 1e9, "off": 0.03}
+    assert "| Llama | own | full | yes | 1.03 GB | 1.00 GB | +3.0% |" in tables(
+        {"memory": [row | peaks]}
+    )

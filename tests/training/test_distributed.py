@@ -153,3 +153,40 @@ def test_a_process_alone_needs_no_fixed_port():
             [sys.executable, "-c", program], env=alone, capture_output=True, text=True, timeout=100
         )
     assert done.stdout.endswith("True\n"), done.stderr
+
+
+LENGTHS = """
+import sys
+import torch
+from instruct_scaling.training.distributed import bound_primitive_cache
+
+bound_primitive_cache()
+torch.set_num_threads(1)
+layers = torch.nn.Sequential(torch.nn.Linear(256, 1024), torch.nn.Linear(1024, 256)).bfloat16()
+
+def step(length):
+    layers(torch.randn(length, 256).bfloat16().requires_grad_()).sum().backward()
+
+def resident():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+for length in range(600, 610):
+    step(length)
+before = resident()
+for length in range(300, 500):
+    step(length)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_rows_of_ever_new_lengths_take_no_more_memory():
+    """700 MB with the caches' own sizes, and without bound for a model of many layers."""
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    plain = {key: value for key, value in os.environ.items() if key not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", LENGTHS], env=plain, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100  # MB

@@ -30,6 +30,12 @@ def test_gradients_agree_however_a_batch_is_spread(found):
     assert max(error["loss"] for error in errors.values()) < 1e-6
 
 
+def test_bf16_gradients_are_summed_in_fp32_over_two_ranks(found):
+    """32 rows of two ranks against the float64 sum, and one row against 32 copies of it."""
+    for stage, errors in found["sums"].items():
+        assert max(errors.values()) < 1e-5, (stage, errors)
+
+
 @pytest.mark.parametrize("tuning", ["full", "frozen_embedding"])
 def test_what_deepspeed_holds_is_what_is_predicted(found, tuning):
     """Bytes of all living tensors in the middle of a step, against weights + states + buckets."""

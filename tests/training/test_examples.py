@@ -122,12 +122,11 @@ def test_a_second_run_tokenizes_nothing(group, run, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a run has tokenized")
 
-    from transformers import PreTrainedTokenizerBase
-
     from instruct_scaling.data import encoding
+    from instruct_scaling.data.text_template import TextTemplate
 
     monkeypatch.setattr(encoding, "encode_records", refuse)
-    monkeypatch.setattr(PreTrainedTokenizerBase, "__call__", refuse)
+    monkeypatch.setattr(TextTemplate, "drafts", refuse)
     first, second = run("first", epochs=1), run("second", epochs=1)
     before = {path: path.stat().st_mtime_ns for path in (first.inputs / "tokens").iterdir()}
     for one in (first, second):

@@ -135,6 +135,19 @@ def test_a_server_stops_where_answers_end(tmp_path, settings, template, wanted):
     assert settings is None or written.top_k == 5
 
 
+def test_a_server_is_given_the_text_of_training_as_chat_template(tmp_path):
+    """The base's own chat template would be another prompt."""
+    make_tokenizer("llama3").save_pretrained(tmp_path)
+    before = AutoTokenizer.from_pretrained(tmp_path).chat_template
+    export.write_chat_template(tmp_path, "chat")
+    assert AutoTokenizer.from_pretrained(tmp_path).chat_template == before
+    export.write_chat_template(tmp_path, "Q: {prompt}\nA:\n")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    turns = [{"role": "user", "content": "Hi"}]
+    served = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert served == "Q: Hi\nA:\n"
+
+
 def test_sharded_weights_of_a_base_have_one_hash():
     hashes = {"base/model-1.safetensors": "a", "base/model-2.safetensors": "b", "subset": "c"}
 

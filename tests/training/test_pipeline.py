@@ -130,13 +130,13 @@ def test_killed_damaged_stopped_and_started_by_hand_ends_in_the_same_bits(calm, 
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
 
-    one.ranks = 1
+    one.recipe |= {"zero_stage": 3}
     code, stderr = one.call()
     assert code == 2, stderr
-    assert "was written with --ranks 2, not 1" in stderr
+    assert "was written with recipe.zero_stage 2, not 3" in stderr
     assert stderr.count("error:") == 1
     assert "Traceback" not in stderr
-    one.ranks = 2
+    del one.recipe["zero_stage"]
 
     process = one.start(*every_second)
     wait_for(lambda: one.checkpoints()[0] > newest, process)

@@ -7,6 +7,8 @@ time.
 `resident`: for ZeRO stage x tuning, bytes per parameter of all tensors that are alive between two
 backward passes of a step, when weights, gradients, master weights and moments are there and no
 activation.
+
+`sums`: what `gradient_sums.py` compares, with the rows shared out.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from instruct_scaling.training.metrics import Stopwatch
 from instruct_scaling.training.model import load_engine, load_weights, read_config
 from instruct_scaling.training.order import Order
 
+from . import gradient_sums
 from .conftest import load_examples, tiny_model, write_examples
 
 CPU = torch.device("cpu")
@@ -209,9 +212,10 @@ def main(out: Path) -> None:
         silence_warnings()
         init_distributed(rank)
         memory = resident(out / "wide", rank.world_size)
+        sums = {stage: gradient_sums.errors(out / "tiny", stage) for stage in range(4)}
         errors = gradients(out / "tiny", load_examples(out / "examples"))
         if rank.is_first:
-            result = {"gradients": errors, "resident": memory}
+            result = {"gradients": errors, "resident": memory, "sums": sums}
             (out / "result.json").write_text(json.dumps(result), "utf-8")
         destroy_process_group()
 

@@ -44,6 +44,7 @@ COMMANDS: dict[str, Subcommand] = {
         "run a study, one line per finished step",
         {"ignore_unknown_options": True},  # they are Snakemake's
     ),
+    "profile": Subcommand("commands.slurm.profile:profile", "write the profile of a cluster"),
     "analyze": Subcommand("analysis.cli:analyze", "tables and figures of any score table"),
     "compare": Subcommand("commands.compare:compare", "two finished studies side by side"),
     "prefetch": Subcommand("commands.prefetch:prefetch", "fetch what a study takes from the web"),
@@ -65,6 +66,9 @@ STAGES: dict[str, Subcommand] = {
     "annotation": Subcommand("training.annotation:annotation", "give each record a value"),
     "finetune": Subcommand("training.finetune:finetune", "fine-tune a base on a subset"),
     "generate": Subcommand("evaluation.generate:generate", "answer every eval item"),
+    "remove-models": Subcommand(
+        "evaluation.remove_models:remove_models", "remove models that have answered"
+    ),
     "judge": Subcommand("evaluation.judge.stage:judge", "score the responses of one run"),
     "runs": Subcommand("config.runs:runs", "write the table of all runs"),
     "scores": Subcommand("evaluation.scores:scores", "join all judgements into one table"),

@@ -14,6 +14,7 @@ from instruct_scaling.config.runs import (
     evalset_files,
     few_shot_seed,
     pool_files,
+    removed_models,
     run_identity,
     run_rows,
     seed_for,
@@ -24,6 +25,13 @@ from instruct_scaling.config.runs import (
     tuned_runs,
     used_pools,
     validation_seed,
+)
+from instruct_scaling.reporting.requests import (
+    Limits,
+    finetune_memory,
+    finetune_minutes,
+    generate_minutes,
+    model_memory,
 )
 
 RESULTS = f"results/{STUDY.study}"
@@ -38,6 +46,11 @@ SUBSETS = list(
     dict.fromkeys(f"{RESULTS}/{subset_file(STUDY, run)}" for run in tuned_runs(STUDY))
 )
 TUNED = [f"{RESULTS}/{run.folder}" for run in tuned_runs(STUDY)]
+REMOVED = [
+    f"{RESULTS}/{run.folder}/models_removed.json"
+    for run in tuned_runs(STUDY)
+    if removed_models(STUDY, run)
+]
 PERCENTS = STUDY.intermediate_checkpoints.percents()
 # Name of a token store -> an arm that reads it.
 TOKENS = {token_store(STUDY, arm): arm for arm in sorted(STUDY.arms)}
@@ -111,6 +124,48 @@ def model_of(w):
     return f"{RESULTS}/runs/{w.arm}/n{w.scale}/s{w.seed}/model"
 
 
+def judge_group(w):
+    """The group of a judge's jobs: those of a scorer share jobs of a cluster; a model behind an
+    endpoint takes hours and is alone."""
+    return "judge" if STUDY.judges[w.judge].type == "metric" else None
+
+
+def stated(rule, name):
+    """The value of a resource that a profile may set, as a number; for the functions of others."""
+    resource = getattr(rules, rule).rule.resources[name]
+    return int(getattr(resource, "value", resource))
+
+
+def limits(rule):
+    """What a job of a rule may ask for at most."""
+    return Limits(stated(rule, "limit_minutes"), stated(rule, "limit_megabytes"))
+
+
+def finetune_runtime(w, attempt):
+    """Minutes of a fine-tuning."""
+    run, ranks = Run(w.arm, int(w.scale), int(w.seed)), stated("finetune", "ranks")
+    return finetune_minutes(STUDY, run, ranks, attempt, limits("finetune"))
+
+
+def finetune_mem(w, attempt):
+    """Megabytes of a fine-tuning on each node."""
+    run = Run(w.arm, int(w.scale), int(w.seed))
+    ranks = stated("finetune", "ranks") // stated("finetune", "nodes")
+    return finetune_memory(STUDY, run, ranks, attempt, limits("finetune"))
+
+
+def generate_runtime(w, attempt):
+    """Minutes of a model's answers."""
+    return generate_minutes(STUDY, w.arm, attempt, limits("generate"))
+
+
+def generate_mem(w, attempt):
+    """Megabytes of a model that answers."""
+    return model_memory(
+        STUDY.bases[STUDY.arms[w.arm].base], attempt, limits("generate")
+    )
+
+
 def repeated(option, values):
     """The same option once for each value."""
     return [f"{option}={value}" for value in values]
@@ -129,13 +184,40 @@ def folder_of(files):
     return str(Path(files[0]).parent)
 
 
+def trained_again():
+    """The runs that are done and that this start would train again."""
+    dag = getattr(workflow, "dag", None)
+    jobs = dag.needrun_jobs(exclude_finished=False) if dag is not None else []
+    found = [job for job in jobs if job.rule.name == "finetune"]
+    return sorted(
+        (
+            Run(job.wildcards.arm, int(job.wildcards.scale), int(job.wildcards.seed))
+            for job in found
+            if Path(job.output.train).exists()
+        ),
+        key=lambda run: (run.arm, run.scale, run.seed),
+    )
+
+
 def print_plan():
     """Print what the study will cost, in a dry run."""
     from instruct_scaling.reporting.budget import plan_text
 
     if workflow.dryrun:
         try:
-            print(plan_text(STUDY, Path(RESULTS)), file=sys.stderr)
+            print(plan_text(STUDY, Path(RESULTS), trained_again()), file=sys.stderr)
+        except InputError as error:  # a file of the study's results is broken
+            print(f"error: {error}", file=sys.stderr)
+
+
+def say_what_is_trained_again():
+    """Before the first job: runs whose models are gone, or whose training an edit has changed."""
+    from instruct_scaling.reporting.budget import again_lines
+
+    if workflow.is_main_process:
+        try:
+            for line in again_lines(STUDY, Path(RESULTS), trained_again()):
+                print(f"{line.what}: {line.amount} ({line.basis})", file=sys.stderr)
         except InputError as error:  # a file of the study's results is broken
             print(f"error: {error}", file=sys.stderr)
 

@@ -153,11 +153,14 @@ rule subset:
         f"{RESULTS}/logs/subset/{{pool}}-{{selection}}-n{{scale}}-s{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/subset/{{pool}}-{{selection}}-n{{scale}}-s{{seed}}.tsv"
+    group:
+        "subset"
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
+        light=1,  # as of judge
     params:
         selection=lambda w: identity_json(SELECTIONS[w.pool, w.selection]),
         annotations=lambda w, input: repeated(

@@ -15,8 +15,10 @@ rule generate:
     conda:
         "../../envs/training.yaml"
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=generate_mem,
+        runtime=generate_runtime,
+        limit_minutes=480,
+        limit_megabytes=100000,
     params:
         generate=lambda w: identity_json(STUDY.generate),
         template=lambda w: STUDY.arms[w.arm].template,
@@ -57,6 +59,35 @@ use rule generate as generate_few_shot with:
         f"{RESULTS}/benchmarks/generate/{{arm}}-n{{scale}}-s{{seed}}-few-shot.tsv"
 
 
+# A removed model is no reason to train again; a new eval set is, and then the plan says so.
+rule remove_models:
+    input:
+        responses=rules.generate.output.responses,
+        intermediate=[
+            f"{RUN}/intermediate/{percent}/responses.jsonl" for percent in PERCENTS
+        ],
+    output:
+        removed=f"{RUN}/models_removed.json",
+    log:
+        f"{RESULTS}/logs/remove_models/{{arm}}-n{{scale}}-s{{seed}}.log",
+    localrule: True
+    conda:
+        "../../envs/evaluation.yaml"
+    params:
+        models=lambda w: repeated(
+            "--model",
+            [
+                f"{RESULTS}/{path}"
+                for path in removed_models(
+                    STUDY, Run(w.arm, int(w.scale), int(w.seed))
+                )
+            ],
+        ),
+    shell:
+        "python -m instruct_scaling remove-models {params.models:q} --out {output.removed:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule judge:
     input:
         responses=rules.generate.output.responses,
@@ -68,13 +99,17 @@ rule judge:
         f"{RESULTS}/logs/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/judge/{{judge}}-{{arm}}-n{{scale}}-s{{seed}}.tsv"
+    # Scores of one run take seconds: on a cluster such jobs share one (profile: group-components).
+    group:
+        judge_group
     conda:
         "../../envs/evaluation.yaml"
     # Programs run at a time, each with two interpreters that take turns.
     threads: lambda w: 4 if STUDY.judges[w.judge].type == "metric" else 1
     resources:
         mem_mb=2000,
-        runtime=480,
+        runtime=lambda w: 15 if judge_group(w) else 480,
+        light=1,  # jobs of a group follow each other (profile: resources)
         execution=lambda w: execution_json(STUDY.judges[w.judge]),
     params:
         judge=lambda w: identity_json(STUDY.judges[w.judge]),

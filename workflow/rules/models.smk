@@ -14,8 +14,12 @@ rule base:
         "../../envs/training.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=lambda w, attempt: model_memory(
+            STUDY.bases[w.base], attempt, limits("base")
+        ),
+        runtime=lambda w, attempt: min(limits("base").minutes, 240 * attempt),
+        limit_minutes=480,
+        limit_megabytes=100000,
     params:
         base=lambda w: identity_json(STUDY.bases[w.base]),
         version=STAGE_VERSIONS["base"],

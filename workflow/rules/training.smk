@@ -28,8 +28,10 @@ rule finetune:
     # A model of a few million weights trains as fast on one core: two runs go side by side.
     threads: lambda w: 1 if STUDY.bases[STUDY.arms[w.arm].base].type == "tiny" else 2
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=finetune_mem,
+        runtime=finetune_runtime,
+        limit_minutes=1440,  # what the two functions ask for at most
+        limit_megabytes=900000,
         nodes=1,
         # The following are resources because a changed resource never trains a run again.
         ranks=0,  # one for each GPU; on a CPU one for each thread, two at most

@@ -15,7 +15,7 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.models.packed.attention import Scores, alibi_slopes, attend
-from instruct_scaling.models.packed.backends import Needs, choose_backend, installed
+from instruct_scaling.models.packed.backends import Needs, choose_backend, installed, lacks
 from instruct_scaling.models.packed.documents import Documents
 from instruct_scaling.models.packed.gpu_attention import flash_arguments, varlen_arguments
 
@@ -251,16 +251,26 @@ def test_flash_attention_is_asked_to_be_deterministic(monkeypatch, deterministic
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("backend", ["flash", "varlen", "flex", "sdpa"])
-def test_gpu_back_ends_agree_with_the_definition(backend):
-    device = torch.device("cuda")
-    if not installed(backend, device):
-        pytest.skip(f"{backend} is not installed")
-    lengths, heads = (100, 28, 384), 8
-    tensors = [t.detach().to(device) for t in inputs(lengths, heads, 64, torch.bfloat16)]
-    documents = Documents(lengths, device)
-    slopes = backend != "varlen"
-    scores = Scores(slopes=alibi_slopes(heads, device) if slopes else None)
-    out = attend(*tensors, scores, documents, backend=backend)
-    on_cpu = alibi(heads) if slopes else Scores()
-    wanted = reference(*(t.cpu() for t in tensors), on_cpu, lengths)
-    assert float((out.double().cpu() - wanted).norm() / wanted.norm()) < 0.005
+@pytest.mark.parametrize("variant", ["plain", "ALiBi", "window", "cap and window"])
+def test_gpu_back_ends_agree_with_the_definition(backend, variant):
+    heads = 8
+    needs = Needs(alibi=variant == "ALiBi", softcap=variant == "cap and window")
+    if not installed(backend, GPU) or lacks(backend, needs):
+        pytest.skip(f"{backend} is not installed or lacks {variant}")
+    made = {
+        "plain": lambda device: Scores(),
+        "ALiBi": lambda device: Scores(slopes=alibi_slopes(heads, device)),
+        "window": lambda device: Scores(scale=0.2, window=20),
+        "cap and window": lambda device: Scores(window=20, softcap=5.0),
+    }[variant]
+    lengths = (100, 28, 384)
+    tensors = inputs(lengths, heads, 64, torch.bfloat16, key_heads=2)
+    tensors = [tensor.detach().to(GPU).requires_grad_() for tensor in tensors]
+    out = attend(*tensors, made(GPU), Documents(lengths, GPU), backend=backend)
+    leaves = [tensor.detach().cpu().double().requires_grad_() for tensor in tensors]
+    wanted = reference(*leaves, made(CPU), lengths)
+    upstream = torch.randn(wanted.shape)
+    found = torch.autograd.grad(out, tensors, upstream.to(GPU, out.dtype))
+    expected = torch.autograd.grad(wanted, leaves, upstream.to(out.dtype).double())
+    for left, right in zip((out, *found), (wanted, *expected), strict=True):
+        assert float((left.double().cpu() - right).norm() / right.norm()) < 0.01

@@ -32,6 +32,17 @@ def test_subsets_of_one_seed_are_nested_or_the_same_for_every_seed(default_confi
     assert "what varies between seeds: nothing." in text
 
 
+def test_a_base_of_gguf_is_named_with_its_package_and_hash(default_config):
+    name = default_config["arms"]["full"]["base"]
+    file = {"type": "gguf", "file": "m.Q4_1.gguf", "sha256": "0123456789abcdef" * 4}
+    default_config["bases"][name] = file
+    assert "m.Q4_1.gguf, a quantized model, converted (SHA-256 0123456789ab…)" in method(
+        default_config
+    )
+    default_config["bases"][name] = file | {"package": "some_wheel"}
+    assert "m.Q4_1.gguf of the package some_wheel, a quantized" in method(default_config)
+
+
 def test_crossed_seeds_are_stated(default_config):
     default_config["seeds"] = {"crossed": {"subset": [1, 2, 3], "training": [4, 5]}}
     text = method(default_config)

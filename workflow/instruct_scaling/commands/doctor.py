@@ -178,7 +178,15 @@ def slurm() -> Finding:
     partitions = ", ".join(listed.stdout.split())
     if listed.returncode != 0 or not partitions:
         return Finding("SLURM", "missing", "sinfo lists no partition", "check the cluster")
-    return Finding("SLURM", "ok", f"partitions {partitions}; plugin {plugin}")
+    from instruct_scaling.commands.slurm.controller import (
+        accounting_error,
+        choose_status,
+        controller_config,
+    )
+
+    status = choose_status(controller_config(), accounting_error())
+    text = f"partitions {partitions}; plugin {plugin}; {status}"
+    return Finding("SLURM", "ok", text)
 
 
 def hub() -> Finding:

@@ -161,13 +161,26 @@ def duration(seconds: float) -> str:
 
 
 def error_lines(logs: Sequence[str]) -> list[str]:
-    """What a failed step's log says: from its last line `error: ...` on, else its last lines."""
-    lines: list[str] = []
-    for path in map(Path, logs):
-        if path.is_file():
-            lines += path.read_text("utf-8", errors="replace").splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith("error:")]
-    return lines[starts[-1] :][:ERROR_LINES] if starts else lines[-ERROR_LINES:]
+    """What a failed step's logs say: from the last line `error: ...` on, else their last lines.
+
+    The first log that says something is the stage's own; a cluster's log of the job follows it and
+    repeats it amid what Snakemake says there.
+    """
+    texts = [_lines(Path(path)) for path in logs]
+    for lines in texts:
+        starts = [number for number, line in enumerate(lines) if line.startswith("error:")]
+        if starts:
+            return lines[starts[-1] :][:ERROR_LINES]
+    return next((lines[-ERROR_LINES:] for lines in texts if lines), [])
+
+
+def has_error(logs: Sequence[str]) -> bool:
+    """Whether a log has a line `error: ...`."""
+    return any(line.startswith("error:") for path in logs for line in _lines(Path(path)))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
 @dataclass
@@ -241,6 +254,8 @@ class LogHandler(LogHandlerBase):
             return None
         if event == LogEvent.JOB_FINISHED:
             return self._finished(values["job_id"])
+        if event == LogEvent.GROUP_ERROR:
+            return self._group_failed(values["job_error_info"])
         if event == LogEvent.JOB_ERROR:
             return self._failed(values)
         if record.levelno < logging.WARNING:
@@ -269,8 +284,17 @@ class LogHandler(LogHandlerBase):
         step = self.progress.running.pop(values["jobid"], None)
         if step is None:  # said before
             return None
-        said = [f"    {line}" for line in error_lines(values["log"])]
+        lines = error_lines(values["log"]) or [*filter(None, [values.get("rule_msg")])]
+        said = [f"    {line}" for line in lines]
         return "\n".join([f"FAILED {step}: {', '.join(values['log'])}", *said])
+
+    def _group_failed(self, jobs: Sequence[Mapping[str, Any]]) -> str | None:
+        """The steps of a group that have failed, else all of them; the others run again with it."""
+        guilty = [job for job in jobs if has_error(job["log"])] or jobs
+        said = [self._failed(job) for job in guilty]
+        for job in jobs:
+            self.progress.running.pop(job["jobid"], None)
+        return "\n".join(filter(None, said)) or None
 
     def close(self) -> None:
         """Print, once, where the results are or how to continue."""

@@ -11,8 +11,11 @@ from typing import Annotated
 
 import typer
 
+from instruct_scaling.commands.slurm.start import fitted_profile, runs_on_slurm, slurm_arguments
 from instruct_scaling.common.checkout import ROOT, use_this_checkout
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.common.fetch import offline_folder
+from instruct_scaling.common.files import atomic_path
 from instruct_scaling.config.load import load_study
 from instruct_scaling.config.runs import answering_runs, tuned_runs
 from instruct_scaling.config.study import Study
@@ -33,6 +36,9 @@ PARTIAL_CALLS = frozenset({
 })
 # fmt: on
 
+# What keeps transformers, datasets and the hub's client from the network.
+HUB_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+
 Config = Annotated[Path, typer.Argument(help="Config file of the study.")]
 
 
@@ -41,12 +47,27 @@ def validate(config: Config) -> None:
     print(f"{config}: OK ({summary(load_study(config))})")
 
 
-def plan(config: Config) -> None:
-    """Print what a study will cost, and which figures are only assumed."""
+def plan(
+    config: Config,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the table by arm and scale to this CSV file.")
+    ] = None,
+) -> None:
+    """Print what a study will cost, what it has cost, and which figures are only assumed."""
+    from instruct_scaling.commands.slurm.accounted import with_accounted
     from instruct_scaling.reporting.budget import plan_text
+    from instruct_scaling.reporting.spending import spending, spending_text
 
     study = load_study(config)
-    print(plan_text(study, Path("results", study.study)))
+    results = Path("results", study.study)
+    print(plan_text(study, results))
+    table = spending(study, results)
+    print(f"By arm and scale, sums over seeds:\n{spending_text(table)}")
+    table, note = with_accounted(table, study)
+    print(note)
+    if out is not None:
+        with atomic_path(out) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def run(
@@ -58,6 +79,10 @@ def run(
     profile: Annotated[
         str, typer.Option(help="A profile of the workflow (local, slurm), or a profile's folder.")
     ] = "local",
+    site: Annotated[
+        Path | None,
+        typer.Option(help="Site file of a cluster; default: site.yaml beside the study."),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Snakemake's own log and all output of the stages.")
     ] = False,
@@ -66,8 +91,19 @@ def run(
     study = load_study(config)
     arguments = arguments or []
     program = ["snakemake"] if verbose else ["instruct_scaling.commands.progress"]
-    further = snakemake_arguments(config, profile, arguments)
     results = Path("results", study.study)
+    folder = profile_folder(profile)
+    if runs_on_slurm(folder):
+        folder = fitted_profile(profile, folder, config, site, results)
+        of_slurm = slurm_arguments(folder, arguments)
+    elif site is not None:
+        raise InputError(
+            f"profile {profile} runs no SLURM jobs", where="--site", fix="leave it out"
+        )
+    else:
+        of_slurm = []
+    further = snakemake_arguments(config, folder, arguments) + of_slurm
+    keep_hub_offline()
     if not verbose:
         scales = ",".join(str(run.scale) for run in tuned_runs(study))
         further += ["--logger", "steps", "--logger-steps-scales", scales]
@@ -96,13 +132,20 @@ def needs_data_first(results: Path, arguments: Sequence[str]) -> bool:
     return (results / "runs").is_dir() and not stated & PARTIAL_CALLS
 
 
-def snakemake_arguments(config: Path, profile: str, arguments: Sequence[str]) -> list[str]:
-    """The arguments of Snakemake for a study.
+def keep_hub_offline() -> None:
+    """Where a folder replaces the network, keep the packages of jobs from asking the hub."""
+    if offline_folder() is not None:
+        for variable in HUB_VARIABLES:
+            os.environ.setdefault(variable, "1")
+
+
+def snakemake_arguments(config: Path, profile: Path, arguments: Sequence[str]) -> list[str]:
+    """The arguments of Snakemake for a study and a profile's folder.
 
     Those given come first: options that take several values would swallow targets after them.
 
     Raises:
-        InputError: there is no workflow here, or no such profile.
+        InputError: there is no workflow here.
     """
     snakefile = ROOT / "Snakefile"
     if not snakefile.is_file():
@@ -111,13 +154,18 @@ def snakemake_arguments(config: Path, profile: str, arguments: Sequence[str]) ->
             where=ROOT,
             fix="clone the repository and install it from there: pip install -e .",
         )
-    further = ["--snakefile", str(snakefile), "--workflow-profile", str(_profile(profile))]
+    further = ["--snakefile", str(snakefile), "--workflow-profile", str(profile)]
     if "--rerun-triggers" not in arguments:
         further += ["--rerun-triggers", *RERUN_TRIGGERS]
     return [*arguments, *further, "--configfile", str(config)]
 
 
-def _profile(name: str) -> Path:
+def profile_folder(name: str) -> Path:
+    """The folder of a shipped profile, else of one's own.
+
+    Raises:
+        InputError: there is none.
+    """
     shipped = ROOT / "workflow" / "profiles"
     for folder in (shipped / name, Path(name)):
         if (folder / "config.yaml").is_file():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -180,6 +181,61 @@ class RowFile:
                 for value in batch.to_pylist():
                     number += 1
                     yield Row(number, value)
+
+
+def between(
+    rows: Iterable[Row | InvalidRow], first: int, last: int | None, where: str
+) -> Iterator[Row | InvalidRow]:
+    """The entries from `first` to `last`, both included and counted from 1, usable or not.
+
+    Args:
+        last: None for the end of the data.
+        where: what errors call the data.
+
+    Raises:
+        InputError: the data end before `first`.
+    """
+    number = 0
+    for number, row in enumerate(rows, 1):
+        if last is not None and number > last:
+            return
+        if number >= first:
+            yield row
+    if number < first:
+        raise InputError(
+            f"there is no entry {first}, the data end at {number}",
+            where=where,
+            fix="correct `rows`",
+        )
+
+
+def strip_suffix(text: str, suffixes: Iterable[str]) -> str:
+    """The text without the first of the suffixes that it ends with, white space after it or not."""
+    for suffix in suffixes:
+        if text.rstrip().endswith(suffix):
+            return text.rstrip().removesuffix(suffix)
+    return text
+
+
+def compose(template: str, row: Mapping[str, Any]) -> str:
+    """A template with each `{key}` in it replaced by the row's text; a list gives a line for each
+    of its texts. Other braces stay as they are.
+
+    Raises:
+        ValueError: the row has no such key, or something else than text under it.
+    """
+
+    def text(found: re.Match[str]) -> str:
+        key = found.group(1)
+        if key not in row:
+            raise ValueError(f"no `{key}` in this entry (keys: {', '.join(map(str, row))})")
+        value = row[key]
+        parts = value if isinstance(value, list) else [value]
+        if not all(isinstance(part, str | int | float) for part in parts):
+            raise ValueError(f"`{key}` is not text but {type(value).__name__}")
+        return "\n".join(map(str, parts))
+
+    return re.sub(r"\{(\w+)\}", text, template)
 
 
 class FieldReader:

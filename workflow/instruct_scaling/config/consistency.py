@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.tables import OVERALL
 from instruct_scaling.common.categories import CATEGORIES, canonical_category
 from instruct_scaling.config.annotations import BaseLossAnnotation, FileAnnotation
-from instruct_scaling.config.bases import PretrainedBase
+from instruct_scaling.config.bases import GgufBase, PretrainedBase
 from instruct_scaling.config.evaluation import EvalFile, RowEval
 from instruct_scaling.config.judges import MetricJudge
 from instruct_scaling.config.pool_steps import Filter
@@ -237,6 +237,9 @@ def _missing_files(study: Study) -> Iterator[Problem]:
         if local and not Path(base.model).expanduser().joinpath("config.json").is_file():
             message = f"no model here (config.json is missing): {base.model}"
             yield ("bases", name, "model"), message
+        in_folder = isinstance(base, GgufBase) and base.package is None
+        if in_folder and not Path(base.file).expanduser().is_file():
+            yield ("bases", name, "file"), f"no such file: {base.file}"
 
 
 def _unpinned_sources(study: Study) -> Iterator[Problem]:

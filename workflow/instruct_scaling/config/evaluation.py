@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from instruct_scaling.common.categories import CATEGORIES
-from instruct_scaling.config.section import Name, Strict
+from instruct_scaling.common.records import Constraints, first_problem
+from instruct_scaling.config.section import Name, RowRange, Strict
 from instruct_scaling.config.web import WebFile
 
 
@@ -43,10 +44,32 @@ class RowEval(Strict):
     tags: dict[Name, str] = {}
     """Labels of the items beside category and language, by name, each with the key of the file
     that holds it, for instance `{difficulty: level}`. The score table has a column `tag_NAME`."""
+    rows: RowRange | None = None
+    """First and last entry that is read, both included and counted from 1 (`[121, 200]`, to the
+    end `[121, null]`): those that no pool reads, where both read one file."""
+    strip_suffixes: list[Annotated[str, Field(min_length=1)]] = []
+    """Strings to cut from the end of prompt, input and reference, for instance the end token of
+    another model's format: `["<|endoftext|>"]`."""
+    compose: dict[Literal["prompt", "input", "reference", "tests"], str] = {}
+    """Fields that are put together from several keys, in place of one that `fields` names: each
+    `{key}` stands for the text of that key (of a list, a line for each entry), for instance
+    `{reference: "{prompt}{canonical_solution}", tests: "{test}\\ncheck({entry_point})"}`. `tests`
+    are those of `checks`."""
+    checks: dict[str, Any] = {}
+    """Checks of every item of the source, under those that it states itself (see docs/judging.md),
+    for instance `{labels: [positive, negative]}`."""
     limit_per_category: int | None = Field(None, gt=0)
     """Keep at most this many items of each category (those with the smallest id hash)."""
     on_error: Literal["stop", "skip"] = "stop"
     """What an invalid entry does: stop with its file and line, or be skipped and counted."""
+
+    @field_validator("checks")
+    @classmethod
+    def _known_checks(cls, checks: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return Constraints.model_validate(checks).model_dump(exclude_none=True)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
 
     @field_validator("tags")
     @classmethod
@@ -99,7 +122,10 @@ class Generate(Strict):
     top_p: float = Field(1.0, gt=0, le=1)
     """Nucleus sampling (only with a temperature above 0)."""
     batch_size: int = Field(32, gt=0)
-    """Prompts per forward pass; it also fixes which prompts share a random state."""
+    """Prompts in a batch, at most."""
+    batch_tokens: int = Field(32_768, gt=0)
+    """Places of a batch for the tokens of prompts and answers, at most: the cache of 7 billion
+    parameters in bf16 takes half a megabyte for each. Long prompts go in smaller batches."""
 
     def inactive(self) -> set[str]:
         """Greedy decoding draws nothing."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
@@ -54,11 +54,11 @@ def validate_study(config: dict[str, Any], paths: Sequence[str | Path] = ()) -> 
     Raises:
         InputError: one line for each mistake, with file, line, key and what to change.
     """
-    documents = {str(path): _document(path) for path in paths if Path(path).is_file()}
+    documents = documents_of(paths)
     try:
         study = Study.model_validate(config)
     except ValidationError as error:
-        problems = [_describe(detail, documents) for detail in error.errors()]
+        problems = [describe(detail, documents, Study) for detail in error.errors()]
         raise InputError("\n".join(problems)) from None
     problems = [
         f"{_position(location, documents)}{message}" for location, message in inconsistencies(study)
@@ -78,8 +78,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     _document(path)
     value = yaml.safe_load(Path(path).read_text("utf-8"))
     if not isinstance(value, dict):
-        raise InputError("a study is a mapping of keys such as `pools:`", where=path, line=1)
+        raise InputError("not a mapping of keys, such as `pools:`", where=path, line=1)
     return value
+
+
+def documents_of(paths: Sequence[str | Path]) -> dict[str, Any]:
+    """Those of some files that exist, with the line of every key, by name."""
+    return {str(path): _document(path) for path in paths if Path(path).is_file()}
 
 
 def _document(path: str | Path) -> Any:
@@ -103,9 +108,15 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _describe(detail: dict[str, Any], documents: dict[str, Any]) -> str:
-    """One line for one error of pydantic."""
-    location, known_keys = _yaml_location(detail["loc"])
+def describe(detail: Mapping[str, Any], documents: dict[str, Any], model: type[BaseModel]) -> str:
+    """One line for one error of pydantic: file, line, key and what to change.
+
+    Args:
+        detail: as `ValidationError.errors()` gives it.
+        documents: the files (`documents_of`).
+        model: what they were validated against.
+    """
+    location, known_keys = _yaml_location(detail["loc"], model)
     position = _position(location, documents)
     if detail["type"] == "extra_forbidden":
         if location[0] == "pools" and len(location) == 3 and location[2] in POOL_STEPS:
@@ -151,13 +162,13 @@ def _now_a_step(key: str, value: Any) -> str:
     )
 
 
-def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
+def _yaml_location(loc: Location, model: type[BaseModel]) -> tuple[Location, list[str]]:
     """Where pydantic's location is in the YAML, and the keys allowed beside its last part.
 
     Pydantic puts the tag of a discriminated union into the location; the YAML has no such level.
     """
-    node = _schema()
-    definitions = node["$defs"]
+    node = _schema(model)
+    definitions = node.get("$defs", {})
     keys: list[str] = []
     path: list[str | int] = []
     for part in loc:
@@ -189,8 +200,8 @@ def _yaml_location(loc: Location) -> tuple[Location, list[str]]:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Study.model_json_schema()
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _position(location: Location, documents: dict[str, Any]) -> str:

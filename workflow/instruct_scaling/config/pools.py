@@ -10,7 +10,7 @@ from pydantic import Field
 from instruct_scaling.config.annotations import Annotation
 from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.pool_steps import DEFAULT_STEPS, Step
-from instruct_scaling.config.section import COMMIT, Name, Strict
+from instruct_scaling.config.section import COMMIT, Name, RowRange, Strict
 from instruct_scaling.config.web import WebFile
 
 
@@ -46,6 +46,9 @@ class RowSource(Strict):
     tags: dict[Name, str] = {}
     """Labels of the records beside category and language, by name, each with the key of the data
     that holds it, for instance `{difficulty: level}`. Steps and selections can use them."""
+    rows: RowRange | None = None
+    """First and last entry that is read, both included and counted from 1 (`[1, 120]`, to the end
+    `[121, null]`), so that a part of the data can be held out for the eval set."""
     limit: int | None = Field(None, gt=0)
     """Read at most this many records, from the start of the data."""
     sample: int | None = Field(None, gt=0)

@@ -207,6 +207,19 @@ def subset_seed(study: Study, label: int) -> int:
     return seed_for(study, label, "subset")
 
 
+def removed_models(study: Study, run: Run) -> list[str]:
+    """The model folders of a run, below the study's results, that the key `models` removes once
+    they have answered: its intermediate checkpoints, and its model, under `last` unless it is of
+    the largest scale."""
+    if study.models == "keep":
+        return []
+    percents = study.intermediate_checkpoints.percents()
+    found = [f"{run.folder}/intermediate/{percent}/model" for percent in percents]
+    if study.models == "none" or run.scale < max(study.ladder.values()):
+        found.append(f"{run.folder}/model")
+    return found
+
+
 def write_runs(path: Path, study: Study) -> None:
     """Write `runs.csv`; folders are relative to the file's own."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    PositiveInt,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -19,6 +20,17 @@ from instruct_scaling.config.identity import execution_keys
 
 # Names become folder names and Snakemake wildcards.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-]*$", max_length=64)]
+
+
+def _ordered(rows: tuple[int, int | None]) -> tuple[int, int | None]:
+    first, last = rows
+    if last is not None and last < first:
+        raise ValueError(f"the first row ({first}) is after the last one ({last})")
+    return rows
+
+
+# First and last entry of a source, both included; the last is null for the end.
+RowRange = Annotated[tuple[PositiveInt, PositiveInt | None], AfterValidator(_ordered)]
 
 Section = TypeVar("Section", bound=BaseModel)
 

@@ -16,6 +16,7 @@ from instruct_scaling.config.evaluation import (
     Validation,
 )
 from instruct_scaling.config.execution import Execution
+from instruct_scaling.config.identity import execution_field
 from instruct_scaling.config.judges import Judge
 from instruct_scaling.config.pools import Pool
 from instruct_scaling.config.recipe import ByScale, Recipe
@@ -169,6 +170,9 @@ class Budget(Strict):
     """Price of a device; no money is shown without it."""
 
 
+Models = Literal["keep", "last", "none"]
+
+
 class Tracking(Strict):
     """Weights & Biases, beside the TensorBoard events that are always written. It is an extra of
     the installation (`pip install -c envs/constraints.txt -e '.[tracking]'`); its key and host
@@ -214,3 +218,7 @@ class Study(Strict):
     """How fine-tuning is carried out; no result depends on it."""
     tracking: Tracking | None = None
     """Where the figures of training runs also go; no result depends on it."""
+    models: Models = execution_field("keep")
+    """Which tuned models stay on the disk once they have answered: `keep` all, `last` those of the
+    largest scale, `none`. Intermediate checkpoints stay under `keep` alone. A model that is needed
+    again later, for new eval items say, is trained again; the plan states the cost first."""

@@ -18,6 +18,7 @@ from jinja2 import TemplateError
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message
 from instruct_scaling.config.recipe import Supervise
+from instruct_scaling.data.tokenizing import Continuations, tokenize
 
 CHAT = "chat"  # the `template` of an arm that means the tokenizer's own
 Characters = tuple[int, int]
@@ -125,6 +126,16 @@ class ChatTemplate:
             where="template",
             fix="use a base whose chat template ends each answer with a special token",
         )
+
+    @property
+    def start(self) -> list[int]:
+        """The start token, which a template writes itself or not at all.
+
+        The post-processor is not asked: `apply_chat_template` of transformers and servers leave it
+        out, so that no start token stands twice.
+        """
+        token = self._tokenizer.bos_token_id
+        return [] if token is None else [token]
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation with the generation prompt after it."""
@@ -243,22 +254,19 @@ class ChatTemplate:
         characters: list[Characters] = []
         starts = []
         for start, stop in pairwise([0, *cuts, len(whole)]):
-            anchor = self._anchor if start else ""
-            encoding = tokenize(self._tokenizer, [anchor + whole[start:stop]]).encodings[0]
-            skipped, shift = (1 if anchor else 0), start - len(anchor)
             if start:
                 starts.append(len(ids))
-            ids += encoding.ids[skipped:]
-            characters += [(a + shift, b + shift) for a, b in encoding.offsets[skipped:]]
+                piece, offsets = self._continuations.with_offsets(whole[start:stop])
+            else:
+                encoding = tokenize(self._tokenizer, [whole[:stop]]).encodings[0]
+                piece, offsets = encoding.ids, encoding.offsets
+            ids += piece
+            characters += [(a + start, b + start) for a, b in offsets]
         return ids, starts, characters
 
     @cached_property
-    def _anchor(self) -> str:
-        """An added token to stand before a piece, so that the tokenizer does not take the piece
-        for the start of a text, before which some put a space."""
-        known = self._tokenizer.added_tokens_decoder
-        usable = (known[token].content for token in self.ends if not known[token].rstrip)
-        return next(usable, "")
+    def _continuations(self) -> Continuations:
+        return Continuations(self._tokenizer, self.ends)
 
     def _render(
         self, conversations: Sequence[Conversation], *, generation_prompt: bool
@@ -305,16 +313,6 @@ class ChatTemplate:
             fix="set `recipe.supervise: last` if it is an earlier answer, or `template` to a text "
             "with {prompt}",
         )
-
-
-def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
-    """transformers' BatchEncoding of at least one text, without special tokens, with ids alone."""
-    return tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
 
 
 def _shared(until: str, whole: str) -> int:

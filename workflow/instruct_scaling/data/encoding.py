@@ -1,7 +1,7 @@
 """Records become token sequences in which the answers are supervised.
 
-Two kinds of template: a text with `{prompt}`, of which prompts and answers are tokenized apart, and
-the tokenizer's own chat template (`chat_template`). Generation is given the same tokens.
+Two kinds of template: a text with `{prompt}` (`text_template`), and the tokenizer's own chat
+template (`chat_template`). Generation is given the same tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message, Record
 from instruct_scaling.config.recipe import Supervise
 from instruct_scaling.data.chat_template import (
@@ -20,8 +19,8 @@ from instruct_scaling.data.chat_template import (
     ChatTemplate,
     Conversation,
     Draft,
-    tokenize,
 )
+from instruct_scaling.data.text_template import TextTemplate
 
 CHUNK = 4000  # messages per tokenizer call: large enough for its threads, small in memory
 
@@ -32,7 +31,7 @@ class Encoded:
 
     A span is (start, stop): the tokens of one answer with its end token. What lies outside of all
     spans is not trained. `prompt_cut` also where whole exchanges were dropped; `in_pieces` where a
-    token of the chat template's text reached over the start of an answer and was split.
+    token would have reached over the start of an answer and the text was tokenized in pieces.
     """
 
     tokens: np.ndarray
@@ -50,6 +49,11 @@ class Template(Protocol):
         """Ids at which an answer ends."""
         ...
 
+    @property
+    def start(self) -> list[int]:
+        """Ids before the text of a conversation that has them; they stay when a prompt is cut."""
+        ...
+
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Ids up to the answer of a conversation whose last message is the user's."""
         ...
@@ -57,95 +61,6 @@ class Template(Protocol):
     def drafts(self, conversations: Sequence[Conversation], supervise: Supervise) -> list[Draft]:
         """Ids and answers of whole conversations, of any length."""
         ...
-
-
-class TextTemplate:
-    """A text with `{prompt}` before each answer, the end token after it.
-
-    A system message stands on the line before the first prompt. Prompts and answers are tokenized
-    apart. A conversation that starts with no token gets a start token, because the first token of
-    an answer has to be predicted from something.
-
-    Raises:
-        InputError: the tokenizer has no end token, or the template has no `{prompt}`.
-    """
-
-    def __init__(self, tokenizer: Any, template: str) -> None:
-        if "{prompt}" not in template:
-            raise InputError(
-                "the template has no {prompt}", where="template", fix="add {prompt} to it"
-            )
-        end = tokenizer.eos_token_id
-        if end is None:
-            raise InputError(
-                "the base model's tokenizer has no end token, so answers could not end",
-                where="bases",
-                fix="choose a base whose tokenizer_config.json names an eos_token",
-            )
-        self.ends: list[int] = [end]
-        self._start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-        self._tokenizer = tokenizer
-        self._template = template
-
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Ids of all messages, the last being the user's, with the template around it."""
-        prompts, answers = self._ids([messages])
-        return self._joined(prompts, answers).ids
-
-    def drafts(self, conversations: Sequence[Conversation], supervise: Supervise) -> list[Draft]:
-        """Ids and answers of whole conversations, of any length."""
-        prompts, answers = self._ids([one.messages for one in conversations])
-        drafts = []
-        start = 0
-        for one in conversations:
-            stop = start + one.exchanges
-            draft = self._joined(prompts[start:stop], answers[start:stop])
-            drafts.append(
-                draft
-                if supervise == "all" or one.exchanges == 1
-                else Draft(draft.ids, draft.spans[-1:])
-            )
-            start = stop
-        return drafts
-
-    def _ids(
-        self, conversations: Iterable[Sequence[Message]]
-    ) -> tuple[list[list[int]], list[list[int]]]:
-        """Ids of the prompts of all conversations, one after the other, and of the answers."""
-        prompts: list[str] = []
-        answers: list[str] = []
-        for messages in conversations:
-            system = ""
-            for turn in messages:
-                if turn.role == "assistant":
-                    answers.append(turn.content)
-                elif turn.role == "system":
-                    system = turn.content + "\n"
-                else:
-                    prompts.append(self._template.replace("{prompt}", system + turn.content))
-                    system = ""
-        return self._tokenize(prompts), self._tokenize(answers)
-
-    def _tokenize(self, texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = []
-        if texts:
-            ids = tokenize(self._tokenizer, texts)["input_ids"]
-        return ids
-
-    def _joined(self, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> Draft:
-        """Prompts and answers in turn; the last prompt may have no answer."""
-        ids: list[int] = []
-        spans = []
-        for number, prompt in enumerate(prompts):
-            ids += prompt
-            if not ids:
-                ids.append(self._start)
-            if number < len(answers):
-                start = len(ids)
-                ids += answers[number]
-                ids += self.ends
-                spans.append((start, len(ids)))
-        return Draft(ids, spans)
 
 
 def open_template(tokenizer: Any, template: str) -> Template:
@@ -213,7 +128,9 @@ def encode_records(
         shorter = _shortened(opened, chunk, drafts, max_length, supervise)
         for number, draft in enumerate(drafts):
             dropped = number in shorter
-            yield cut(shorter.get(number, draft), max_length, prompt_cut=dropped)
+            yield cut(
+                shorter.get(number, draft), max_length, start=opened.start, prompt_cut=dropped
+            )
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Conversation]]:
@@ -264,7 +181,9 @@ def _shortened(
     return found
 
 
-def cut(draft: Draft, max_length: int, *, prompt_cut: bool = False) -> Encoded:
+def cut(
+    draft: Draft, max_length: int, *, start: Sequence[int] = (), prompt_cut: bool = False
+) -> Encoded:
     """Cut what lies before the last answer from its left, then the answer from its right.
 
     One token always stays before the answer. An answer that is cut loses its end token: the model
@@ -274,9 +193,10 @@ def cut(draft: Draft, max_length: int, *, prompt_cut: bool = False) -> Encoded:
     Args:
         draft: if its last answer ends beyond `max_length`, it has no other.
         max_length: longest example in tokens, at least 2.
+        start: start tokens, which stay where the example has them.
         prompt_cut: whether exchanges were dropped before.
     """
-    start, stop = draft.spans[-1]
+    first, stop = draft.spans[-1]
     if stop <= max_length:
         return Encoded(
             np.array(draft.ids, dtype=np.int32)[:max_length],
@@ -285,12 +205,23 @@ def cut(draft: Draft, max_length: int, *, prompt_cut: bool = False) -> Encoded:
             answer_cut=False,
             in_pieces=draft.in_pieces,
         )
-    head = draft.ids[max(0, start - max(1, max_length - (stop - start))) : start]
-    tail = draft.ids[start:stop][: max_length - len(head)]
+    head = cut_prompt(draft.ids[:first], max(1, max_length - (stop - first)), start)
+    tail = draft.ids[first:stop][: max_length - len(head)]
     return Encoded(
         np.array(head + tail, dtype=np.int32),
         np.array([[len(head), len(head) + len(tail)]], dtype=np.int32),
-        prompt_cut or len(head) < start,
-        answer_cut=len(tail) < stop - start,
+        prompt_cut or len(head) < first,
+        answer_cut=len(tail) < stop - first,
         in_pieces=draft.in_pieces,
     )
+
+
+def cut_prompt(ids: list[int], length: int, start: Sequence[int] = ()) -> list[int]:
+    """The ids before an answer, cut from their left to `length` (at least 1).
+
+    Start tokens stay: without them models that were trained with one fail.
+    """
+    if len(ids) <= length:
+        return ids
+    kept = ids[: len(start)][:length] if ids[: len(start)] == list(start) else []
+    return kept + ids[len(ids) - (length - len(kept)) :]

@@ -6,7 +6,7 @@ partial file beside the output, so that a stopped run continues where it was.
 
 All models of an arm answer in the precision of the arm's recipe, the untuned base and intermediate
 checkpoints included, whatever precision their weights are stored in: points of one curve differ in
-their training alone.
+their training alone. How a batch is answered is in `decoding`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tqdm import tqdm
@@ -29,80 +28,12 @@ from instruct_scaling.common.versions import STAGE_VERSIONS
 from instruct_scaling.config.evaluation import Generate
 from instruct_scaling.config.recipe import Precision
 from instruct_scaling.config.section import parse_section
-from instruct_scaling.data.encoding import open_template
+from instruct_scaling.data.encoding import Template, cut_prompt, open_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The text generated for one prompt. `tokens` counts the end token."""
-
-    text: str
-    prompt_tokens: int
-    tokens: int
-    finish: str
-
-
-def batches_by_length(lengths: list[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of like length, longest first (memory runs out at once or never).
-
-    Ties keep the given order, so that the batches depend on the lengths alone.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-def generate_batch(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: list[list[int]],
-    ends: list[int],
-    options: Generate,
-    seed: int,
-) -> list[Answer]:
-    """Answer one batch of prompts.
-
-    Args:
-        prompts: token ids of each.
-        ends: ids at which an answer stops; the one that stopped it is no part of the text.
-        seed: seed of this batch; greedy decoding does not use it.
-    """
-    import torch
-
-    inputs = tokenizer.pad(
-        {"input_ids": prompts}, padding=True, padding_side="left", return_tensors="pt"
-    ).to(model.device)
-    sampling: dict[str, Any] = {"do_sample": False}
-    if options.temperature > 0:
-        sampling = {
-            "do_sample": True,
-            "temperature": options.temperature,
-            "top_p": options.top_p,
-            "top_k": 0,
-        }
-    torch.manual_seed(seed)
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            max_new_tokens=options.max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=ends,
-            **sampling,
-        )
-    width = inputs["input_ids"].shape[1]
-    prompt_lengths = inputs["attention_mask"].sum(dim=1).tolist()
-    answers = []
-    for row, prompt_tokens in zip(output[:, width:].tolist(), prompt_lengths, strict=True):
-        end = next((index for index, token in enumerate(row) if token in ends), None)
-        text = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
-        length, finish = (len(row), "length") if end is None else (end + 1, "stop")
-        answers.append(Answer(text, prompt_tokens, length, finish))
-    return answers
 
 
 def read_partial(path: Path) -> dict[str, Response]:
@@ -133,6 +64,7 @@ def load_model(path: Path, precision: Precision) -> tuple[PreTrainedModel, PreTr
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as hf_logging
 
+    from instruct_scaling.evaluation.decoding import forget_decoding
     from instruct_scaling.models.packed.generation import patch_for_generation
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -145,11 +77,38 @@ def load_model(path: Path, precision: Precision) -> tuple[PreTrainedModel, PreTr
         model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True, dtype=dtype)
     except (OSError, ValueError) as error:
         raise InputError(f"no model can be loaded from here ({error})", where=path) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     model = model.to(device).eval()
+    forget_decoding(model)
     patch_for_generation(model)
     return model, tokenizer
+
+
+def item_seed(generation_seed: int, item: str) -> int:
+    """Seed of the answer to an item: the same in every batch."""
+    return int(content_id(str(generation_seed), item), 16)
+
+
+def item_prompts(
+    model: PreTrainedModel,
+    template: Template,
+    items: list[EvalItem],
+    options: Generate,
+) -> list[list[int]]:
+    """Token ids of each prompt, cut from the left (but for a start token) to what the model has
+    positions for.
+
+    Raises:
+        InputError: as `prompt_room`, or the template refuses a conversation.
+    """
+    from instruct_scaling.evaluation.decoding import prompt_room
+
+    prompts = [template.prompt(item.messages) for item in items]
+    room = prompt_room(model, options)
+    too_long = sum(len(prompt) > room for prompt in prompts) if room else 0
+    if room is None or not too_long:
+        return prompts
+    log.warning("%d prompts are longer than %d tokens and lose their beginning", too_long, room)
+    return [cut_prompt(prompt, room, template.start) for prompt in prompts]
 
 
 def answer_all(
@@ -168,11 +127,14 @@ def answer_all(
         run: arm, scale and seed label.
         done: responses of an earlier attempt, by item id.
     """
+    from instruct_scaling.evaluation.decoding import batches_by_length, end_ids, generate_batch
+
     opened = open_template(tokenizer, template)
-    prompts = [opened.prompt(item.messages) for item in items]
+    prompts = item_prompts(model, opened, items, options)
+    ends = end_ids(model, opened.ends)
     arm, scale, seed = run
     progress = tqdm(total=len(items), desc=f"generate {arm} n{scale} s{seed}", unit="item")
-    for number, batch in enumerate(batches_by_length([*map(len, prompts)], options.batch_size)):
+    for batch in batches_by_length([*map(len, prompts)], options):
         if all(items[index].id in done for index in batch):
             progress.update(len(batch))
             continue
@@ -180,9 +142,9 @@ def answer_all(
             model,
             tokenizer,
             [prompts[index] for index in batch],
-            opened.ends,
+            ends,
             options,
-            (generation_seed + number) & 0x7FFFFFFF,
+            [item_seed(generation_seed, items[index].id) for index in batch],
         )
         responses = []
         for index, answer in zip(batch, answers, strict=True):

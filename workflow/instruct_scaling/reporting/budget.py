@@ -21,13 +21,14 @@ import typer
 
 from instruct_scaling.common.categories import CATEGORIES
 from instruct_scaling.common.files import read_json, read_jsonl
-from instruct_scaling.config.bases import PretrainedBase, TinyBase
+from instruct_scaling.config.bases import GgufBase, PretrainedBase, TinyBase
 from instruct_scaling.config.judges import LlmJudge
 from instruct_scaling.config.recipe import Recipe
 from instruct_scaling.config.runs import (
     Run,
     annotation_base,
     answering_runs,
+    removed_models,
     selections,
     subset_labels,
     token_store,
@@ -59,14 +60,15 @@ class Line:
     basis: str
 
 
-def plan_text(study: Study, results: Path) -> str:
+def plan_text(study: Study, results: Path, again: Sequence[Run] = ()) -> str:
     """The plan as an aligned table.
 
     Args:
         study: the config.
         results: the study's results folder; it need not exist.
+        again: runs that are done and will be trained again.
     """
-    lines = plan_lines(study, results)
+    lines = plan_lines(study, results) + again_lines(study, results, again)
     scales = ", ".join(f"{scale:,}" for scale in study.ladder.values())
     base = " and the base" if study.ladder.base else ""
     head = (
@@ -134,6 +136,7 @@ def jobs(study: Study) -> dict[str, int]:
         "few_shot": len(pools) * int(study.ladder.few_shot > 0),
         "generate": answering,
         "judge": answering * judges,
+        "remove_models": sum(bool(removed_models(study, run)) for run in tuned_runs(study)),
         "generate_intermediate": tuned * percents,
         "judge_intermediate": tuned * percents * judges,
         "runs": 1,
@@ -155,12 +158,12 @@ def _used_bases(study: Study) -> set[str]:
     return {arm.base for arm in study.arms.values()} | {name for name in run if name is not None}
 
 
-def base_parameters(base: TinyBase | PretrainedBase) -> float | None:
+def base_parameters(base: TinyBase | PretrainedBase | GgufBase) -> float | None:
     """Number of parameters; None where neither the config nor the architecture gives it.
 
     BLOOM: embedding V H, its norm 2 H, per block 12 H^2 + 13 H, final norm 2 H (tied head).
     """
-    if isinstance(base, PretrainedBase):
+    if isinstance(base, PretrainedBase | GgufBase):
         return base.parameters
     width = base.hidden_size
     return base.vocab_size * width + 4 * width + base.layers * (12 * width**2 + 13 * width)
@@ -242,11 +245,8 @@ def _training_lines(study: Study, results: Path) -> list[Line]:
     per_example = per_example or assumed.tokens_per_example
     tokens = flops = 0.0
     for run in tuned_runs(study):
-        arm = study.arms[run.arm]
-        seen = tokens_seen(arm.recipe_at(run.scale), run.scale, per_example, phase_shares(arm))
-        tokens += seen
-        parameters = base_parameters(study.bases[arm.base]) or 0.0
-        flops += FLOPS_PER_PARAMETER[arm.recipe.tuning.method] * parameters * seen
+        tokens += run_tokens(study, run, per_example)
+        flops += run_flops(study, run, per_example)
     lines = [
         Line("tokens per example", f"{per_example:,.0f}", basis),
         Line("tokens to train on", f"{tokens:,.0f}", basis),
@@ -264,17 +264,56 @@ def _training_lines(study: Study, results: Path) -> list[Line]:
     return lines
 
 
+def run_tokens(study: Study, run: Run, per_example: float) -> float:
+    """Tokens that a run trains on, repeats counted."""
+    arm = study.arms[run.arm]
+    return tokens_seen(arm.recipe_at(run.scale), run.scale, per_example, phase_shares(arm))
+
+
+def run_flops(study: Study, run: Run, per_example: float) -> float:
+    """Training FLOPs of a run; 0 for a base of unknown size."""
+    arm = study.arms[run.arm]
+    parameters = base_parameters(study.bases[arm.base]) or 0.0
+    per_token = FLOPS_PER_PARAMETER[arm.recipe.tuning.method] * parameters
+    return per_token * run_tokens(study, run, per_example)
+
+
+def training_device_hours(study: Study, run: Run, per_example: float) -> float | None:
+    """Device hours of a run's steps as the config assumes peak and MFU; None for a base of unknown
+    size."""
+    if base_parameters(study.bases[study.arms[run.arm].base]) is None:
+        return None
+    flops = run_flops(study, run, per_example)
+    return device_hours(flops, study.budget.device_peak_tflops, study.budget.mfu)
+
+
+def again_lines(study: Study, results: Path, again: Sequence[Run]) -> list[Line]:
+    """What it costs to train runs again that are done."""
+    if not again:
+        return []
+    gone = sum(not (results / run.folder / "model").is_dir() for run in again)
+    per_example = measured_tokens_per_example(results) or study.budget.tokens_per_example
+    hours = [training_device_hours(study, run, per_example) for run in again]
+    cost = "?" if None in hours else _hours(sum(hour or 0.0 for hour in hours))
+    basis = f"counted; the models of {gone:,} are not kept (`models: {study.models}`)"
+    return [
+        Line("runs to train AGAIN", f"{len(again):,}", basis),
+        Line("device hours of training again", cost, "as above"),
+    ]
+
+
 def _bases_of_unknown_size(study: Study) -> str:
     used = {arm.base for arm in study.arms.values()}
     return ", ".join(sorted(name for name in used if base_parameters(study.bases[name]) is None))
 
 
 def _generation_line(study: Study, responses: int) -> Line:
-    tokens = responses * _response_tokens(study)
+    tokens = responses * response_tokens(study)
     return Line("tokens to generate", f"{tokens:,.0f}", "assumed length of a response")
 
 
-def _response_tokens(study: Study) -> float:
+def response_tokens(study: Study) -> float:
+    """Assumed tokens of a response."""
     return min(study.budget.tokens_per_response, study.generate.max_new_tokens)
 
 
@@ -306,20 +345,27 @@ def _disk_lines(study: Study, results: Path, responses: int | None) -> list[Line
     if unknown:
         lines.append(Line("disk: models", "?", f"set `parameters` of base {unknown}"))
     else:
-        kept = 1 + len(study.intermediate_checkpoints.fractions)
-        models = kept * sum(_model_bytes(study, run) for run in tuned_runs(study))
+        models = sum(kept_model_bytes(study, run) for run in tuned_runs(study))
         basis = "counted: parameters x bytes of the precision x models kept"
-        lines.append(Line("disk: models", _size(models), basis))
+        if study.models != "keep":
+            basis += f" (`models: {study.models}`), and those that have not answered yet"
+        lines.append(Line("disk: models", size_text(models), basis))
         training = max(_checkpoint_bytes(study, arm) for arm in study.arms)
         basis = f"{CHECKPOINTS_KEPT} checkpoints of each run in training, removed at its end"
-        lines.append(Line("disk: checkpoints", _size(training), basis))
+        lines.append(Line("disk: checkpoints", size_text(training), basis))
     lines.append(Line("disk: pools", *_pool_size(study, results)))
     if responses is not None:
         repeats = sum(getattr(judge, "repeats", 1) for judge in study.judges.values())
-        text = _response_tokens(study) * BYTES_PER_TOKEN + BYTES_PER_ROW * (1 + repeats)
+        text = response_tokens(study) * BYTES_PER_TOKEN + BYTES_PER_ROW * (1 + repeats)
         basis = "assumed length of a response"
-        lines.append(Line("disk: responses, judgements", _size(responses * text), basis))
+        lines.append(Line("disk: responses, judgements", size_text(responses * text), basis))
     return lines
+
+
+def kept_model_bytes(study: Study, run: Run) -> float:
+    """Bytes of the models of a run that stay, intermediate checkpoints included."""
+    made = 1 + len(study.intermediate_checkpoints.fractions)
+    return (made - len(removed_models(study, run))) * _model_bytes(study, run)
 
 
 def _model_bytes(study: Study, run: Run) -> float:
@@ -341,10 +387,10 @@ def _pool_size(study: Study, results: Path) -> tuple[str, str]:
     pools = {arm.pool for arm in study.arms.values()}
     folders = [results / "pools" / pool for pool in pools]
     if all((folder / "audit.json").exists() for folder in folders):
-        return _size(sum(_folder_bytes(folders))), "measured"
+        return size_text(sum(_folder_bytes(folders))), "measured"
     records = max(study.ladder.values()) + study.validation.records
     size = len(pools) * records * study.budget.tokens_per_example * BYTES_PER_TOKEN
-    return _size(size), "at least; assumed length of a record"
+    return size_text(size), "at least; assumed length of a record"
 
 
 def _folder_bytes(folders: Iterable[Path]) -> Iterable[int]:
@@ -356,7 +402,7 @@ def _hours(hours: float) -> str:
     return f"{hours:,.1f}" if hours >= 1 else f"{hours:.2g}"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
     """Bytes as a text such as "1.2 GB"; decimal units."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:

@@ -21,6 +21,7 @@ from torch import distributed
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import read_json, sha256_file, write_json
+from instruct_scaling.training.conversion import converted, load_converted, seed_further_rank
 from instruct_scaling.training.distributed import gather, run_on_rank_zero
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 KEEP = 2  # the newest may turn out damaged
 LOCK_SECONDS = 15.0  # ranks of a killed run need a moment to notice
+CONVERTED = ("--ranks", "sub_group_size")  # parts of a layout that are converted
 FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
 
 
@@ -94,7 +96,8 @@ def set_rng_state(state: dict[str, Any]) -> None:
 
 
 def checkpoint_layout(settings: dict[str, Any], ranks: int) -> dict[str, Any]:
-    """How DeepSpeed cuts a checkpoint into files; another layout cannot load it.
+    """How DeepSpeed cuts a checkpoint into files. Another number of ranks or size of sub-groups
+    is converted when it is loaded; the rest has to be as it was.
 
     Args:
         settings: DeepSpeed's configuration.
@@ -161,20 +164,35 @@ class Checkpoints:
         """Load the newest undamaged checkpoint; None where there is none to go on from.
 
         Raises:
-            InputError: the checkpoints have another layout (ranks, ZeRO stage).
+            InputError: the checkpoints are of another ZeRO stage.
         """
         for step in run_on_rank_zero(self.steps):
-            if not self._sound(step):
+            manifest = run_on_rank_zero(partial(self._manifest, step))
+            if manifest is None or self._hashes(self.folder / f"step-{step}") != manifest["files"]:
                 if self.rank == 0:
                     log.warning("checkpoint of step %d is damaged; trying the one before", step)
                 continue
-            path, client = engine.load_checkpoint(
-                str(self.folder), tag=f"step-{step}", load_module_strict=not self.frozen
-            )
-            assert path is not None
-            set_rng_state(client["rng"][self.rank])
+            client = self._read(engine, f"step-{step}", manifest["layout"])
+            if self.rank < len(client["rng"]):
+                set_rng_state(client["rng"][self.rank])
+            else:
+                seed_further_rank(client["rng"][0], self.rank)
             return client["loop"]
         return None
+
+    def _read(self, engine: Any, tag: str, layout: dict[str, Any]) -> dict[str, Any]:
+        """Load a sound checkpoint, converted where it has another cut; its client state."""
+        cut = {name: layout[name] != self.layout[name] for name in CONVERTED}
+        if any(cut.values()) and self.layout["recipe.zero_stage"] > 0:
+            if self.rank == 0:
+                log.info("converting %s of %d ranks for %d", tag, layout["--ranks"], self.world)
+            with converted(self.folder, tag) as folder:
+                return load_converted(engine, folder, tag, strict=not self.frozen)
+        path, client = engine.load_checkpoint(
+            str(self.folder), tag=tag, load_module_strict=not self.frozen
+        )
+        assert path is not None
+        return client
 
     def _hashes(self, folder: Path) -> dict[str, str]:
         """SHA-256 of a checkpoint's files, each computed by one of the ranks."""
@@ -185,26 +203,25 @@ class Checkpoints:
         parts = gather({str(path.relative_to(folder)): sha256_file(path) for path in share})
         return {name: digest for part in parts for name, digest in part.items()}
 
-    def _sound(self, step: int) -> bool:
-        """Whether the files of a checkpoint are as they were written."""
-        manifest = run_on_rank_zero(partial(self._manifest, step))
-        return manifest is not None and self._hashes(self.folder / f"step-{step}") == manifest
+    def _manifest(self, step: int) -> dict[str, Any] | None:
+        """The layout, and file -> SHA-256, as written; None where that is unreadable.
 
-    def _manifest(self, step: int) -> dict[str, str] | None:
-        """File -> SHA-256 as written with the checkpoint; None where that is unreadable."""
+        Raises:
+            InputError: the layout is one that no conversion bridges.
+        """
         folder = self.folder / f"step-{step}"
         try:
             manifest = read_json(folder / MANIFEST)
         except InputError:
             return None
         for name, written in manifest["layout"].items():
-            if written != self.layout[name]:
+            if name not in CONVERTED and written != self.layout[name]:
                 raise InputError(
                     f"the checkpoint was written with {name} {written}, not {self.layout[name]}",
                     where=folder,
                     fix=f"go on with {name} {written}, or remove {self.folder} to start over",
                 )
-        return manifest["files"]
+        return manifest
 
     def _prune(self, newest: int) -> None:
         """Remove all but the newest finished checkpoints, and unfinished ones."""

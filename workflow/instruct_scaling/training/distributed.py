@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +21,16 @@ import torch
 from torch import distributed
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError, Interrupted
-from instruct_scaling.training.launch import free_port
+from instruct_scaling.training.failures import (
+    EXIT_LOST_PEER,
+    EXIT_MEMORY,
+    lost_peer,
+    memory_line,
+    out_of_memory,
+    write_traceback,
+)
+from instruct_scaling.training.launch import PARENT_VARIABLE
+from instruct_scaling.training.ports import free_port
 
 Result = TypeVar("Result")
 
@@ -33,6 +43,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 # Larger blocks still go straight to the system and back. With 2**30 the heap of a 135 M-parameter
 # Llama, whose rows differ in length, grew by another gigabyte; half of a chunk of logits is enough.
 LARGEST_BLOCK = 2**26
+
+
+# A row of a Llama has 15 shapes of products, forward and backward; they come again in every block.
+PRIMITIVE_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+KEPT_PRIMITIVES = 32
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,7 @@ def init_distributed(rank: Rank) -> torch.device:
     _waiting[:] = [distributed.new_group(backend="gloo", timeout=WAIT_TIMEOUT)]
     if not gpu:
         keep_freed_memory()
+        bound_primitive_cache()
     return device
 
 
@@ -150,9 +166,11 @@ def run_on_rank_zero(action: Callable[[], Result]) -> Result:
 
 
 @contextmanager
-def rank_process(rank: Rank) -> Iterator[None]:
+def rank_process(rank: Rank, work: Path = Path()) -> Iterator[None]:
     """Around all that a rank does: once the ranks have met, bad input is reported by rank 0 alone,
-    since all ranks find it alike; and the process ends without the interpreter's own shut-down.
+    since all ranks find it alike; a rank that has lost another one leaves the report to the
+    process that started the ranks, and its traceback in `work`; and the process ends without the interpreter's
+    own shut-down.
 
     During that shut-down a thread of gloo may still hold the last reference to a tensor of a
     finished collective. To drop it, the thread wants Python's lock, which it cannot get any more:
@@ -167,6 +185,18 @@ def rank_process(rank: Rank) -> Iterator[None]:
     except (InputError, Interrupted) as error:
         code = EXIT_RETRY if isinstance(error, Interrupted) else EXIT_BAD_INPUT
         if rank.is_first or not distributed.is_initialized():
+            raise
+        raise SystemExit(code) from error
+    except Exception as error:
+        if out_of_memory(error):
+            code = EXIT_MEMORY
+            print(memory_line(rank.rank, error), file=sys.stderr)
+        elif rank.world_size > 1 and lost_peer(error):
+            code = EXIT_LOST_PEER
+            path = write_traceback(work, rank.rank, error)
+            if PARENT_VARIABLE not in os.environ:  # its parent does not know this code
+                print(f"rank {rank.rank}: another rank is gone ({path})", file=sys.stderr)
+        else:
             raise
         raise SystemExit(code) from error
     finally:
@@ -194,6 +224,18 @@ def silence_warnings() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     # The newer name of gradient_checkpointing_enable is missing in some 5.x releases.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def bound_primitive_cache() -> None:
+    """Let oneDNN and torch's layer above it keep the products of two rows, where the environment
+    does not say how many.
+
+    Each keeps 1,024 by default, each product for one shape and with memory of its own; rows of a
+    new length at every step then take some 80 MB a step with a base of 134 M parameters. The
+    variables are read at the first product.
+    """
+    for name in PRIMITIVE_CACHES:
+        os.environ.setdefault(name, str(KEPT_PRIMITIVES))
 
 
 def keep_freed_memory() -> None:

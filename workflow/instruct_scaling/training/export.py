@@ -4,6 +4,7 @@ model card, and train.json."""
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from instruct_scaling.common.files import atomic_path, read_json, sha256_text, w
 from instruct_scaling.config.recipe import LoraTuning, Recipe
 from instruct_scaling.data.chat_template import CHAT
 from instruct_scaling.data.encoding import end_token_ids
+from instruct_scaling.data.serving import serving_template
 from instruct_scaling.data.tokens.tokenizer import read_tokenizer
 from instruct_scaling.models.packed.packing import packed_batch
 from instruct_scaling.training.distributed import run_on_rank_zero
@@ -32,6 +34,8 @@ from instruct_scaling.training.model import (
     load_weights,
     stock_classes,
 )
+
+log = logging.getLogger(__name__)
 
 PROBE_EXAMPLES = 8
 PROBE_TOKENS = 4096
@@ -71,6 +75,7 @@ class Exporter:
             with atomic_path(target) as folder:
                 write_model(folder, self.tuned, weights, self.base, self.recipe)
                 write_end_tokens(folder, self.template)
+                write_chat_template(folder, self.template)
                 (folder / "README.md").write_text(card(), "utf-8")
                 tolerance = TOLERANCE[self.recipe.precision]
                 return check_export(folder, self.examples, expected, tolerance)
@@ -138,6 +143,20 @@ def write_end_tokens(folder: Path, template: str) -> None:
     if added:
         every = stops + added
         write_json(path, settings | {"eos_token_id": every if len(every) > 1 else every[0]})
+
+
+def write_chat_template(folder: Path, template: str) -> None:
+    """Give the tokenizer the arm's text as its chat template, where one can write it, so that a
+    server's chats have the ids of training (rank 0 only)."""
+    if template == CHAT:
+        return
+    tokenizer = read_tokenizer(folder)
+    text = serving_template(tokenizer, template)
+    if text is None:
+        log.warning("%s: no chat template gives the ids of training; serve completions", folder)
+        return
+    tokenizer.chat_template = text
+    tokenizer.save_pretrained(folder)
 
 
 def _merge(

@@ -65,7 +65,10 @@ def finetune(
     ] = "{}",
     ranks: Annotated[
         int,
-        typer.Option(help="Processes; 0 takes one per GPU; on a CPU one per thread, two at most."),
+        typer.Option(
+            help="Processes; 0 takes one per GPU (on a CPU one per thread, two at most) of this "
+            "machine or, with srun, of each node."
+        ),
     ] = 0,
     launcher: Annotated[Launcher, typer.Option(help="How the ranks are started.")] = "local",
     tracker: Annotated[
@@ -89,7 +92,7 @@ def finetune(
         if path is not None and not path.exists():
             raise InputError("no such file or folder", where=path)
     if launcher != "none":
-        ranks = ranks or default_ranks()
+        ranks = ranks or default_ranks(launcher)
         if launcher != "local" or ranks > 1:
             launch(launcher, without_launcher(sys.argv[2:]), ranks)
             return

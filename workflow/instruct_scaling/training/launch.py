@@ -8,19 +8,28 @@ and address from the environment.
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from instruct_scaling.common.errors import EXIT_BAD_INPUT, EXIT_RETRY, InputError
+from instruct_scaling.training import slurm
+from instruct_scaling.training.failures import (
+    EXIT_LOST_PEER,
+    EXIT_MEMORY,
+    largest_child_bytes,
+    local_failure,
+    out_of_memory_kills,
+    step_failure,
+)
+from instruct_scaling.training.ports import free_port
 
 Launcher = Literal["local", "srun", "none"]
 
@@ -28,13 +37,19 @@ PARENT_VARIABLE = "INSTRUCT_SCALING_PARENT"
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # CUDA, ROCm, WSL
 # Snakemake sets all of them to a rule's threads, and torch reads MKL's before OpenMP's.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PORTS = range(20_000, 32_000)
+REPORTED = (EXIT_BAD_INPUT, EXIT_RETRY, EXIT_MEMORY)  # the ranks have said what it was
 GRACE_SECONDS = 20.0  # for the other ranks, after one has failed
 PROGRAM = (sys.executable, "-m", "instruct_scaling", "finetune")
 
 
-def default_ranks() -> int:
-    """One rank for each GPU; without GPUs one for each thread of the job, two at most."""
+def default_ranks(launcher: Launcher = "local") -> int:
+    """One rank for each GPU; without GPUs one for each thread of the job, two at most; with srun so
+    many on each node."""
+    nodes = len(slurm.allocation().nodes) if launcher == "srun" else 1
+    return nodes * _ranks_here()
+
+
+def _ranks_here() -> int:
     if any(Path(device).exists() for device in GPU_DEVICES):  # torch takes seconds to import
         import torch
 
@@ -48,15 +63,19 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
 
     Raises:
         InputError: the launcher is not installed.
-        SystemExit: a rank failed or was stopped; it has reported why.
+        SystemExit: a rank failed or was stopped; one line, of the rank or of this process, says
+            which and why.
     """
     command = [*PROGRAM, *arguments, "--launcher", "none"]
     if launcher == "local":
         parent = {PARENT_VARIABLE: str(os.getpid())}
         commands = [(command, parent | added) for added in rank_environments(ranks)]
     else:
-        commands = [([*srun(ranks), *command], slurm_environment())]
-    with _forwarded_signals() as processes:
+        given = slurm.allocation()
+        commands = [([*slurm.srun(ranks, given), *command], slurm.rank_variables(ranks, given))]
+    kills = out_of_memory_kills()
+    with _forwarded_signals() as started:
+        processes = started.processes
         for command, added in commands:
             try:
                 processes.append(subprocess.Popen(command, env=os.environ | added))
@@ -64,9 +83,17 @@ def launch(launcher: Launcher, arguments: Sequence[str], ranks: int) -> None:
                 raise InputError(
                     f"{command[0]} is not installed", where="--launcher", fix="use local"
                 ) from error
-        code = wait_for_all(processes)
-    if code != 0:
-        sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
+        rank, code = wait_for_all(processes)
+    if code == 0:
+        return
+    if not started.stopped and code not in REPORTED:
+        killed = out_of_memory_kills() > kills
+        line = step_failure(code)
+        if launcher == "local":
+            memory = largest_child_bytes()
+            line = local_failure(rank, ranks, code, memory=memory, killed=killed)
+        print(line, file=sys.stderr)
+    sys.exit(code if code in (EXIT_BAD_INPUT, EXIT_RETRY) else 1)
 
 
 def without_launcher(arguments: Sequence[str]) -> list[str]:
@@ -80,40 +107,6 @@ def without_launcher(arguments: Sequence[str]) -> list[str]:
         elif not argument.startswith("--launcher="):
             kept.append(argument)
     return kept
-
-
-def srun(ranks: int) -> list[str]:
-    """The command that starts ranks on the nodes of a SLURM job. A step does not inherit the
-    job's cores per task; one rank that fails ends the others."""
-    threads = os.environ.get("OMP_NUM_THREADS")  # Snakemake sets it to the rule's threads
-    cores = ["--cpus-per-task", threads] if threads else []
-    return ["srun", "--ntasks", str(ranks), *cores, "--kill-on-bad-exit=1"]
-
-
-def slurm_environment() -> dict[str, str]:
-    """Where the ranks of a SLURM job meet: its first node, and a port that the job id decides.
-
-    Snakemake's SLURM plugin leaves the job's id in the environment, but not its list of nodes.
-
-    Raises:
-        InputError: this is no SLURM job.
-    """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        raise InputError(
-            "srun needs a SLURM allocation, and there is none here",
-            where="--launcher",
-            fix="submit the job with the profile slurm-multinode, or use --launcher local",
-        )
-    nodes = os.environ.get("SLURM_JOB_NODELIST") or _output(
-        "squeue", "--noheader", "--jobs", job, "--format", "%N"
-    )
-    first = _output("scontrol", "show", "hostnames", nodes).split()[0]
-    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + int(job) % 20_000)}
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rank_environments(ranks: int) -> list[dict[str, str]]:
@@ -142,57 +135,65 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def free_port() -> int:
-    """A port that nobody listens on, from below those that systems give to outgoing connections:
-    the first rank needs seconds until it listens, and another job may connect meanwhile."""
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise InputError(
-        "no port is free for the ranks to meet",
-        fix="end the programs that listen on 20000 to 31999",
-    )
+@dataclass
+class Started:
+    """The processes of the ranks, in their order, and whether they were told to stop."""
+
+    processes: list[subprocess.Popen] = field(default_factory=list)
+    stopped: bool = False
 
 
 @contextmanager
-def _forwarded_signals() -> Iterator[list[subprocess.Popen]]:
+def _forwarded_signals() -> Iterator[Started]:
     """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
-    processes: list[subprocess.Popen] = []
-    again = False
+    started = Started()
 
     def forward(signum: int, frame: Any) -> None:
-        nonlocal again
-        for process in processes:
-            process.kill() if again else process.send_signal(signal.SIGTERM)
-        again = True
+        for process in started.processes:
+            process.kill() if started.stopped else process.send_signal(signal.SIGTERM)
+        started.stopped = True
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield processes
+        yield started
     finally:
-        for process in processes:
+        for process in started.processes:
             if process.poll() is None:
                 process.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def wait_for_all(processes: list[subprocess.Popen]) -> int:
-    """Exit code of the run: 0, or the first failure; the others then get a moment to end."""
+def wait_for_all(processes: list[subprocess.Popen]) -> tuple[int, int]:
+    """The rank that failed first and its exit code, or (0, 0).
+
+    After a failure the others get a moment to end. Ranks that ended because they had lost another
+    one count only where no other rank failed.
+    """
     deadline: float | None = None
-    first_failure = 0
+    failed: dict[int, int] = {}  # in the order in which they were seen
     while any(process.poll() is None for process in processes):
-        failed = [p.returncode for p in processes if p.returncode not in (None, 0)]
+        failed |= failures(processes)
         if failed and deadline is None:
-            first_failure, deadline = failed[0], time.monotonic() + GRACE_SECONDS
+            deadline = time.monotonic() + GRACE_SECONDS
         if processes[0].returncode == EXIT_BAD_INPUT:  # rank 0 has reported what is wrong
             deadline = 0.0
         if deadline is not None and time.monotonic() > deadline:
+            failed = failed or failures(processes)
             for process in processes:
                 process.kill()
+                process.wait()
+            break
         time.sleep(0.05)
-    return first_failure or next((p.returncode for p in processes if p.returncode), 0)
+    else:
+        failed |= failures(processes)
+    first = [item for item in failed.items() if item[1] != EXIT_LOST_PEER]
+    return next(iter(first or failed.items()), (0, 0))
+
+
+def failures(processes: list[subprocess.Popen]) -> dict[int, int]:
+    """Rank -> exit code of those that have ended with a failure."""
+    return {n: p.returncode for n, p in enumerate(processes) if p.returncode not in (None, 0)}
 
 
 def end_with_parent() -> None:

@@ -4,11 +4,13 @@ configuration.
 Every figure is arithmetic on sizes, in bytes, for one GPU; N weights, T of them trained, W GPUs:
 
 weights      2 N (bf16, fp16), 4 N (fp32); ZeRO-3 holds 1/W and gathers the largest layer whole
-states       14 T: gradient, fp32 master weights, two moments; ZeRO 1 shares out all but the
-             gradient, ZeRO 2 and 3 all of it; with the optimizer on the CPU the gradient stays
-step         what the optimizer step adds at its peak, over W as the states are: 6.8 T (ZeRO 0, 1,
-             2), 6.9 T (ZeRO-3), 2.1 T (ZeRO-3 in small sub-groups); none on the CPU
-buckets      2 bytes for each gradient on its way between the ranks, at most 2e8 of them
+states       16 T: fp32 gradient, master weights and two moments; ZeRO 1 shares out all but the
+             gradient (of which it has 2 T more), ZeRO 2 and 3 all of it; with the optimizer on the
+             CPU the gradient stays in ZeRO-2
+step         what the optimizer step adds at its peak, over W as the states are: 4 T, of a
+             sub-group alone where ZeRO-3 has small ones; none on the CPU
+buckets      2 bytes for each gradient on its way, at most 2e8 of them, and 4 more where it goes
+             between ranks, which is in fp32
 activations  32 width bytes for each token of a row and layer (what BLOOM's block saves for its
              backward pass: two layer-norm inputs and outputs, query-key-value, attention output,
              and 4 width twice in the MLP); recomputed: 2 width a layer, and one layer's 32 width
@@ -33,7 +35,7 @@ from instruct_scaling.models.packed.head import GPU_CHUNK_BYTES
 
 if TYPE_CHECKING:  # the benchmark on a GPU has no pydantic
     from instruct_scaling.config.execution import Execution
-    from instruct_scaling.config.recipe import Recipe
+    from instruct_scaling.config.recipe import Precision, Recipe
 
 SUB_GROUP_ELEMENTS = 100_000_000
 BUCKET_ELEMENTS = 200_000_000  # DeepSpeed's default of 5e8 reserves 2 GB even for a tiny model
@@ -116,7 +118,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     parts = {
         "weights": weights,
         **_optimizer(sizes.trainable, setup, share),
-        "buckets": 2.0 * min(BUCKET_ELEMENTS, sizes.trainable),
+        "buckets": (6.0 if machine.gpus > 1 else 2.0) * min(BUCKET_ELEMENTS, sizes.trainable),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
@@ -128,14 +130,37 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
 
 def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
     """Bytes of gradients, master weights and moments, and what the step adds to them."""
-    if setup.offload:
-        return {"states": 2.0 * trainable * share, "step": 0.0}
+    if setup.offload:  # ZeRO-3 sums its gradients on the CPU too
+        return {"states": 4.0 * trainable * share * (setup.stage < 3), "step": 0.0}
     if setup.stage == 3:
-        step = 2.1 if setup.sub_groups else 6.9
-        return {"states": 14.0 * trainable * share, "step": step * trainable * share}
-    whole = {0: 14.0, 1: 2.0, 2: 0.0}[setup.stage]
-    states = trainable * (whole + (14.0 - whole) * share)
-    return {"states": states, "step": 6.8 * trainable * (share if setup.stage else 1.0)}
+        step = 0.1 if setup.sub_groups else 4.0
+        return {"states": 16.0 * trainable * share, "step": step * trainable * share}
+    # DeepSpeed's bf16 optimizer of stage 1 also keeps the last row's gradient.
+    whole, shared = {0: (16.0, 0.0), 1: (6.0, 12.0), 2: (0.0, 16.0)}[setup.stage]
+    states = trainable * (whole + shared * share)
+    return {"states": states, "step": 4.0 * trainable * (share if setup.stage else 1.0)}
+
+
+def cpu_peak(sizes: Sizes, setup: Setup, *, ranks: int, passes: int) -> dict[str, float]:
+    """Bytes of each rank on a CPU by part, and their peak as `total`: ZeRO-2 in fp32. `buckets` are
+    the gradients of the last pass, in their bucket and in this rank's share, beside the sum.
+
+    Args:
+        sizes: of the model.
+        setup: stage 2.
+        ranks: data-parallel ranks.
+        passes: what a row's forward and backward pass take, with the bucket, by
+            `pass_memory.pass_bytes`.
+    """
+    parts = {
+        "weights": float(sizes.weight_bytes * sizes.parameters),
+        **_optimizer(sizes.trainable, setup, 1 / ranks),
+        "buckets": sizes.weight_bytes
+        * (min(BUCKET_ELEMENTS, sizes.trainable) + sizes.trainable / ranks),
+        "passes": float(passes),
+    }
+    peak = parts["weights"] + parts["states"] + max(parts["step"], parts["buckets"], passes)
+    return {**parts, "total": peak}
 
 
 def fits(sizes: Sizes, machine: Machine, setup: Setup) -> bool:
@@ -261,6 +286,7 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> 
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 2**31,
         "wall_clock_breakdown": False,
+        **fp32_sums(recipe.precision, setup.stage, ranks),
         **{key: value for key, value in own.items() if key not in precisions},
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -273,6 +299,25 @@ def deepspeed_config(recipe: Recipe, setup: Setup, ranks: int, sizes: Sizes) -> 
         scaling = {"loss_scale": 0, "initial_scale_power": 16}
         config["fp16"] = {**scaling, **own.get("fp16", {}), "enabled": True}
     return config
+
+
+def fp32_sums(precision: Precision, stage: int, ranks: int) -> dict[str, Any]:
+    """DeepSpeed's settings with which 16-bit gradients are summed in fp32, over rows and ranks.
+
+    Stage 0 refuses the first one; there the gradients themselves are fp32 (`start_engine`). Stages
+    0 and 1 round the sum to the type of communication, even of a single rank.
+
+    Args:
+        precision: of the weights.
+        stage: of ZeRO.
+        ranks: data-parallel ranks.
+    """
+    if precision == "fp32":
+        return {}
+    settings: dict[str, Any] = {} if stage == 0 else {"data_types": {"grad_accum_dtype": "fp32"}}
+    if ranks > 1 or stage < 2:
+        settings["communication_data_type"] = "fp32"
+    return settings
 
 
 def zero_section(setup: Setup, sizes: Sizes) -> dict[str, Any]:

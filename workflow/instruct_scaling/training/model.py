@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -209,14 +210,17 @@ def parameter_groups(
 
 
 def start_engine(tuned: TunedModel, recipe: Recipe, config: dict[str, Any]) -> Any:
-    """A DeepSpeed engine with AdamW around the tuned model."""
+    """A DeepSpeed engine with AdamW around the tuned model; its gradients are summed in fp32."""
     import deepspeed
 
     groups = parameter_groups(tuned.module.named_parameters(), recipe.weight_decay)
     offload = "offload_optimizer" in config.get("zero_optimization", {})
-    engine, *_ = deepspeed.initialize(
-        model=tuned.module, optimizer=adamw(groups, recipe, offload=offload), config=config
-    )
+    optimizer = adamw(groups, recipe, offload=offload)
+    with redirect_stdout(StringIO()):  # its bf16 optimizer of stage 1 prints memory figures
+        engine, *_ = deepspeed.initialize(model=tuned.module, optimizer=optimizer, config=config)
+    if zero_stage(config) == 0:  # the other stages do it by configuration: memory.fp32_sums
+        for parameter in tuned.module.parameters():
+            parameter.grad_dtype = torch.float32
     return engine
 
 

@@ -123,7 +123,7 @@ def run_rank(
     """
     clock = Stopwatch(already=time.time() - psutil.Process().create_time())
     rank = Rank.from_environment()
-    with rank_process(rank), ExitStack() as stack:
+    with rank_process(rank, outputs.work), ExitStack() as stack:
         silence_warnings()
         device = init_distributed(rank)
         run_on_rank_zero(lambda: stack.enter_context(exclusive_lock(outputs.work)))

@@ -19,7 +19,16 @@ from instruct_scaling.common.records import (
     check_turns,
     first_problem,
 )
-from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
+from instruct_scaling.common.rows import (
+    FieldReader,
+    InvalidRow,
+    InvalidRows,
+    Row,
+    RowFile,
+    between,
+    compose,
+    strip_suffix,
+)
 from instruct_scaling.config.evaluation import EvalFile, EvalUrl, RowEval, SyntheticEval
 from instruct_scaling.data.evalset.helpers import helpers_in
 from instruct_scaling.data.synthetic import generate_items
@@ -75,7 +84,7 @@ def _from_file(file: RowFile, source: RowEval, declared: tuple[str, ...]) -> Sou
     tags = FieldReader(source.tags, "tags")
     categories = CategoryNames(source.category_names, declared)
     items = []
-    for row in file:
+    for row in file if source.rows is None else between(file, *source.rows, file.name):
         if isinstance(row, Row):
             try:
                 items.append(_item(row.value, fields, tags, categories, source))
@@ -99,22 +108,33 @@ def _item(
     category = fields.text(row, "category") or source.category
     if category is None:
         raise ValueError("item without category: give `category` or map its key in `fields`")
-    prompt, history = _question(row, fields)
+    composed = {name: compose(text, row) for name, text in source.compose.items()}
+    prompt, history = _question(row, fields, composed)
+    texts = {
+        name: strip_suffix(
+            composed.get(name) or fields.text(row, name) or "", source.strip_suffixes
+        )
+        for name in ("input", "reference")
+    }
     return EvalItem.make(
         categories.standard(category),
-        prompt,
+        strip_suffix(prompt, source.strip_suffixes),
         history=history,
-        input=fields.text(row, "input"),
-        reference=fields.text(row, "reference"),
-        checks=_with_helpers(_checks(fields.raw(row, "checks")), prompt),
+        **texts,
+        checks=_with_helpers(_checks(row, fields, composed, source), prompt),
         cluster=fields.text(row, "cluster"),
         language=fields.text(row, "language") or source.language,
         tags=tags.texts(row),
     )
 
 
-def _question(row: dict[str, Any], fields: FieldReader) -> tuple[str, tuple[Message, ...]]:
-    """Prompt and history: of `messages` where the row has them, the last being the user's."""
+def _question(
+    row: dict[str, Any], fields: FieldReader, composed: dict[str, str]
+) -> tuple[str, tuple[Message, ...]]:
+    """Prompt and history: composed, or of `messages` where the row has them, the last being the
+    user's."""
+    if "prompt" in composed:
+        return composed["prompt"], ()
     value = fields.raw(row, "messages")
     if value is None:
         return fields.required(row, "prompt"), ()
@@ -131,10 +151,15 @@ def _with_helpers(checks: dict[str, Any] | None, prompt: str) -> dict[str, Any] 
     return checks if helpers is None else checks | {"helpers": helpers}
 
 
-def _checks(value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
+def _checks(
+    row: dict[str, Any], fields: FieldReader, composed: dict[str, str], source: RowEval
+) -> dict[str, Any] | None:
+    """Those of the source, of the row, and the composed tests; None where there are none."""
+    value = fields.raw(row, "checks")
     try:
-        return Constraints.model_validate(value).model_dump(exclude_none=True) or None
+        stated = Constraints.model_validate({} if value is None else value)
+        own = stated.model_dump(exclude_none=True)
+        tests = {"tests": composed["tests"]} if "tests" in composed else {}
+        return source.checks | own | tests or None
     except ValidationError as error:
         raise ValueError(f"`checks`: {first_problem(error)}") from None

@@ -17,7 +17,15 @@ from instruct_scaling.common.fetch import fetch_file, kept_snapshot
 from instruct_scaling.common.files import sha256_file
 from instruct_scaling.common.messages import parse_messages
 from instruct_scaling.common.records import Message, Record
-from instruct_scaling.common.rows import FieldReader, InvalidRow, InvalidRows, Row, RowFile
+from instruct_scaling.common.rows import (
+    FieldReader,
+    InvalidRow,
+    InvalidRows,
+    Row,
+    RowFile,
+    between,
+    strip_suffix,
+)
 from instruct_scaling.common.seeds import rank_key
 from instruct_scaling.config.pools import (
     FileSource,
@@ -178,7 +186,10 @@ def _generated(config: SyntheticSource, wanted: Sequence[str] | None) -> Numbere
 def _parsed(
     rows: Iterable[Row | InvalidRow], parser: RecordParser, invalid: InvalidRows
 ) -> NumberedRecords:
-    """The usable rows as the source's `limit` and `sample` leave them, in the order of the data."""
+    """The usable rows as the source's `rows`, `limit` and `sample` leave them, in the order of the
+    data."""
+    if parser.rows is not None:
+        rows = between(rows, *parser.rows, invalid.where)
     records = _usable(rows, parser, invalid)
     if parser.sample is None:
         yield from records
@@ -253,7 +264,7 @@ class RecordParser:
     def __init__(self, config: RowSource, known: tuple[str, ...], name: str) -> None:
         self._config = config
         self.name = name
-        self.limit, self.sample = config.limit, config.sample
+        self.rows, self.limit, self.sample = config.rows, config.limit, config.sample
         self.fields = FieldReader(config.fields)
         self.tags = FieldReader(config.tags, "tags")
         self.categories = CategoryNames(config.category_names, known)
@@ -298,8 +309,6 @@ class RecordParser:
         return text
 
     def _strip_suffix(self, text: str) -> str:
-        for suffix in self._config.strip_suffixes:
-            if text.rstrip().endswith(suffix):
-                self.suffixes_stripped += 1
-                return text.rstrip().removesuffix(suffix)
-        return text
+        stripped = strip_suffix(text, self._config.strip_suffixes)
+        self.suffixes_stripped += stripped != text
+        return stripped

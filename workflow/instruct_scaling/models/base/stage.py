@@ -1,4 +1,4 @@
-"""Stage `base`: build, copy, download or link a base model.
+"""Stage `base`: build, copy, download, link or convert a base model.
 
 Writes a folder with `config.json`, safetensors weights, a tokenizer and `base.json` (size, loss,
 files, provenance). The tiny base of the default recipe is part of this package, trained once, so
@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.files import atomic_path, read_json, sha256_file, write_json
 from instruct_scaling.common.provenance import provenance
-from instruct_scaling.config.bases import Base, TinyBase
+from instruct_scaling.config.bases import Base, GgufBase, TinyBase
 
 SHIPPED = Path(__file__).parent / "shipped"
 
@@ -32,7 +32,7 @@ def base(
         bool, typer.Option("--train", help="Train a tiny base although the package ships it.")
     ] = False,
 ) -> None:
-    """Build a tiny base model, or download or link a pretrained one."""
+    """Build a tiny base model, download or link a pretrained one, or convert a GGUF file."""
     section = parse_base(base)
     with atomic_path(out) as folder:
         if isinstance(section, TinyBase) and not train and is_shipped(section):
@@ -42,6 +42,11 @@ def base(
             from instruct_scaling.models.base.tiny import build_tiny
 
             facts, inputs = build_tiny(section, folder), {}
+        elif isinstance(section, GgufBase):
+            from instruct_scaling.models.base.gguf_file import bring_gguf
+
+            facts = bring_gguf(section, folder)
+            inputs = {section.file: section.sha256}
         else:
             from instruct_scaling.models.base.pretrained import bring_pretrained
 

@@ -100,7 +100,7 @@ def choose_backend(
     missing = lacks(forced, needs)
     if missing is not None:
         raise InputError(
-            f"attention back-end {forced!r} has not {missing}, which this model needs",
+            f"attention back-end {forced!r} lacks {missing}, which this model needs",
             where="execution.attention",
             fix="leave it out, and the fastest that has it is taken",
         )

@@ -1,0 +1,1 @@
+"""What `run`, `plan` and `doctor` know of SLURM: the site, its profile, its controller."""
