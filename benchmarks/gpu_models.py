@@ -246,8 +246,5 @@ def recomputing(model: Any, what: Recompute) -> Iterator[None]:
 
 def keep_dear(context: Any, operator: Any, *_: Any, **__: Any) -> CheckpointPolicy:
     """Products and attention are kept, all else is computed again."""
-    name = operator.name() if hasattr(operator, "name") else str(operator)
-    if callable(name):
-        name = name()
-    dear = str(name).partition(".")[0] in DEAR
+    dear = operator.name().partition(".")[0] in DEAR
     return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
