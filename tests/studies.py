@@ -143,7 +143,7 @@ def planned_jobs(printed: str) -> dict[str, int]:
 def printed_commands(printed: str) -> list[str]:
     """The command of every job in what `snakemake -n -p` has printed; one may have several lines,
     since a template may."""
-    pattern = r"^Shell command: (python -m .*? \| tee \S+)$"
+    pattern = r"^Shell command: (?:trap [^;]*; )?(python -m .*? \| (?:tee \S+|\(trap [^)]*\)))$"
     return re.findall(pattern, printed, re.MULTILINE | re.DOTALL)
 
 

@@ -6,6 +6,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from snakemake.exceptions import LockException
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from instruct_scaling.commands.progress import (
@@ -14,7 +15,9 @@ from instruct_scaling.commands.progress import (
     Progress,
     duration,
     error_lines,
+    locked_folder,
 )
+from instruct_scaling.common.checkout import ROOT
 
 
 def finished(progress, *steps):
@@ -198,3 +201,29 @@ def test_of_a_failed_group_the_step_that_failed_is_said(handler, tmp_path):
     assert line == f"FAILED judge j1: {tmp_path / '1.log'}\n    error: no answers"
     for job in jobs:  # Snakemake then reports each of them
         assert said(handler, LogEvent.JOB_ERROR, level=logging.ERROR, **job) is None
+
+
+@pytest.mark.parametrize(
+    ("profile", "shown"),
+    [(str(ROOT / "workflow" / "profiles" / "slurm"), "slurm"), ("my profile", "'my profile'")],
+)
+def test_a_locked_folder_is_answered_with_the_commands_to_type(profile, shown):
+    """After SIGKILL, Snakemake (9.27) names an option and not the command."""
+    arguments = [
+        "--workflow-profile",
+        profile,
+        "--rerun-triggers",
+        "mtime",
+        "--configfile",
+        "s.yaml",
+    ]
+    lines = locked_folder(arguments).splitlines()
+    command = f"instruct-scaling run s.yaml --profile {shown}"
+    assert [line.strip() for line in lines[-2:]] == [f"{command} --unlock", command]
+
+
+def test_the_message_of_a_lock_is_replaced(handler, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["snakemake", "--configfile", "study.yaml"])
+    said = str(LockException())
+    text = handler.text(logging.LogRecord("snakemake", logging.ERROR, "", 0, said, (), None))
+    assert "instruct-scaling run study.yaml --unlock" in text

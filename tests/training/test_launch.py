@@ -189,31 +189,45 @@ def test_a_launcher_passes_on_the_codes_that_mean_something(monkeypatch, code, e
     assert ended.value.code == exit_code
 
 
-def test_a_second_signal_kills_ranks_that_do_not_end(monkeypatch, tmp_path, capsys):
+def stopped_twice(monkeypatch, folder, number, seconds):
+    """Exit code of a rank that goes on for so long after two signals to its launcher."""
     stubborn = (
         "import pathlib, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1], 'noticed').touch())\n"
         "pathlib.Path(sys.argv[1], 'ready').touch()\n"
-        "time.sleep(60)\n"
-        "time.sleep(60)\n"
+        "until = time.monotonic() + 60\n"
+        "while time.monotonic() < until:\n"
+        "    time.sleep(0.02)\n"
+        "    if pathlib.Path(sys.argv[1], 'noticed').exists():\n"
+        f"        until = min(until, time.monotonic() + {seconds})\n"
+        "sys.exit(75)\n"
     )
     monkeypatch.setattr(launch_module, "PROGRAM", (sys.executable, "-c", stubborn))
 
     def stop():
         for mark in ("ready", "noticed"):
-            while not (tmp_path / mark).exists():
+            while not (folder / mark).exists():
                 time.sleep(0.02)
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=stop, daemon=True)
     thread.start()
-    began = time.monotonic()
     with pytest.raises(SystemExit) as ended:
-        launch("local", [str(tmp_path)], 1)
-    assert ended.value.code == 1
+        launch("local", [str(folder)], 1)
+    thread.join()
+    return ended.value.code
+
+
+def test_a_second_interrupt_kills_ranks_that_do_not_end(monkeypatch, tmp_path, capsys):
+    began = time.monotonic()
+    assert stopped_twice(monkeypatch, tmp_path, signal.SIGINT, 60) == 1
     assert time.monotonic() - began < 50
     assert "error" not in capsys.readouterr().err  # who stops a run knows why it ended
-    thread.join()
+
+
+def test_a_second_sigterm_leaves_ranks_the_time_to_save(monkeypatch, tmp_path):
+    """SLURM sends one ahead of the time limit and one at the limit."""
+    assert stopped_twice(monkeypatch, tmp_path, signal.SIGTERM, 1) == 75
 
 
 def processes(*codes):

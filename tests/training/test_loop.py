@@ -10,11 +10,12 @@ import torch
 
 from instruct_scaling.common.errors import Interrupted
 from instruct_scaling.training import model
-from instruct_scaling.training.checkpoints import SaveEvery, checkpoint_layout
+from instruct_scaling.training.checkpoints import Checkpoints, SaveEvery, checkpoint_layout
 from instruct_scaling.training.loop import explosion_limit
 from instruct_scaling.training.memory import Setup, Sizes, deepspeed_config
 from instruct_scaling.training.metrics import MetricsLogger
 from instruct_scaling.training.model import load_engine
+from instruct_scaling.training.validation import ValidationLoss
 
 from .conftest import copy_base
 
@@ -103,6 +104,40 @@ def test_a_stopped_run_goes_on_bit_equal(group, run, interrupt):
     assert [point["step"] for point in points] == [0, 3, 6, 12]
     assert points == [p for p in calm.train["validation"]["evaluations"] if p["step"] != 9]
     assert len(list((stopped.folder / "tensorboard").glob("events.*"))) == 2
+
+
+def test_a_signal_while_saving_stops_the_run_there(group, run, monkeypatch):
+    """The checkpoint that is being written is the last one, not one more step and another save."""
+    calm, stopped = run("calm"), run("stopped")
+    calm.tune(group)
+    save = Checkpoints.save
+
+    def signaled(checkpoints, engine, step, state):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        save(checkpoints, engine, step, state)
+
+    monkeypatch.setattr(Checkpoints, "save", signaled)
+    with pytest.raises(Interrupted, match="stopped after step 3 of 12, saved"):
+        stopped.tune(group, save_steps=3)
+    assert stopped.checkpoints() == [3]
+    stopped.tune(group)
+    assert stopped.weights == calm.weights
+
+
+def test_a_stop_measures_after_the_resume(group, run, interrupt, monkeypatch):
+    """The time between SIGTERM and SIGKILL is for the checkpoint."""
+    one = run()
+    validation = {"validation": one.inputs / "validation_set.parquet"}
+    interrupt(6)  # an evaluation is due there
+    measured = []
+    measure = ValidationLoss.measure
+    monkeypatch.setattr(ValidationLoss, "measure", lambda loss: measured.append(1) or measure(loss))
+    with pytest.raises(Interrupted, match="stopped after step 6 of 12, saved"):
+        one.tune(group, observation=validation)
+    assert len(measured) == 2  # steps 0 and 3
+    points = one.tune(group, observation=validation)["validation"]["evaluations"]
+    assert [point["step"] for point in points] == [0, 3, 6, 9, 12]
 
 
 def test_an_edited_base_starts_again(group, run, interrupt):

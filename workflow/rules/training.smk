@@ -50,8 +50,11 @@ rule finetune:
         identity=lambda w: run_identity(STUDY, Run(w.arm, int(w.scale), int(w.seed))),
         work=lambda w, output: f"{folder_of(output)}/.work",
         version=STAGE_VERSIONS["finetune"],
+    # A stop reaches every process of a job at once. The shell and `tee` outlast it, so that the ranks
+    # have time to save: Snakemake takes a shell that has ended for the end of its job.
     shell:
-        "python -m instruct_scaling finetune --base {input.base:q} --tokens {input.tokens:q}"
+        "trap : TERM INT;"
+        " python -m instruct_scaling finetune --base {input.base:q} --tokens {input.tokens:q}"
         " --subset {input.subset:q} --recipe {params.recipe:q} --template {params.template:q}"
         " --order-seed {params.order_seed} --init-seed {params.init_seed}"
         " --identity-json {params.identity:q} --execution {resources.execution:q}"
@@ -59,4 +62,5 @@ rule finetune:
         " --tracker {resources.tracker} --tracker-project {resources.tracker_project:q}"
         " {params.validation:q} --validation-evaluations {params.evaluations}"
         ' --intermediate "{output.intermediate:q}"'
-        " --out-model {output.model:q} --out-train {output.train:q} 2>&1 | tee {log:q}"
+        " --out-model {output.model:q} --out-train {output.train:q} 2>&1"
+        " | (trap '' TERM INT; exec tee {log:q})"

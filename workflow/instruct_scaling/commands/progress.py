@@ -6,6 +6,7 @@ Snakemake with this plugin (`steps`) and with the output of its jobs left to the
 
 import logging
 import os
+import shlex
 import sys
 import time
 from collections import Counter, defaultdict
@@ -20,6 +21,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
+from instruct_scaling.common.checkout import ROOT
+
 ERROR_LINES = 10
 SAID_OTHERWISE = (
     "CalledProcessError",
@@ -27,6 +30,7 @@ SAID_OTHERWISE = (
     "At least one job did not complete successfully",
 )
 """Parts of Snakemake's messages about a failed step, which has its own line here."""
+LOCKED = "Directory cannot be locked"
 SCALED = "finetune"
 """The rule whose steps take the longer the larger their scale."""
 
@@ -174,6 +178,24 @@ def error_lines(logs: Sequence[str]) -> list[str]:
     return next((lines[-ERROR_LINES:] for lines in texts if lines), [])
 
 
+def locked_folder(arguments: Sequence[str]) -> str:
+    """What to do about a folder that Snakemake has locked, from the arguments of this start."""
+
+    def given(option: str) -> str:
+        return shlex.quote(arguments[arguments.index(option) + 1]) if option in arguments else ""
+
+    profile = given("--workflow-profile")
+    shipped = str(ROOT / "workflow" / "profiles") + "/"
+    profile = f" --profile {profile.removeprefix(shipped)}" if profile else ""
+    command = f"instruct-scaling run {given('--configfile')}{profile}"
+    return (
+        "error: another start of this study runs in this folder, or was killed\n"
+        "  fix: if it was killed and its jobs have ended, remove its lock and go on:\n"
+        f"    {command} --unlock\n"
+        f"    {command}"
+    )
+
+
 def has_error(logs: Sequence[str]) -> bool:
     """Whether a log has a line `error: ...`."""
     return any(line.startswith("error:") for path in logs for line in _lines(Path(path)))
@@ -261,6 +283,8 @@ class LogHandler(LogHandlerBase):
         if record.levelno < logging.WARNING:
             return None
         text = self.format(record)
+        if LOCKED in text:
+            return locked_folder(sys.argv[1:])
         return None if any(part in text for part in SAID_OTHERWISE) else text
 
     def _finished(self, number: int) -> str | None:

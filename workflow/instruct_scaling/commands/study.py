@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from instruct_scaling.commands.slurm.left_jobs import refuse_while_jobs_run
 from instruct_scaling.commands.slurm.start import fitted_profile, runs_on_slurm, slurm_arguments
 from instruct_scaling.common.checkout import ROOT, use_this_checkout
 from instruct_scaling.common.errors import InputError
@@ -96,6 +97,8 @@ def run(
     if runs_on_slurm(folder):
         folder = fitted_profile(profile, folder, config, site, results)
         of_slurm = slurm_arguments(folder, arguments)
+        if "--unlock" in arguments:
+            refuse_while_jobs_run(Path.cwd())
     elif site is not None:
         raise InputError(
             f"profile {profile} runs no SLURM jobs", where="--site", fix="leave it out"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import random
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +24,6 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 KEEP = 2  # the newest may turn out damaged
-LOCK_SECONDS = 15.0  # ranks of a killed run need a moment to notice
 CONVERTED = ("--ranks", "sub_group_size")  # parts of a layout that are converted
 FINAL_SAVE_SECONDS = 60.0  # training that took less is not worth a last checkpoint
 
@@ -47,31 +42,6 @@ class SaveEvery:
         if last:  # the export may be stopped too
             return waited >= FINAL_SAVE_SECONDS
         return waited >= 60 * self.minutes
-
-
-@contextmanager
-def exclusive_lock(work: Path) -> Iterator[None]:
-    """Hold the work folder; a second process with the same run must not write into it.
-
-    Raises:
-        InputError: another live process holds it.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("w") as handle:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise InputError(
-                        "another process is training this run",
-                        where=work,
-                        fix="wait for it, or stop it first",
-                    ) from error
-                time.sleep(0.2)
-        yield
 
 
 def rng_state() -> dict[str, Any]:

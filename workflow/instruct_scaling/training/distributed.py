@@ -169,8 +169,8 @@ def run_on_rank_zero(action: Callable[[], Result]) -> Result:
 def rank_process(rank: Rank, work: Path = Path()) -> Iterator[None]:
     """Around all that a rank does: once the ranks have met, bad input is reported by rank 0 alone,
     since all ranks find it alike; a rank that has lost another one leaves the report to the
-    process that started the ranks, and its traceback in `work`; and the process ends without the interpreter's
-    own shut-down.
+    process that started the ranks, and its traceback in `work`; and the process ends without the
+    interpreter's own shut-down.
 
     During that shut-down a thread of gloo may still hold the last reference to a tensor of a
     finished collective. To drop it, the thread wants Python's lock, which it cannot get any more:

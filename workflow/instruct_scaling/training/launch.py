@@ -145,12 +145,17 @@ class Started:
 
 @contextmanager
 def _forwarded_signals() -> Iterator[Started]:
-    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second one kills them."""
+    """SIGTERM and Ctrl-C reach the ranks, which save and end; a second Ctrl-C kills them. A job may
+    get several SIGTERM: ahead of its time limit, at the limit, and from scancel."""
     started = Started()
+    interrupted = False
 
     def forward(signum: int, frame: Any) -> None:
+        nonlocal interrupted
         for process in started.processes:
-            process.kill() if started.stopped else process.send_signal(signal.SIGTERM)
+            again = interrupted and signum == signal.SIGINT
+            process.kill() if again else process.send_signal(signal.SIGTERM)
+        interrupted = interrupted or signum == signal.SIGINT
         started.stopped = True
 
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGINT)}

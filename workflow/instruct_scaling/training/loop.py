@@ -118,7 +118,8 @@ class Trainer:
                 self._call_back(progress)
                 while progress.step < steps:
                     stop = self.step(progress)
-                    self._call_back(progress)
+                    if not stop:  # else after the resume: a stop allows no time to measure
+                        self._call_back(progress)
                     due = self.save.due(
                         progress.step,
                         last=progress.step == steps,
@@ -128,6 +129,7 @@ class Trainer:
                         self.checkpoints.save(self.engine, progress.step, asdict(progress))
                         self.clock.lap("checkpoints")
                         saved = time.monotonic()
+                        stop = stop or self._stopped()  # a signal that came while saving
                     if stop:
                         raise Interrupted(f"stopped after step {progress.step} of {steps}, saved")
             finally:
@@ -213,6 +215,11 @@ class Trainer:
             sum_squared_lengths=sum(length**2 for length in lengths),
             row_count=len(packed[0]) * self.world,
         )
+
+    def _stopped(self) -> bool:
+        """Whether any rank has received a signal to stop."""
+        received = torch.tensor([float(self.stop.received)], device=self.engine.device)
+        return bool(self._sum(received)[0] > 0)
 
     def _set_learning_rate(self, step: int, phase: int) -> float:
         rate = learning_rate(self.recipe, step, self.order.steps, phase)

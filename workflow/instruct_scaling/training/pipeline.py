@@ -27,7 +27,6 @@ from instruct_scaling.training.checkpoints import (
     Checkpoints,
     SaveEvery,
     checkpoint_layout,
-    exclusive_lock,
     remove_work,
 )
 from instruct_scaling.training.distributed import (
@@ -68,6 +67,7 @@ from instruct_scaling.training.metrics import (
 )
 from instruct_scaling.training.model import base_hashes, load_engine, read_config
 from instruct_scaling.training.order import Order
+from instruct_scaling.training.run_lock import exclusive_lock
 from instruct_scaling.training.validation import (
     ValidationLoss,
     ValidationSet,
