@@ -1,10 +1,17 @@
-"""What fine-tuning BLOOM costs on one GPU: back-ends, head, layers, then the whole 7.07 B model.
+"""What fine-tuning costs on one GPU: back-ends, head, layers, then the whole model of 7 B weights.
 
-    python -m benchmarks.finetune_gpu [--minutes 9] [--out FILE] [--only PHASE ...] [--small]
+    python -m benchmarks.finetune_gpu [--shape bloom-7b1 | llama-7b | qwen2.5-7b] [--minutes 9]
+        [--out FILE] [--only PHASE ...] [--small]
 
 Needs one GPU (the whole model: 120 GB or more of memory), torch with CUDA, transformers and numpy,
-nothing else. Uses flash-attn, triton (flex attention), deepspeed and peft where they are installed,
-and says at the start which are missing. Nothing is downloaded: weights are random.
+nothing else. Uses flash-attn, triton (flex attention), deepspeed, trl and cut-cross-entropy where
+they are installed, and says at the start which are missing. Nothing is downloaded: weights are
+random.
+
+A run measures one shape: this stage's back-ends, with compiled blocks and with layers computed
+again; stock transformers with padding (flash attention where it is installed; BLOOM has its eager
+attention alone); and, but for BLOOM, rows without padding as TRL's `padding_free` gives them to the
+model, with transformers' head and with TRL's.
 
 Ends within ten minutes: no phase starts that is not expected to fit into `--minutes`; one that
 takes 30 s more is cut short, and 45 s after them the process ends, whatever hangs. Every phase is
@@ -28,7 +35,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -43,46 +50,31 @@ ROOT = Path(__file__).resolve().parent.parent
 # The machine may lack the package's own dependencies, so the package is not installed.
 sys.path[:0] = [str(ROOT), str(ROOT / "workflow")]
 
-from instruct_scaling.models.packed.attention import Scores, alibi_slopes, attend  # noqa: E402
-from instruct_scaling.models.packed.backends import BACKENDS, Needs, installed, lacks  # noqa: E402
+from benchmarks.gpu_models import (  # noqa: E402
+    SHAPES,
+    TOYS,
+    Recompute,
+    Shape,
+    blocks_of,
+    compiled_blocks,
+    model_sizes,
+    padded_inputs,
+    padding_free_inputs,
+    recomputing,
+    stock_attention_name,
+    stock_loss,
+    trl_head,
+)
+from instruct_scaling.models.packed.attention import Scores, attend  # noqa: E402
+from instruct_scaling.models.packed.backends import BACKENDS, installed, lacks  # noqa: E402
 from instruct_scaling.models.packed.documents import Documents  # noqa: E402
 from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows  # noqa: E402
 from instruct_scaling.models.packed.packing import PackedBatch, one_answer, packed_batch  # noqa: E402
 from instruct_scaling.training.memory import Machine, Setup, Sizes, choose, predict  # noqa: E402
 from instruct_scaling.training.metrics import device_peak, training_flops  # noqa: E402
 
-
-@dataclass(frozen=True)
-class Shape:
-    """The model and the rows that are measured."""
-
-    hidden: int
-    layers: int
-    heads: int
-    vocabulary: int
-    row: int  # tokens of a packed row
-    longest: int  # tokens of the longest example
-    batch: int  # examples per optimizer step
-    few_layers: int  # of the layer phase
-    repeats: int
-
-    def config(self, layers: int | None = None) -> Any:
-        """transformers' configuration; BLOOM's published models have no dropout."""
-        from transformers import BloomConfig
-
-        return BloomConfig(
-            vocab_size=self.vocabulary,
-            hidden_size=self.hidden,
-            n_layer=layers or self.layers,
-            n_head=self.heads,
-            hidden_dropout=0.0,
-            attention_dropout=0.0,
-            use_cache=False,
-        )
-
-
-BLOOM_7B1 = Shape(4096, 30, 32, 250_880, 2048, 1024, 64, 4, 5)
-TOY = Shape(64, 3, 4, 1000, 256, 128, 8, 2, 2)
+# tokens, pieces, width: what others measured a head with
+PUBLIC_HEAD, TOY_HEAD = (16_384, 248_320, 2048), (256, 1000, 64)
 
 
 # --- tools -----------------------------------------------------------------------------------
@@ -97,9 +89,13 @@ class Bench:
         self.backends = [
             name
             for name in BACKENDS
-            if installed(name, device) and lacks(name, Needs(alibi=True)) is None
+            if installed(name, device) and lacks(name, shape.needs) is None
         ]
-        self.results: dict[str, Any] = {"environment": environment(device), "phases": {}}
+        self.results: dict[str, Any] = {
+            "environment": environment(device),
+            "shape": asdict(shape),
+            "phases": {},
+        }
         self.peak = device_peak(torch.cuda.get_device_name(device)) if self.cuda else None
 
     @property
@@ -172,7 +168,7 @@ def end_in_time(cut_after: float, end_after: float) -> None:
 def environment(device: torch.device) -> dict[str, Any]:
     """Machine and packages; None for a package that is not there."""
     versions: dict[str, str | None] = {}
-    for name in ("torch", "transformers", "triton", "flash-attn", "deepspeed", "peft", "numpy"):
+    for name in ("torch", "transformers", "triton", "flash-attn", "deepspeed", "trl", "numpy"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -227,29 +223,29 @@ def attention_phase(bench: Bench) -> dict[str, Any]:
     """Error against float64 and time, forward and backward, of every back-end and of stock."""
     shape, results = bench.shape, {}
     mixed = tuple(fill_row(shape))
-    slopes = alibi_slopes(shape.heads, bench.device)
+    scores = shape.scores(bench.device)
     for name, lengths in {"one document": (shape.row,), "mixed documents": mixed}.items():
         documents = Documents(lengths, bench.device)
         inputs = attention_inputs(shape, bench.device)
-        wanted = reference_attention(inputs, slopes, documents)
+        wanted = reference_attention(inputs, scores, documents)
         results[name] = {"documents": len(lengths), "tokens": shape.row}
-        scores = Scores(slopes=slopes)
         variants: dict[str, Callable[..., torch.Tensor]] = {
             backend: partial(attend, scores=scores, documents=documents, backend=backend)
             for backend in bench.backends
         }
         if len(lengths) == 1:
-            variants["stock"] = lambda q, k, v: stock_attention(q, k, v, slopes)
+            variants["stock"] = partial(stock_attention, scores=scores)
         for variant, function in variants.items():
             results[name][variant] = measure_attention(bench, function, inputs, wanted)
     return results
 
 
 def attention_inputs(shape: Shape, device: torch.device) -> list[torch.Tensor]:
-    """Query, key, value and the output's gradient, each [row, heads, dim] bf16."""
+    """Query, key, value and the output's gradient, [row, heads or key heads, dim] bf16."""
     torch.manual_seed(0)
-    size = (shape.row, shape.heads, shape.hidden // shape.heads)
-    return [torch.randn(size, device=device, dtype=torch.bfloat16) for _ in range(4)]
+    heads = (shape.heads, shape.key_heads, shape.key_heads, shape.heads)
+    sizes = [(shape.row, count, shape.head_dim) for count in heads]
+    return [torch.randn(size, device=device, dtype=torch.bfloat16) for size in sizes]
 
 
 def measure_attention(
@@ -282,78 +278,121 @@ def measure_attention(
 
 
 def reference_attention(
-    inputs: list[torch.Tensor], slopes: torch.Tensor, documents: Documents
+    inputs: list[torch.Tensor], scores: Scores, documents: Documents
 ) -> list[torch.Tensor]:
-    """Output and gradients in float64, document by document, head by head."""
-    *qkv, upstream = (t.double() for t in inputs)
-    results = [torch.empty_like(upstream) for _ in range(4)]
+    """Output and gradients in float64, document by document, head by head; a key head's gradients
+    are the sums over the heads that it serves."""
+    query, key, value, upstream = (t.double() for t in inputs)
+    heads, groups = query.shape[1], query.shape[1] // key.shape[1]
+    out, *grads = (torch.zeros_like(t) for t in (query, query, key, value))
     start = 0
     for length in documents.lengths:
         position = torch.arange(length, device=upstream.device)
         gap = (position[None] - position[:, None]).double()
-        for head, slope in enumerate(slopes.double()):
-            part = (slice(start, start + length), head)
-            leaves = [t[part].clone().requires_grad_() for t in qkv]
-            q, k, v = leaves
-            scores = q @ k.t() / q.shape[1] ** 0.5 + slope * gap
-            out = scores.masked_fill(gap > 0, -torch.inf).softmax(1) @ v
-            grads = torch.autograd.grad(out, leaves, upstream[part])
-            for target, value in zip(results, (out.detach(), *grads), strict=True):
-                target[part] = value
+        for head in range(heads):
+            own, shared = ((slice(start, start + length), at) for at in (head, head // groups))
+            q, k, v = leaves = [
+                part.clone().requires_grad_() for part in (query[own], key[shared], value[shared])
+            ]
+            products = q @ k.t() / q.shape[1] ** 0.5
+            if scores.slopes is not None:
+                products = products + scores.slopes[head].double() * gap
+            found = products.masked_fill(gap > 0, -torch.inf).softmax(1) @ v
+            out[own] = found.detach()
+            made = torch.autograd.grad(found, leaves, upstream[own])
+            for total, part, grad in zip(grads, (own, shared, shared), made, strict=True):
+                total[part] += grad
         start += length
-    return results
+    return [out, *grads]
 
 
 def stock_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, slopes: torch.Tensor
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scores: Scores
 ) -> torch.Tensor:
-    """transformers' eager BLOOM attention on one document: absolute ALiBi in the input's type."""
+    """transformers on one document: its eager BLOOM, absolute ALiBi in the input's type; for other
+    models torch's kernel."""
     q, k, v = (t.transpose(0, 1) for t in (query, key, value))
+    if scores.slopes is None:
+        out = F.scaled_dot_product_attention(
+            q[None], k[None], v[None], is_causal=True, enable_gqa=len(q) != len(k)
+        )
+        return out[0].transpose(0, 1)
     length = q.shape[1]
     position = torch.arange(length, device=q.device)
-    alibi = (slopes[:, None, None] * position).to(q.dtype)
-    scores = torch.baddbmm(
+    alibi = (scores.slopes[:, None, None] * position).to(q.dtype)
+    products = torch.baddbmm(
         alibi.expand(-1, length, -1), q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5
     )
     mask = torch.full((length, length), torch.finfo(q.dtype).min, device=q.device, dtype=q.dtype)
-    scores = scores + mask.triu(1)
-    return (scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v).transpose(0, 1)
+    products = products + mask.triu(1)
+    return (products.softmax(-1, dtype=torch.float32).to(q.dtype) @ v).transpose(0, 1)
 
 
 # --- head ------------------------------------------------------------------------------------
 
 
 def head_phase(bench: Bench) -> dict[str, Any]:
-    """Loss head on one row of supervised tokens: fused against logits and cross_entropy."""
+    """Loss heads on one row of the shape, and on the sizes that others measured."""
     shape = bench.shape
+    public = PUBLIC_HEAD if bench.cuda else TOY_HEAD
+    sizes = {"row": (shape.row, shape.vocabulary, shape.hidden), "public": public}
+    return {name: measure_heads(bench, *size) for name, size in sizes.items()}
+
+
+def measure_heads(bench: Bench, tokens: int, vocabulary: int, width: int) -> dict[str, Any]:
+    """Error against fp32, extra memory and time of each head; bf16, forward and backward."""
     torch.manual_seed(0)
-    hidden = torch.randn(shape.row, shape.hidden, device=bench.device, dtype=torch.bfloat16)
-    weight = torch.randn(shape.vocabulary, shape.hidden, device=bench.device) * 0.02
-    weight = weight.to(torch.bfloat16)
-    targets = torch.randint(shape.vocabulary, (shape.row,), device=bench.device)
+    hidden = torch.randn(tokens, width, device=bench.device, dtype=torch.bfloat16)
+    weight = torch.randn(vocabulary, width, device=bench.device, dtype=torch.bfloat16) * 0.02
+    targets = torch.randint(vocabulary, (tokens,), device=bench.device)
 
     def fused(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return SummedCrossEntropy.apply(h, w, targets, chunk_rows(shape.vocabulary, h.device))
+        return SummedCrossEntropy.apply(h, w, targets, chunk_rows(vocabulary, h.device))
 
     def stock(h: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy((h @ w.t()).float(), targets, reduction="sum")
 
-    wanted = _head_gradients(stock, hidden.float(), weight.float())
-    results: dict[str, Any] = {"supervised_tokens": shape.row}
-    for name, function in (("fused", fused), ("stock", stock)):
-        bench.reset_memory()
-        before = torch.cuda.memory_allocated() / 1e9 if bench.cuda else None
-        found = _head_gradients(function, hidden, weight)
-        peak = bench.peak_gb()
-        results[name] = {
-            "relative_error": [distance(f, w) for f, w in zip(found, wanted, strict=True)],
-            "extra_memory_gb": None if peak is None else peak - before,
-        }
-        del found
-        results[name]["ms"] = 1e3 * bench.seconds(
-            lambda function=function: _head_gradients(function, hidden, weight)
+    heads = {"fused": fused, "stock": stock}
+    if bench.cuda and importlib.util.find_spec("cut_cross_entropy"):
+        from cut_cross_entropy import linear_cross_entropy
+
+        heads["cut-cross-entropy"] = lambda h, w: linear_cross_entropy(
+            h, w, targets, reduction="sum"
         )
+    few = min(tokens, 1024)  # fp32 logits of all tokens need tens of gigabytes
+    results: dict[str, Any] = {"tokens": tokens, "vocabulary": vocabulary, "width": width}
+    for name, function in heads.items():
+        try:
+            results[name] = _measure_head(bench, function, hidden, weight)
+        except torch.OutOfMemoryError:
+            results[name] = {"out_of_memory": True}
+    wanted = wanted_hidden_gradient(hidden[:few], weight, targets[:few])
+    for name, function in heads.items():
+        if "ms" in results[name]:
+            found = _head_gradients(function, hidden, weight)[1][:few]
+            results[name]["gradient_error"] = distance(found, wanted)
     return results
+
+
+def _measure_head(
+    bench: Bench, function: Callable[..., torch.Tensor], hidden: torch.Tensor, weight: torch.Tensor
+) -> dict[str, Any]:
+    bench.reset_memory()
+    before = torch.cuda.memory_allocated() / 1e9 if bench.cuda else None
+    _head_gradients(function, hidden, weight)
+    peak = bench.peak_gb()
+    return {
+        "extra_memory_gb": None if peak is None else peak - before,
+        "ms": 1e3 * bench.seconds(lambda: _head_gradients(function, hidden, weight)),
+    }
+
+
+def wanted_hidden_gradient(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Gradient of the summed loss at the hidden states, fp32: softmax(h w') w - w[target]."""
+    full = weight.float()
+    return (hidden.float() @ full.t()).softmax(1) @ full - full[targets]
 
 
 def _head_gradients(
@@ -368,15 +407,19 @@ def _head_gradients(
 
 
 def random_model(bench: Bench, layers: int | None, dtype: torch.dtype) -> Any:
-    """A BLOOM with random weights, made on the device in its own type."""
-    from transformers import BloomForCausalLM
+    """A model with random weights, made on the device in its own type."""
+    from transformers import AutoModelForCausalLM
 
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         torch.manual_seed(0)
         with torch.device(bench.device):
-            model = BloomForCausalLM(bench.shape.config(layers))
+            model = AutoModelForCausalLM.from_config(
+                bench.shape.config(layers),
+                dtype=dtype,
+                attn_implementation=stock_attention_name(bench.shape, bench.device),
+            )
     finally:
         torch.set_default_dtype(before)
     return model.train()
@@ -399,28 +442,9 @@ def packed_loss(model: Any, row: PackedBatch) -> torch.Tensor:
     return model(batch=row)
 
 
-def stock_loss(model: Any, padded: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """transformers' own forward with labels; summed over the supervised tokens."""
-    ids, mask, labels = padded
-    count = (labels[:, 1:] != -100).sum()
-    return model(input_ids=ids, attention_mask=mask, labels=labels).loss * count
-
-
 def packable(examples: list[tuple[np.ndarray, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
     """The examples with their supervised spans in place of the length of their prompts."""
     return [one_answer(tokens, prompt) for tokens, prompt in examples]
-
-
-def pad(examples: list[tuple[np.ndarray, int]], device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Input ids, attention mask and labels [examples, longest]."""
-    longest = max(len(tokens) for tokens, _ in examples)
-    ids = torch.zeros(len(examples), longest, dtype=torch.int64)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-    for row, (tokens, prompt) in enumerate(examples):
-        whole = torch.from_numpy(tokens.astype(np.int64))
-        ids[row, : len(whole)], mask[row, : len(whole)] = whole, 1
-        labels[row, prompt : len(whole)] = whole[prompt:]
-    return ids.to(device), mask.to(device), labels.to(device)
 
 
 def gradients(model: Any) -> torch.Tensor:
@@ -453,7 +477,7 @@ def layers_phase(bench: Bench) -> dict[str, Any]:
 
         def stock_step() -> None:
             for example in examples:
-                stock_loss(model, pad([example], bench.device)).backward()
+                stock_loss(model, padded_inputs([example], bench.device)).backward()
 
         for backend in bench.backends:
             pack(model, backend)
@@ -529,14 +553,14 @@ class LowRank(nn.Module):
 def add_low_rank(model: Any) -> None:
     """Freeze the model and lay adapters into all linear layers of its blocks."""
     model.requires_grad_(False)
-    for block in model.transformer.h:
-        for parent, name in (
-            (block.self_attention, "query_key_value"),
-            (block.self_attention, "dense"),
-            (block.mlp, "dense_h_to_4h"),
-            (block.mlp, "dense_4h_to_h"),
-        ):
-            setattr(parent, name, LowRank(getattr(parent, name)))
+    for block in blocks_of(model):
+        for parent in list(block.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.Linear) and not isinstance(parent, LowRank):
+                    setattr(parent, name, LowRank(child))
+
+
+OTHERS = ("stock", "padding-free", "trl padding-free")
 
 
 @dataclass(frozen=True)
@@ -545,10 +569,11 @@ class Case:
 
     name: str
     tuning: str  # full or lora
-    variant: str  # a back-end, or stock
+    variant: str  # a back-end, or one of OTHERS
     lengths: list[int]  # tokens of the examples of one optimizer step
     supervised: float
-    recompute: bool
+    recompute: Recompute = "nothing"
+    compiled: bool = False
 
 
 def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
@@ -556,10 +581,10 @@ def rows_of(case: Case, shape: Shape) -> list[list[tuple[np.ndarray, int]]]:
     from instruct_scaling.models.packed.packing import first_fit_decreasing
 
     examples = sequences(shape, case.lengths, case.supervised)
-    if case.variant != "stock":
+    if case.variant not in OTHERS:
         rows = first_fit_decreasing(case.lengths, shape.row)
     else:
-        # As many padded examples as a packed row has tokens, in random order: the usual collator.
+        # As many examples as a packed row holds of the longest, in random order, as collators do.
         size = max(1, shape.row // max(case.lengths))
         rows = [
             list(range(at, min(at + size, len(examples)))) for at in range(0, len(examples), size)
@@ -571,7 +596,14 @@ def predicted_gb(shape: Shape, total: int, trainable: int, recompute: bool) -> f
     """Peak memory by the stage's own arithmetic; `GroupedAdamW` keeps what ZeRO-3 does on one
     GPU with small sub-groups."""
     full = trainable == total
-    sizes = Sizes(total, trainable, shape.layers, shape.hidden, shape.vocabulary, full)
+    sizes = Sizes(
+        parameters=total,
+        trainable=trainable,
+        layers=shape.layers,
+        width=shape.hidden,
+        vocabulary=shape.vocabulary,
+        head_trained=full,
+    )
     setup = Setup(3, shape.row, checkpointing=recompute, sub_groups=True)
     return predict(sizes, Machine(1, None), setup)["total"] / 1e9
 
@@ -634,7 +666,7 @@ def deepspeed_phase(bench: Bench) -> dict[str, Any]:
         "predicted_gb": predict(sizes, machine, setup)["total"] / 1e9,
     }
     for case in cases(bench, "full")[:2]:
-        case = replace(case, recompute=setup.checkpointing)
+        case = replace(case, recompute="all" if setup.checkpointing else "nothing")
         rows = rows_of(case, shape)
         results[case.name] = measure_steps(
             bench, case, rows, partial(engine_step, bench, engine, case, rows), sizes.trainable
@@ -663,37 +695,29 @@ def run_case(
     rows = rows_of(case, bench.shape)
     scale = 1 / supervised_tokens(rows)
 
-    def step() -> None:
-        for row in rows:
-            if case.variant == "stock":
-                loss = stock_loss(model, pad(row, bench.device))
-            else:
-                batch = packed_batch(packable(row), bench.device, fill_to=fill_to(bench, case))
-                loss = packed_loss(model, batch)
-            loss.backward()
-        optimizer.step(scale)
+    with prepared(bench, model, case) as loss_of:
 
-    with prepared(model, case):
+        def step() -> None:
+            for row in rows:
+                loss_of(row).backward()
+            optimizer.step(scale)
+
         result = measure_steps(bench, case, rows, step, trainable)
-    if case.variant != "stock":
-        result["predicted_gb"] = predicted_gb(bench.shape, total, trainable, case.recompute)
+    # The stage's arithmetic knows packed rows, and recomputes all or nothing.
+    if case.variant not in OTHERS and case.recompute != "cheap":
+        again = case.recompute == "all"
+        result["predicted_gb"] = predicted_gb(bench.shape, total, trainable, again)
     return result
 
 
 def fill_to(bench: Bench, case: Case) -> int:
-    """Flex attention is compiled for one row length; the others take any."""
-    return bench.shape.row if case.variant == "flex" else 1
+    """Flex attention and blocks are compiled for one row length; the others take any."""
+    return bench.shape.row if case.variant == "flex" or case.compiled else 1
 
 
 def supervised_tokens(rows: list[list[tuple[np.ndarray, int]]]) -> int:
     """Tokens trained on in one optimizer step."""
     return sum(len(tokens) - prompt for row in rows for tokens, prompt in row)
-
-
-def model_sizes(shape: Shape) -> tuple[int, int]:
-    """Weights of the blocks and of the embedding (BLOOM: 12 H^2 + 13 H a block, 4 H of norms)."""
-    body = shape.layers * (12 * shape.hidden**2 + 13 * shape.hidden) + 4 * shape.hidden
-    return body, shape.vocabulary * shape.hidden
 
 
 def measure_steps(
@@ -727,57 +751,78 @@ def measure_steps(
         "rows": len(rows),
         "mfu": flops / seconds / bench.peak if bench.peak else None,
         "recompute": case.recompute,
+        "compiled": case.compiled,
         "peak_gb": bench.peak_gb(),
     }
 
 
+Examples = list[tuple[np.ndarray, int]]
+
+
 @contextlib.contextmanager
-def prepared(model: Any, case: Case) -> Iterator[None]:
-    """Class swap and recomputation for the length of one case."""
-    if case.variant != "stock":
-        pack(model, case.variant)
-    if case.recompute:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-        if case.tuning == "lora":
-            model.enable_input_require_grads()
-    try:
-        yield
-    finally:
-        if case.recompute:
-            model.gradient_checkpointing_disable()
-        if case.variant != "stock":
-            unpack(model)
+def prepared(bench: Bench, model: Any, case: Case) -> Iterator[Callable[[Examples], torch.Tensor]]:
+    """The model's classes and switches for the length of one case, and its summed loss of a row."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(recomputing(model, case.recompute))
+        if case.compiled:
+            compiler = "inductor" if bench.cuda else "aot_eager"
+            stack.enter_context(compiled_blocks(model, compiler))
+        if case.variant == "stock":
+            yield lambda row: stock_loss(model, padded_inputs(row, bench.device))
+        elif case.variant == "padding-free":
+            yield lambda row: stock_loss(model, padding_free_inputs(row, bench.device))
+        elif case.variant == "trl padding-free":
+            loss = stack.enter_context(trl_head(model))
+            yield lambda row: loss(padding_free_inputs(row, bench.device))
+        else:
+            pack(model, case.variant)
+            stack.callback(unpack, model)
+            filled = fill_to(bench, case)
+            yield lambda row: packed_loss(
+                model, packed_batch(packable(row), bench.device, fill_to=filled)
+            )
 
 
 def cases(bench: Bench, tuning: str) -> list[Case]:
-    """Rows full of one long document for MFU; a batch of real lengths for useful tokens."""
+    """Rows full of one long document for MFU; a batch of real lengths for useful tokens. The best
+    back-end's switches and the others come before the other back-ends: time may end."""
     shape = bench.shape
     full = [shape.row] * (8 if bench.cuda else 2)
     real = example_lengths(shape, shape.batch)
-    few = real[: shape.batch // 4]  # stock is slow, and its tokens per second do not depend on it
-    found = []
-    for backend in bench.backends:
-        if backend == "sdpa" and len(bench.backends) > 1 and tuning == "lora":
+    few = real[: shape.batch // 4]  # padding is slow, and tokens per second do not depend on it
+    best, *rest = bench.backends
+    found = [
+        Case(f"{best}, full rows", tuning, best, full, 1.0),
+        Case(f"{best}, real lengths", tuning, best, real, 0.6),
+        Case(f"{best}, full rows, recomputing", tuning, best, full, 1.0, "all"),
+        Case(f"{best}, full rows, recomputing what is cheap", tuning, best, full, 1.0, "cheap"),
+        Case(f"{best}, full rows, compiled", tuning, best, full, 1.0, compiled=True),
+        Case("stock, real lengths, recomputing", tuning, "stock", few, 0.6, "all"),
+    ]
+    if shape.family != "bloom":  # it ignores the positions: its documents would see each other
+        for way in OTHERS[1:]:
+            if way == "padding-free" or importlib.util.find_spec("trl"):
+                found.append(Case(f"{way}, real lengths", tuning, way, real, 0.6))
+    for backend in rest:
+        if backend == "sdpa" and tuning == "lora":
             continue
         found += [
-            Case(f"{backend}, full rows", tuning, backend, full, 1.0, False),
-            Case(f"{backend}, real lengths", tuning, backend, real, 0.6, False),
+            Case(f"{backend}, full rows", tuning, backend, full, 1.0),
+            Case(f"{backend}, real lengths", tuning, backend, real, 0.6),
         ]
-    best = bench.backends[0]
     found += [
-        Case(f"{best}, full rows, recomputing", tuning, best, full, 1.0, True),
-        Case("stock, real lengths, recomputing", tuning, "stock", few, 0.6, True),
-        Case("stock, full rows, recomputing", tuning, "stock", full, 1.0, True),
-        Case("stock, real lengths", tuning, "stock", few, 0.6, False),
+        Case("stock, full rows, recomputing", tuning, "stock", full, 1.0, "all"),
+        Case("stock, real lengths", tuning, "stock", few, 0.6),
     ]
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shape", choices=SHAPES, default="bloom-7b1")
     parser.add_argument("--small", action="store_true", help="toy shape, also on a CPU")
     parser.add_argument("--minutes", type=float, default=9.0, help="stop starting phases after")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/finetune_gpu.json")
+    parser.add_argument("--out", type=Path, help="benchmarks/results/finetune_gpu_SHAPE.json")
     parser.add_argument(
         "--only", nargs="*", default=None, help="phases: attention head layers full deepspeed lora"
     )
@@ -789,12 +834,15 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not options.small:
         end_in_time(60 * options.minutes + 30, 60 * options.minutes + 45)
-    bench = Bench(TOY if options.small else BLOOM_7B1, device, options.minutes, options.out)
+    shape = (TOYS if options.small else SHAPES)[options.shape]
+    out = options.out or ROOT / f"benchmarks/results/finetune_gpu_{options.shape}.json"
+    bench = Bench(shape, device, options.minutes, out)
     # The newer name of gradient_checkpointing_enable is missing in some 5.x releases.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     print(json.dumps(bench.results["environment"], indent=2))
-    missing = [n for n in ("flash_attn", "triton", "deepspeed") if not importlib.util.find_spec(n)]
+    optional = ("flash_attn", "triton", "deepspeed", "trl", "cut_cross_entropy")
+    missing = [name for name in optional if not importlib.util.find_spec(name)]
     print(f"back-ends: {', '.join(bench.backends)}; not installed: {', '.join(missing) or '-'}")
     phases: dict[str, tuple[Callable[[], Any], float]] = {
         "attention": (lambda: attention_phase(bench), 30),
@@ -809,7 +857,7 @@ def main() -> None:
         if name == "deepspeed" and "deepspeed" in missing:
             continue
         bench.phase(name, action, needs)
-    print(f"written to {options.out}")
+    print(f"written to {out}")
 
 
 if __name__ == "__main__":

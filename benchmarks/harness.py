@@ -69,16 +69,46 @@ def spread(figure: Mapping[str, float], unit: str = "", digits: int = 2) -> str:
 
 def measure(variants: Mapping[str, Variant], rounds: int) -> Measured:
     """Run every variant for `rounds` rounds of one step."""
-    pipes: dict[str, Connection] = {}
-    for name, (make, arguments) in variants.items():
-        pipes[name] = _start(_serve, make, arguments)
-        _next(pipes[name])
+    pipes = {name: _start(_serve, make, arguments) for name, (make, arguments) in variants.items()}
+    for pipe in pipes.values():
+        _next(pipe)
     speeds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, pipe in pipes.items():
-            units, seconds = _next(pipe)
-            speeds[name].append(units / seconds)
+            speeds[name].append(_speed(pipe))
     return Measured(speeds, {name: _end(pipe) for name, pipe in pipes.items()})
+
+
+def measure_pairs(variants: Mapping[str, Variant], rounds: int, ours: str) -> dict[str, Any]:
+    """`Measured.as_json` of variants that do not fit into memory all at once: the others come one
+    after the other beside ours, and a ratio is of the rounds of its own pair."""
+    mine = _warm(variants[ours])
+    all_mine: list[float] = []
+    found: dict[str, Any] = {"per_second": {}, "ratio": {}, "peak_memory_bytes": {}}
+    for name in variants:
+        if name == ours:
+            continue
+        theirs = _warm(variants[name])
+        pairs = [(_speed(mine), _speed(theirs)) for _ in range(rounds)]
+        speeds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        all_mine += speeds[0]
+        found["per_second"][name] = statistics.median(speeds[1])
+        found["ratio"][name] = ratio(*speeds)
+        found["peak_memory_bytes"][name] = _end(theirs)
+    found["per_second"][ours] = statistics.median(all_mine)
+    found["peak_memory_bytes"][ours] = _end(mine)
+    return found
+
+
+def _warm(variant: Variant) -> Connection:
+    pipe = _start(_serve, *variant)
+    _next(pipe)
+    return pipe
+
+
+def _speed(pipe: Connection) -> float:
+    units, seconds = _next(pipe)
+    return units / seconds
 
 
 def measure_once(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> dict[str, Any]:
@@ -184,6 +214,7 @@ def run_benchmark(
     *,
     packages: Sequence[str] = (),
     quick_parts: Sequence[str] | None = None,
+    whole_parts: Sequence[str] | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """The command line of a benchmark: measure its parts, write the result file, print the table.
@@ -195,6 +226,7 @@ def run_benchmark(
         table: the result as text; a part that was not measured may be missing.
         packages: those whose versions are stated.
         quick_parts: parts of a quick run, all of them if None.
+        whole_parts: parts of a whole run, all of them if None.
         arguments: the command line; sys.argv's if None.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=purpose)
@@ -207,7 +239,7 @@ def run_benchmark(
     results = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
     results |= {"quick": options.quick, "machine": machine(), "versions": versions(*packages)}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen = options.only or (quick_parts if options.quick and quick_parts else list(parts))
+    chosen = options.only or (quick_parts if options.quick else whole_parts) or list(parts)
     for part in chosen:
         results[part] = parts[part](options.quick)
         options.out.write_text(json.dumps(results, indent=2) + "\n", "utf-8")

@@ -1,26 +1,36 @@
-"""Useful tokens per second and memory of fine-tuning BLOOM, against what a user would pick instead.
+"""Useful tokens per second, memory and exactness of fine-tuning, against what a user would pick.
 
     python -m benchmarks.finetune [--quick] [--only PART ...]
 
-variants  the same tiny BLOOM (random weights), the same examples, the same global batch, one
-          thread each, interleaved step by step:
-          packed      this stage: document-exact packing, its DeepSpeed engine (ZeRO-2, one rank)
-          pad-1024    a plain loop over batches that are padded to 1,024 tokens (BELLE's first)
-          dynamic     transformers.Trainer, each batch padded to its longest example
-          grouped     transformers.Trainer, batches of similar length (group_by_length), padded so
-          trl         trl.SFTTrainer with packing (its documents see each other on BLOOM)
-head      memory and time of the head alone, true vocabulary
+A part for each model of `cases.CASES` (random weights): speed, memory and the error of the first
+gradient of these variants, on the same examples and the same global batch, one thread each,
+each in turn with packed, step by step:
+
+    packed            this stage: document-exact packing, its DeepSpeed engine (ZeRO-2, one rank)
+    pad-1024          a plain loop over batches that are padded to 1,024 tokens (BELLE's first)
+    dynamic           transformers.Trainer, each batch padded to its longest example
+    grouped           transformers.Trainer, batches of similar length (group_by_length)
+    flattening        transformers.Trainer with DataCollatorWithFlattening
+    trl packing       trl.SFTTrainer with packing
+    trl padding-free  trl.SFTTrainer with padding_free
+    llama-factory     LLaMA-Factory with neat_packing
+
+head      memory and time of the head alone, BLOOM's vocabulary
 flatness  seconds per token with 1,000, 5,000 and 50,000 examples, tokenizing included
 overhead  what a step spends outside of its forward and backward passes
 startup   from the command to the end of the first step, two ranks
 memory    predicted and measured peaks of a step in twelve set-ups
 
-Useful tokens are those of the examples: padding does no work, and counts as none.
+Useful tokens are those of the examples: padding does no work, and counts as none. Errors are
+against stock transformers that runs the same examples one by one in fp32.
+
+TRL is measured where it is installed. BENCHMARK_LLAMA_FACTORY and BENCHMARK_CUT_CROSS_ENTROPY name
+folders of those packages (pip install --no-deps --target FOLDER): LLaMA-Factory 0.9.5 wants
+transformers 5.6.0 or older, cut-cross-entropy 25.1.1 wants triton.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable
@@ -29,50 +39,49 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.finetune.cases import CASES, Case, examples_writer
+from benchmarks.finetune.gradients import EQUAL, Saved, prepare_errors
+from benchmarks.finetune.head import HEADS, measure_head
 from benchmarks.finetune.memory import SET_UPS, memory_table
 from benchmarks.finetune.memory import memory as measure_memory
-from benchmarks.finetune.parts import (
-    measure_flatness,
-    measure_head,
-    measure_overhead,
-    measure_startup,
+from benchmarks.finetune.parts import measure_flatness, measure_overhead, measure_startup
+from benchmarks.finetune.peers import PEERS, there
+from benchmarks.finetune.variants import OWN
+from benchmarks.harness import (
+    Variant,
+    measure_once,
+    measure_pairs,
+    run_benchmark,
+    spread,
 )
-from benchmarks.finetune.variants import VARIANTS, Case, examples_writer
-from benchmarks.harness import measure, run_benchmark, spread
 
-TRL = "trl==1.16.0"  # not one of the project's own requirements
-GOALS = {"pad-1024": 14.0, "dynamic": 3.0, "grouped": 1.15, "trl": 3.5}
+VARIANTS = OWN | PEERS
+QUICK_VARIANTS = ("packed", "dynamic", "flattening", "trl packing")
+GOALS = {"dynamic": 3.0}  # times faster; ahead of all others
 HEAD_GOAL, STARTUP_GOAL = 8, 8.0  # times less memory; seconds
-
-CASES = (
-    Case("small vocabulary", 8192, 128, 4, 4, 32, 8, 6),
-    Case("true vocabulary", 250_880, 64, 2, 4, 8, 2, 3),
-)
-QUICK = (Case("quick", 2048, 64, 2, 4, 32, 8, 2),)
+MISSING = "{} is missing and left out: see python -m benchmarks.finetune --help"
 
 
 def case_of(quick: bool) -> Case:
     """The shape of the parts that take one."""
-    return QUICK[0] if quick else CASES[0]
+    return CASES["quick"] if quick else CASES["bloom"]
 
 
-def compare_variants(quick: bool, scratch: Path) -> dict[str, Any]:
-    """Every variant on every case."""
-    if not importlib.util.find_spec("trl"):
-        print(f"trl is missing and left out: pip install {TRL}", file=sys.stderr)
-    found: dict[str, Any] = {"cases": []}
-    for case in QUICK if quick else CASES:
-        folder = scratch / case.name
-        write, found["data"] = examples_writer(case.vocabulary)
-        write(folder)
-        variants = {
-            name: (variant, (case, folder))
-            for name, variant in VARIANTS.items()
-            if name != "trl" or importlib.util.find_spec("trl")
-        }
-        measured = measure(variants, case.rounds).as_json("packed")
-        found["cases"].append({**asdict(case), **measured})
-    return found
+def compare_variants(case: Case, quick: bool, scratch: Path) -> dict[str, Any]:
+    """Every variant that is here on one case."""
+    write, source = examples_writer(case)
+    write(scratch)
+    chosen: dict[str, Variant] = {}
+    saved: dict[str, Path] = {}
+    for name in QUICK_VARIANTS if quick else VARIANTS:
+        if there(name):
+            saved[name] = scratch / f"{name}.pt"
+            chosen[name] = (VARIANTS[name], (case, scratch, Saved(saved[name])))
+        else:
+            print(MISSING.format(name), file=sys.stderr)
+    measured = measure_pairs(chosen, case.rounds, "packed")
+    errors = measure_once(prepare_errors, case, saved)["result"]
+    return {**asdict(case), "data": source, **measured, "gradient_error": errors}
 
 
 def head(quick: bool, scratch: Path) -> dict[str, Any]:
@@ -88,7 +97,7 @@ def flatness(quick: bool, scratch: Path) -> dict[str, Any]:
 
 def overhead(quick: bool, scratch: Path) -> dict[str, Any]:
     """Where the time of a step goes."""
-    examples_writer(case_of(quick).vocabulary)[0](scratch / "examples")
+    examples_writer(case_of(quick))[0](scratch / "examples")
     return measure_overhead(case_of(quick), scratch / "examples")
 
 
@@ -108,21 +117,22 @@ def with_scratch(part: Callable[[bool, Path], Any], quick: bool) -> Any:
         return part(quick, Path(scratch))
 
 
-PARTS = {
-    "variants": compare_variants,
+PARTS: dict[str, Callable[[bool, Path], Any]] = {
+    **{name: partial(compare_variants, case) for name, case in CASES.items()},
     "head": head,
     "flatness": flatness,
     "overhead": overhead,
     "startup": startup,
     "memory": memory,
 }
+WHOLE = [name for name in PARTS if name != "quick"]
 
 
 def tables(results: dict[str, Any]) -> str:
     """A table or a line for each part that was measured."""
     shown = {
-        "variants": variants_table,
-        "head": head_line,
+        **dict.fromkeys(CASES, variants_table),
+        "head": head_lines,
         "flatness": flatness_table,
         "overhead": overhead_table,
         "startup": startup_line,
@@ -132,29 +142,48 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def variants_table(found: dict[str, Any]) -> str:
-    """Speed and peak memory of every variant and case."""
-    lines = ["| case | variant | useful tokens/s | packed is faster by | goal | peak memory |"]
-    lines.append("|---|---|---|---|---|---|")
-    for case in found["cases"]:
-        for name, speed in case["per_second"].items():
-            goal = f"{GOALS[name]:g}x" if name in GOALS else ""
-            memory = case["peak_memory_bytes"][name] / 1e9
-            lines.append(
-                f"| {case['name']} | {name} | {speed:,.0f} | {spread(case['ratio'][name], 'x')} "
-                f"| {goal} | {memory:.2f} GB |"
-            )
+    """Speed, peak memory and gradient error of every variant on one case."""
+    lines = [f"{found['name']}:\n"]
+    lines.append(
+        "| variant | useful tokens/s | packed is faster by | peak memory | gradient error |"
+    )
+    lines.append("|---|---|---|---|---|")
+    for name in VARIANTS:
+        if name not in found["per_second"]:
+            continue
+        error = found["gradient_error"][name]
+        lines.append(
+            f"| {name} | {found['per_second'][name]:,.0f} | {lead(name, found['ratio'].get(name))} "
+            f"| {found['peak_memory_bytes'][name] / 1e9:.2f} GB "
+            f"| {'equal' if error < EQUAL else 'other'}, {error:.1e} |"
+        )
     return "\n".join(lines)
 
 
-def head_line(found: dict[str, Any]) -> str:
+def lead(name: str, figure: dict[str, float] | None) -> str:
+    """How much faster packed is, and whether that is the goal."""
+    if figure is None:
+        return ""
+    missed = figure["median"] < GOALS.get(name, 1.0)
+    return spread(figure, "x") + (", goal missed" if missed else "")
+
+
+def head_lines(found: dict[str, Any]) -> str:
     """Memory of the head alone."""
-    fused, logits = found["fused"], found["logits"]
-    return (
-        f"head, {found['supervised_tokens']:,} tokens, 250,880 pieces: "
-        f"{fused['extra_bytes'] / 1e9:.2f} GB and {fused['seconds']:.1f} s against "
-        f"{logits['extra_bytes'] / 1e9:.2f} GB and {logits['seconds']:.1f} s "
-        f"({found['memory_ratio']:.1f}x less memory; goal {HEAD_GOAL}x at 2,048 tokens)"
+    lines = [f"head, {found['supervised_tokens']:,} tokens, 250,880 pieces:\n"]
+    lines.append("| head | memory | time | gradient error |")
+    lines.append("|---|---|---|---|")
+    for name in HEADS:
+        if name in found:
+            one = found[name]
+            lines.append(
+                f"| {name} | {one['extra_bytes'] / 1e9:.2f} GB | {one['seconds']:.1f} s "
+                f"| {one['gradient_error']:.1e} |"
+            )
+    lines.append(
+        f"\n{found['memory_ratio']:.1f}x less memory than logits; goal {HEAD_GOAL}x at 2,048 tokens"
     )
+    return "\n".join(lines)
 
 
 def flatness_table(found: dict[str, Any]) -> str:
@@ -192,5 +221,6 @@ if __name__ == "__main__":
         {name: partial(with_scratch, part) for name, part in PARTS.items()},
         tables,
         packages=("torch", "transformers", "deepspeed", "trl", "datasets"),
-        quick_parts=("variants", "head"),
+        quick_parts=("quick", "head"),
+        whole_parts=WHOLE,
     )

@@ -1,5 +1,5 @@
-"""The parts of the benchmark beside the comparison of variants: the head alone, cost per token over
-the size of the subset, the time around a step's passes, and start-up."""
+"""The parts of the benchmark beside variants and head: cost per token over the size of the subset,
+the time around a step's passes, and start-up."""
 
 from __future__ import annotations
 
@@ -15,53 +15,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from benchmarks.finetune.variants import (
-    TEMPLATE,
-    Case,
-    every_example,
-    examples_writer,
-    grouped,
-    packed,
-    plain_loop,
-    stage_trainer,
-)
+from benchmarks.finetune.cases import TEMPLATE, Case, every_example, examples_writer
+from benchmarks.finetune.variants import grouped, packed, plain_loop, stage_trainer
 from benchmarks.harness import Steps, measure, measure_once, ratio, summary
-
-# --- head ------------------------------------------------------------------------------------
-
-
-def measure_head(tokens: int) -> dict[str, Any]:
-    """Memory and time of the fused head against logits and cross-entropy, true vocabulary."""
-    found: dict[str, Any] = {"supervised_tokens": tokens}
-    for variant in ("fused", "logits"):
-        found[variant] = measure_once(head_passes, variant, tokens)
-        del found[variant]["result"]
-    found["memory_ratio"] = found["logits"]["extra_bytes"] / found["fused"]["extra_bytes"]
-    return found
-
-
-def head_passes(variant: str, tokens: int) -> Callable[[], None]:
-    """Forward and backward pass of one head."""
-    import torch
-    from torch.nn import functional as F
-
-    from instruct_scaling.models.packed.head import SummedCrossEntropy, chunk_rows
-
-    torch.manual_seed(0)
-    hidden = torch.randn(tokens, 64, requires_grad=True)
-    weight = torch.randn(250_880, 64, requires_grad=True)
-    targets = torch.randint(250_880, (tokens,))
-
-    def fused() -> None:
-        rows = chunk_rows(250_880, hidden.device)
-        SummedCrossEntropy.apply(hidden, weight, targets, rows).backward()
-
-    def logits() -> None:
-        # transformers' ForCausalLMLoss: logits in fp32, shifted, mean over the tokens
-        F.cross_entropy((hidden @ weight.t()).float(), targets).backward()
-
-    return fused if variant == "fused" else logits
-
 
 # --- flatness --------------------------------------------------------------------------------
 
@@ -105,7 +61,7 @@ def prepare(folder: Path, case: Case, count: int) -> dict[str, float]:
     """Write the examples; seconds per token of tokenizing them and of ordering one epoch."""
     from instruct_scaling.training.order import Stream
 
-    write, _ = examples_writer(case.vocabulary, count)
+    write, _ = examples_writer(case, count)
     began = time.perf_counter()
     write(folder)
     tokenized = time.perf_counter()

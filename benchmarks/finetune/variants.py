@@ -1,124 +1,24 @@
-"""The variants of fine-tuning that are compared, the model and the examples that all of them train
-on. A variant does one optimizer step per `next` and gives the step's useful tokens."""
+"""The variants of fine-tuning that are compared. A variant does one optimizer step per `next` and
+gives the step's useful tokens; before each update it tells its observer (see `gradients`). None
+clips its gradient, so that it can be compared."""
 
 from __future__ import annotations
 
-import json
 import os
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.finetune.cases import MAX_LENGTH, PAD, Case, every_example, make_model, rows
+from benchmarks.finetune.gradients import Document, Observe, documents_of, gradients_of, ignore
 from benchmarks.harness import Steps
 
-ROOT = Path(__file__).resolve().parents[2]
-MAX_LENGTH = 1024
-TEMPLATE = "Human: {prompt}\n\nAssistant: "
+ROW_TOKENS = 4096  # of the stage on a CPU
 
-
-@dataclass(frozen=True)
-class Case:
-    """One model and batch."""
-
-    name: str
-    vocabulary: int
-    hidden: int
-    layers: int
-    heads: int
-    batch: int  # examples per optimizer step
-    micro_batch: int  # examples per padded forward pass
-    rounds: int
-
-
-def texts() -> tuple[list[tuple[str, str]], str]:
-    """(prompt, answer) pairs and where they come from."""
-    data = Path(os.environ.get("INSTRUCT_SCALING_DATA", ROOT.parent / "shared" / "data"))
-    path = data / "alpaca_zh_demo.json"
-    if path.exists():
-        rows = json.loads(path.read_text("utf-8"))
-        pairs = [(f"{row['instruction']}\n{row['input']}", row["output"]) for row in rows]
-        return pairs, path.name
-    from instruct_scaling.data.synthetic.generate import generate_records
-
-    records = generate_records(1000, seed=0)
-    return [(record.prompt, record.output) for record in records], "synthetic generator"
-
-
-def tokenizer_for(pairs: Sequence[tuple[str, str]], vocabulary: int) -> Any:
-    """A byte-level BPE trained on the texts, of at most 8,192 pieces."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=min(vocabulary, 8192),
-        special_tokens=["<unk>", "<s>", "</s>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator((text for pair in pairs for text in pair), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
-
-
-def examples_writer(
-    vocabulary: int, count: int | None = None
-) -> tuple[Callable[[Path], None], str]:
-    """What tokenizes `count` examples into a token store as the stage does (default: every text
-    once; more repeat them), and where the texts come from."""
-    from instruct_scaling.common.records import Record
-    from instruct_scaling.data.encoding import encode_records
-    from instruct_scaling.data.tokens.store import Chunk, write_store
-
-    pairs, source = texts()
-    tokenizer = tokenizer_for(pairs, vocabulary)
-    records = [Record.make(prompt, answer) for prompt, answer in pairs]
-    count = count or len(records)
-    repeated = [records[index % len(records)] for index in range(count)]
-    ids = np.stack([np.zeros(count, np.uint64), np.arange(count, dtype=np.uint64)], axis=1)
-
-    def write(folder: Path) -> None:
-        encoded = encode_records(repeated, tokenizer, TEMPLATE, MAX_LENGTH)
-        write_store(folder, [Chunk.of(ids, encoded)], np.dtype(np.uint16), {})
-
-    return write, source
-
-
-def every_example(folder: Path) -> Any:
-    """All examples of a store that `examples_writer` made, in its order."""
-    from instruct_scaling.data.tokens.store import open_store
-    from instruct_scaling.training.examples import Examples
-
-    store = open_store(folder)
-    rows = np.arange(len(store))
-    return Examples(store, store.ids.T, rows, repeats=rows * 0 + 1, phases=rows * 0)
-
-
-def make_model(case: Case) -> Any:
-    """A BLOOM with random weights, the same for every variant."""
-    import torch
-    from transformers import BloomConfig, BloomForCausalLM
-
-    torch.manual_seed(0)
-    config = BloomConfig(
-        vocab_size=case.vocabulary,
-        hidden_size=case.hidden,
-        n_layer=case.layers,
-        n_head=case.heads,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=3,
-        use_cache=False,
-    )
-    return BloomForCausalLM(config).float().train()
+# --- this stage ------------------------------------------------------------------------------
 
 
 def stage_trainer(case: Case, folder: Path) -> Any:
@@ -136,12 +36,18 @@ def stage_trainer(case: Case, folder: Path) -> Any:
 
     os.environ.update(rank_environments(1)[0])
     device = init_distributed(Rank(0, 0, 1))
-    recipe = Recipe(batch_size=case.batch, epochs=1000, learning_rate=1e-4, precision="fp32")
+    recipe = Recipe(
+        batch_size=case.batch,
+        epochs=1000,
+        learning_rate=1e-4,
+        precision="fp32",
+        max_grad_norm=0,
+    )
     model = make_model(case)
     sizes = measure(model.config, recipe)
     pack_model(model)
     tuned = TunedModel(model, None, "sdpa", sizes.parameters, sizes.trainable)
-    settings = deepspeed_config(recipe, Setup(2, 4096), 1, sizes)
+    settings = deepspeed_config(recipe, Setup(2, ROW_TOKENS), 1, sizes)
     examples = every_example(folder)
     unused = folder / "unused"
     flops = FlopCounter.of(model.config, tuned, device)
@@ -150,7 +56,7 @@ def stage_trainer(case: Case, folder: Path) -> Any:
         examples,
         Order.make(examples, 0, recipe),
         recipe,
-        RowShape(4096),
+        RowShape(ROW_TOKENS),
         SaveEvery(minutes=1e9),
         Checkpoints(unused, {}, frozen=False),
         MetricsLogger(unused, steps=1, ranks=1, flops=flops, silent=True),
@@ -158,27 +64,45 @@ def stage_trainer(case: Case, folder: Path) -> Any:
     )
 
 
-def packed(case: Case, folder: Path) -> Steps:
+def packed(case: Case, folder: Path, observe: Observe = ignore) -> Steps:
     """This stage."""
     from instruct_scaling.training.metrics import Progress
 
     trainer, progress = stage_trainer(case, folder), Progress()
+    update = trainer.engine.step
+
+    def observed_update() -> None:
+        observe(lambda: engine_gradients(trainer.engine), lambda: step_documents(trainer, progress))
+        update()
+
+    trainer.engine.step = observed_update
     while True:
         before = progress.tokens
         trainer.step(progress)
         yield progress.tokens - before
 
 
-def rows(folder: Path) -> list[dict[str, list[int]]]:
-    """Examples as the libraries want them."""
+def engine_gradients(engine: Any) -> dict[str, Any]:
+    """What a DeepSpeed engine is about to give to its optimizer."""
+    from deepspeed.utils import safe_get_full_grad
 
-    examples = every_example(folder)
-    made = []
-    for index in range(len(examples)):
-        tokens, ((prompt, _),) = examples.sequence(index)
+    return {
+        name: safe_get_full_grad(parameter).clone()
+        for name, parameter in engine.module.named_parameters()
+    }
+
+
+def step_documents(trainer: Any, progress: Any) -> list[Document]:
+    """The examples of the trainer's current step."""
+    documents = []
+    for position in trainer.order.batch(progress.step):
+        tokens, ((prompt, _),) = trainer.examples.sequence(position)
         ids = tokens.tolist()
-        made.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
-    return made
+        documents.append((ids, [-100] * prompt + ids[prompt:]))
+    return documents
+
+
+# --- PyTorch alone ---------------------------------------------------------------------------
 
 
 def collate(batch: list[dict[str, list[int]]], length: int | None = None) -> dict[str, Any]:
@@ -187,7 +111,7 @@ def collate(batch: list[dict[str, list[int]]], length: int | None = None) -> dic
 
     width = length or max(len(row["input_ids"]) for row in batch)
     shape = (len(batch), width)
-    ids, mask = torch.full(shape, 3), torch.zeros(shape, dtype=torch.int64)
+    ids, mask = torch.full(shape, PAD), torch.zeros(shape, dtype=torch.int64)
     labels = torch.full(shape, -100)
     for index, row in enumerate(batch):
         size = len(row["input_ids"])
@@ -196,12 +120,15 @@ def collate(batch: list[dict[str, list[int]]], length: int | None = None) -> dic
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def pad_1024(case: Case, folder: Path) -> Steps:
-    """A plain loop over batches padded to 1,024 tokens."""
-    return plain_loop(case, folder, MAX_LENGTH)
+def pad_1024(case: Case, folder: Path, observe: Observe = ignore) -> Steps:
+    """A plain loop over batches padded to 1,024 tokens; one by one where the logits of more would
+    need gigabytes."""
+    if case.vocabulary > 40_000:
+        case = replace(case, micro_batch=1)
+    return plain_loop(case, folder, MAX_LENGTH, observe)
 
 
-def plain_loop(case: Case, folder: Path, length: int | None) -> Steps:
+def plain_loop(case: Case, folder: Path, length: int | None, observe: Observe = ignore) -> Steps:
     """PyTorch alone; the loss of a step is the mean of its micro-batches' means."""
     import torch
 
@@ -214,138 +141,129 @@ def plain_loop(case: Case, folder: Path, length: int | None) -> Steps:
         for first in range(0, case.batch, case.micro_batch):
             batch = collate(chosen[first : first + case.micro_batch], length)
             (model(**batch).loss / count).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        observe(
+            lambda: gradients_of(model),
+            lambda chosen=chosen: [(row["input_ids"], row["labels"]) for row in chosen],
+        )
         optimizer.step()
         optimizer.zero_grad()
         yield sum(len(row["input_ids"]) for row in chosen)
 
 
-def _arguments(kind: Any, case: Case, folder: Path, **more: Any) -> Any:
-    return kind(
-        output_dir=str(folder / "out"),
-        per_device_train_batch_size=case.micro_batch,
-        gradient_accumulation_steps=case.batch // case.micro_batch,
-        learning_rate=1e-4,
-        lr_scheduler_type="constant",
-        max_steps=10_000,
-        save_strategy="no",
-        report_to=[],
-        logging_strategy="no",
-        disable_tqdm=True,
-        use_cpu=True,
-        bf16=False,
-        seed=0,
-        **more,
-    )
+# --- transformers' Trainer -------------------------------------------------------------------
 
 
-def _driven(make: Callable[[Any, Callable[[int], None]], Any]) -> Steps:
-    """Turn a Trainer's own loop into one step per `next`: it runs in a thread and waits at the
-    end of every step. `make` gets a callback class and a function that counts tokens."""
+def trainer_settings(case: Case, folder: Path) -> dict[str, Any]:
+    """Arguments that all descendants of transformers' Trainer share."""
+    return {
+        "output_dir": str(folder / "out"),
+        "per_device_train_batch_size": case.micro_batch,
+        "gradient_accumulation_steps": case.batch // case.micro_batch,
+        "learning_rate": 1e-4,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 0.0,
+        "max_steps": 10_000,
+        "save_strategy": "no",
+        "report_to": [],
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "bf16": False,
+        "seed": 0,
+    }
+
+
+def driven(train: Callable[[Any], None], observe: Observe) -> Steps:
+    """Turn the loop of a descendant of transformers' Trainer into one step per `next`: it runs in a
+    thread and waits at the end of every step. `train` gets the callback to add and runs the loop.
+
+    What a step was made of is read where every descendant passes it: at `Trainer.training_step`.
+    """
     import queue
     import threading
 
-    from transformers import TrainerCallback
+    from transformers import Trainer, TrainerCallback
 
     go: queue.Queue[None] = queue.Queue()
-    done: queue.Queue[int] = queue.Queue()
-    seen = [0]
+    done: queue.Queue[float | Exception] = queue.Queue()
+    inputs: list[dict[str, Any]] = []
+    inner = Trainer.training_step
 
-    def count(tokens: int) -> None:
-        seen[0] += tokens
+    def training_step(
+        self: Any, model: Any, batch: dict[str, Any], *rest: Any, **named: Any
+    ) -> Any:
+        inputs.append(dict(batch))
+        return inner(self, model, batch, *rest, **named)
 
     class Wait(TrainerCallback):
+        def on_pre_optimizer_step(self, *_: Any, model: Any, **__: Any) -> None:
+            observe(
+                lambda: gradients_of(model),
+                lambda: [document for batch in inputs for document in documents_of(batch)],
+            )
+
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            done.put(seen[0])
+            done.put(sum(int((batch["input_ids"] != PAD).sum()) for batch in inputs))
+            inputs.clear()
             go.get()
 
-    trainer = make(Wait(), count)
-    threading.Thread(target=trainer.train, daemon=True).start()
-    before = 0
+    def run() -> None:
+        try:
+            train(Wait())
+        except Exception as error:
+            done.put(error)
+
+    Trainer.training_step = training_step
+    threading.Thread(target=run, daemon=True).start()
     while True:
-        total = done.get()
-        yield total - before
-        before = total
+        found = done.get()
+        if isinstance(found, Exception):
+            raise found
+        yield found
         go.put(None)
 
 
-def _hf_trainer(case: Case, folder: Path, strategy: str) -> Steps:
+def _hf_trainer(case: Case, folder: Path, observe: Observe, strategy: str, collator: Any) -> Steps:
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
 
-    data = rows(folder)
-    dataset = Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in data])
+    dataset = Dataset.from_list([{**row, "length": len(row["input_ids"])} for row in rows(folder)])
+    settings = trainer_settings(case, folder)
 
-    def make(callback: Any, count: Callable[[int], None]) -> Any:
-        def counted(batch: list[dict[str, list[int]]]) -> dict[str, Any]:
-            count(sum(len(row["input_ids"]) for row in batch))
-            return collate(batch)
-
-        arguments = _arguments(TrainingArguments, case, folder, train_sampling_strategy=strategy)
-        return Trainer(
+    def train(callback: Any) -> None:
+        Trainer(
             model=make_model(case),
-            args=arguments,
+            args=TrainingArguments(**settings, train_sampling_strategy=strategy),
             train_dataset=dataset,
-            data_collator=counted,
+            data_collator=collator,
             callbacks=[callback],
-        )
+        ).train()
 
-    return _driven(make)
+    return driven(train, observe)
 
 
-def dynamic(case: Case, folder: Path) -> Steps:
+def dynamic(case: Case, folder: Path, observe: Observe = ignore) -> Steps:
     """transformers.Trainer, each batch padded to its longest example."""
-    return _hf_trainer(case, folder, "random")
+    return _hf_trainer(case, folder, observe, "random", collate)
 
 
-def grouped(case: Case, folder: Path) -> Steps:
+def grouped(case: Case, folder: Path, observe: Observe = ignore) -> Steps:
     """transformers.Trainer, batches of similar length."""
-    return _hf_trainer(case, folder, "group_by_length")
+    return _hf_trainer(case, folder, observe, "group_by_length", collate)
 
 
-def trl(case: Case, folder: Path) -> Steps:
-    """Rows of 1,024 packed tokens, one per forward pass; as many rows a step as the batch fills."""
-    from datasets import Dataset
-    from tokenizers import Tokenizer, models
-    from transformers import PreTrainedTokenizerFast
-    from trl import SFTConfig, SFTTrainer
+def flattening(case: Case, folder: Path, observe: Observe = ignore) -> Steps:
+    """transformers.Trainer with DataCollatorWithFlattening: a micro-batch is one row, its positions
+    start again with each document, of which transformers makes a dense mask for SDPA."""
+    from transformers import DataCollatorWithFlattening
 
-    data = rows(folder)
-    mean = statistics.mean(len(row["input_ids"]) for row in data)
-    row_count = max(1, round(case.batch * mean / MAX_LENGTH))
-    shaped = Case(**{**asdict(case), "micro_batch": 1, "batch": row_count})
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 3, "</s>": 2}, unk_token="<pad>")),
-        eos_token="</s>",
-        pad_token="<pad>",
-    )
-
-    def make(callback: Any, count: Callable[[int], None]) -> Any:
-        trainer = SFTTrainer(
-            model=make_model(case),
-            args=_arguments(
-                SFTConfig, shaped, folder, packing=True, max_length=MAX_LENGTH, padding_free=False
-            ),
-            train_dataset=Dataset.from_list(data),
-            processing_class=tokenizer,
-            callbacks=[callback],
-        )
-        inner = trainer.data_collator
-
-        def counted(batch: list[dict[str, Any]]) -> dict[str, Any]:
-            count(sum(len(row["input_ids"]) for row in batch))
-            return inner(batch)
-
-        trainer.data_collator = counted
-        return trainer
-
-    return _driven(make)
+    return _hf_trainer(case, folder, observe, "random", DataCollatorWithFlattening())
 
 
-VARIANTS: dict[str, Callable[[Case, Path], Steps]] = {
+OWN: dict[str, Callable[..., Steps]] = {
     "packed": packed,
     "pad-1024": pad_1024,
     "dynamic": dynamic,
     "grouped": grouped,
-    "trl": trl,
+    "flattening": flattening,
 }

@@ -57,7 +57,7 @@ def make_base(folder: Path) -> None:
     """A tiny BLOOM with a byte-level BPE of 8,192 pieces, trained on the same kind of text."""
     from transformers import BloomConfig, BloomForCausalLM
 
-    from benchmarks.finetune.variants import tokenizer_for
+    from benchmarks.finetune.cases import tokenizer_for
 
     sample = texts(np.random.default_rng(1), 3000, MEANS[1], SPREADS[1])
     tokenizer = tokenizer_for([(text, "") for text in sample], PIECES)

@@ -8,10 +8,22 @@ from collections import Counter
 from functools import partial
 
 import pytest
+import torch
 
 from benchmarks.finetune.__main__ import tables
+from benchmarks.finetune.cases import PAD
+from benchmarks.finetune.gradients import documents_of, relative_error
 from benchmarks.finetune.parts import timed
-from benchmarks.harness import Measured, measure, measure_once, ratio, run_benchmark, spread
+from benchmarks.finetune.variants import collate
+from benchmarks.harness import (
+    Measured,
+    measure,
+    measure_once,
+    measure_pairs,
+    ratio,
+    run_benchmark,
+    spread,
+)
 from benchmarks.tokens.__main__ import tables as tokens_tables
 from benchmarks.tokens.parts import watched
 from benchmarks.tokens.pool import draw_records
@@ -85,10 +97,47 @@ def test_time_is_counted_also_when_a_call_fails():
 
 
 def test_the_tables_show_what_was_measured_and_skip_the_rest():
-    measured = Measured({"packed": [30.0], "grouped": [20.0]}, {"packed": 2e9, "grouped": 3e9})
-    shown = tables({"variants": {"cases": [{"name": "toy", **measured.as_json("packed")}]}})
-    assert "| toy | grouped | 20 | 1.50x (1.50 to 1.50) | 1.15x | 3.00 GB |" in shown
+    measured = Measured(
+        {"packed": [30.0], "grouped": [20.0], "dynamic": [12.0]},
+        {"packed": 2e9, "grouped": 3e9, "dynamic": 4e9},
+    ).as_json("packed")
+    errors = {"packed": 3e-7, "grouped": 2e-7, "dynamic": 0.04}
+    shown = tables({"llama": {"name": "toy", **measured, "gradient_error": errors}})
+    assert "| grouped | 20 | 1.50x (1.50 to 1.50) | 3.00 GB | equal, 2.0e-07 |" in shown
+    assert "| dynamic | 12 | 2.50x (2.50 to 2.50), goal missed | 4.00 GB | other, 4.0e-02" in shown
     assert "first step" not in shown
+
+
+def test_the_others_come_one_by_one_beside_ours():
+    variants = {name: (counting, (units,)) for name, units in (("a", 3), ("b", 5), ("c", 7))}
+    found = measure_pairs(variants, 3, "a")
+    assert found["per_second"].keys() == {"a", "b", "c"} == found["peak_memory_bytes"].keys()
+    assert found["ratio"].keys() == {"b", "c"}
+
+
+def test_documents_are_read_from_padded_flat_and_masked_rows():
+    documents = [([5, 6, 7], [-100, 6, 7]), ([8, 9], [-100, 9])]
+    rows = [{"input_ids": ids, "labels": labels} for ids, labels in documents]
+    assert documents_of(collate(rows, 4)) == documents
+    flat = {
+        "input_ids": torch.tensor([[5, 6, 7, 8, 9, PAD]]),
+        "labels": torch.tensor([[-100, 6, 7, -100, 9, -100]]),
+    }
+    positions = torch.tensor([[0, 1, 2, 0, 1, 0]])
+    assert documents_of(flat | {"position_ids": positions}) == documents
+    inside = torch.tensor([1, 1, 1, 2, 2, 0])
+    seen = (inside[:, None] == inside) & torch.ones(6, 6).tril().bool()
+    mask = torch.where(seen, 0.0, -1e9)[None, None]
+    assert documents_of(flat | {"attention_mask": mask}) == documents
+
+
+def test_an_error_is_that_of_all_weights_together():
+    wanted = {"a": torch.tensor([3.0]), "b": torch.tensor([4.0])}
+    assert relative_error(wanted, wanted) == 0
+    found = {"a": torch.tensor([3.0]), "b": torch.tensor([4.5])}
+    assert relative_error(found, wanted) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="other weights"):
+        relative_error({"a": wanted["a"]}, wanted)
 
 
 def test_the_pool_of_the_benchmark_has_the_lengths_it_states():
