@@ -21,7 +21,7 @@ from instruct_scaling.models.packed.backends import Needs
 Recompute = Literal["nothing", "cheap", "all"]
 
 # What takes long in a block, and is kept where the cheap rest is computed again.
-DEAR = (
+COSTLY = (
     "aten::mm",
     "aten::addmm",
     "aten::bmm",
@@ -246,5 +246,5 @@ def recomputing(model: Any, what: Recompute) -> Iterator[None]:
 
 def keep_dear(context: Any, operator: Any, *_: Any, **__: Any) -> CheckpointPolicy:
     """Products and attention are kept, all else is computed again."""
-    dear = operator.name().partition(".")[0] in DEAR
-    return CheckpointPolicy.MUST_SAVE if dear else CheckpointPolicy.PREFER_RECOMPUTE
+    costly = operator.name().partition(".")[0] in COSTLY
+    return CheckpointPolicy.MUST_SAVE if costly else CheckpointPolicy.PREFER_RECOMPUTE
