@@ -236,7 +236,7 @@ def recomputing(model: Any, what: Recompute) -> Iterator[None]:
         return
     settings: dict[str, Any] = {"use_reentrant": False}
     if what == "cheap":
-        settings["context_fn"] = partial(create_selective_checkpoint_contexts, keep_dear)
+        settings["context_fn"] = partial(create_selective_checkpoint_contexts, keep_costly)
     model.gradient_checkpointing_enable(settings)
     try:
         yield
@@ -244,7 +244,7 @@ def recomputing(model: Any, what: Recompute) -> Iterator[None]:
         model.gradient_checkpointing_disable()
 
 
-def keep_dear(context: Any, operator: Any, *_: Any, **__: Any) -> CheckpointPolicy:
+def keep_costly(context: Any, operator: Any, *_: Any, **__: Any) -> CheckpointPolicy:
     """Products and attention are kept, all else is computed again."""
     costly = operator.name().partition(".")[0] in COSTLY
     return CheckpointPolicy.MUST_SAVE if costly else CheckpointPolicy.PREFER_RECOMPUTE

@@ -28,7 +28,7 @@ def ignore(gradients: Callable[[], Gradients], documents: Callable[[], list[Docu
 
 @dataclass(frozen=True)
 class Saved:
-    """Writes what it is told first to a file, so that it takes no memory from what follows."""
+    """Writes first what it has to say to a file, so that it takes no memory from what follows."""
 
     path: Path
 

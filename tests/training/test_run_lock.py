@@ -127,7 +127,7 @@ def test_an_owner_that_nobody_here_can_ask_for_is_refused_with_the_file(failing,
     [
         ("echo RUNNING", 0, True),
         ("echo COMPLETING", 0, True),
-        ("echo CANCELLED", 0, False),
+        ("echo TIMEOUT", 0, False),
         ("true", 0, False),
         ("echo 'slurm_load_jobs error: Invalid job id specified' >&2", 1, False),
         ("echo 'Unable to contact slurm controller' >&2", 1, None),

@@ -31,7 +31,11 @@ LOCK_SECONDS = 15.0  # ranks of a killed run need a moment to notice
 GUARD_SECONDS = 60.0  # it is held for the time of two reads
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
-ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"}
+# States of SLURM in which a job may still run, or run again; all others are final.
+LIVE = {
+    *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "STAGE_OUT", "SUSPENDED", "STOPPED"),
+    *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT"),
+}
 
 
 @dataclass(frozen=True)
@@ -182,4 +186,4 @@ def _job_lives(job: str) -> bool | None:
         return None
     if done.returncode != 0:  # a job that the controller has forgotten ended long ago
         return False if "Invalid job id" in done.stderr else None
-    return bool(set(done.stdout.split()) - ENDED)
+    return bool(set(done.stdout.split()) & LIVE)
