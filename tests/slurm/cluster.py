@@ -162,8 +162,9 @@ class Cluster:
         _kill("slurmdbd")
 
     def start_accounting(self) -> None:
-        """Start slurmdbd."""
+        """Start slurmdbd, and wait until it answers."""
         start_daemon("slurmdbd", ["slurmdbd", "-D"])
+        wait_until(lambda: _succeeds("sacctmgr", "-n", "list", "cluster"), 90, "no slurmdbd")
 
     def drain(self, node: str) -> None:
         """As an administrator would before maintenance: jobs run on, no new one starts."""
@@ -257,7 +258,7 @@ def _start_all(layout: Layout, changes: Mapping[str, object], owner: int) -> Clu
     if layout.accounting:
         _start_database()
         start_daemon("slurmdbd", ["slurmdbd", "-D"])
-        wait_until(lambda: _succeeds("sacctmgr", "-n", "list", "cluster"), 20, "no slurmdbd")
+        wait_until(lambda: _succeeds("sacctmgr", "-n", "list", "cluster"), 90, "no slurmdbd")
         _output("sacctmgr", "--immediate", "add", "cluster", "tests")
     inside = {node: open_node(node, layout) for node in NODES}
     cluster = Cluster(layout, inside)

@@ -96,7 +96,7 @@ def test_jobs_ask_for_what_their_rule_scale_and_base_need(cluster, folder):
         assert "TresPerNode" not in job
     assert requested(seen(cluster, "pool")[0])["cpu"] == "8"
     assert requested(seen(cluster, "pool")[0])["mem"] == "62.50G"  # 64,000 MB
-    small, large = seen(cluster, "finetune")
+    small, large = sorted(seen(cluster, "finetune"), key=minutes)
     for job in (small, large):
         assert job["Partition"] == "gpu"
         assert (job["NumNodes"], job["NumTasks"], job["CPUs/Task"]) == ("1", "1", "64")
