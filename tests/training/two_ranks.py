@@ -167,7 +167,8 @@ def gradients(base: Path, examples: Any) -> dict[str, dict[str, float]]:
 
 def resident_bytes() -> int:
     """Bytes of the storages of all living tensors."""
-    gc.collect()
+    while gc.collect():  # an engine's hooks hold tensors that only a second pass finds free
+        pass
     tensors = [item for item in gc.get_objects() if isinstance(item, torch.Tensor)]
     storages = [tensor.untyped_storage() for tensor in tensors]
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

@@ -10,7 +10,7 @@ states       16 T: fp32 gradient, master weights and two moments; ZeRO 1 shares 
 step         what the optimizer step adds at its peak, over W as the states are: 4 T, of a
              sub-group alone where ZeRO-3 has small ones; none on the CPU
 buckets      2 bytes for each gradient on its way, at most 2e8 of them, and 4 more where it goes
-             between ranks, which is in fp32
+             between ranks, which is in fp32; in ZeRO-3 the bucket itself is in that type: 4
 activations  32 width bytes for each token of a row and layer (what BLOOM's block saves for its
              backward pass: two layer-norm inputs and outputs, query-key-value, attention output,
              and 4 width twice in the MLP); recomputed: 2 width a layer, and one layer's 32 width
@@ -118,7 +118,7 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     parts = {
         "weights": weights,
         **_optimizer(sizes.trainable, setup, share),
-        "buckets": (6.0 if machine.gpus > 1 else 2.0) * min(BUCKET_ELEMENTS, sizes.trainable),
+        "buckets": _bucket_bytes(setup.stage, machine.gpus) * min(BUCKET_ELEMENTS, sizes.trainable),
         "activations": saved if setup.checkpointing else block * sizes.layers,
         "head": 8.0 * largest * sizes.head_trained + 2.0 * GPU_CHUNK_BYTES,
     }
@@ -126,6 +126,13 @@ def predict(sizes: Sizes, machine: Machine, setup: Setup) -> dict[str, float]:
     peak += max(parts["step"], parts["activations"] + parts["head"])
     overhead = CUDA_BYTES + (GAPS - 1) * peak
     return {**parts, "overhead": overhead, "total": peak + overhead}
+
+
+def _bucket_bytes(stage: int, ranks: int) -> float:
+    """Bytes for each 16-bit gradient on its way: in its bucket, and in fp32 between ranks."""
+    if ranks == 1:
+        return 2.0
+    return 4.0 if stage == 3 else 6.0
 
 
 def _optimizer(trainable: int, setup: Setup, share: float) -> dict[str, float]:
