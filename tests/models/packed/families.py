@@ -141,7 +141,12 @@ def tiny(name, seed=0, scale=4.0, **changes):
     model_type, settings = EVERY_FAMILY[name]
     torch.manual_seed(seed)
     config = AutoConfig.for_model(model_type, **settings | changes)
-    model = AutoModelForCausalLM.from_config(config).float()
+    return enlarged(AutoModelForCausalLM.from_config(config).float(), scale)
+
+
+def enlarged(model, scale):
+    """The model with larger weights than the usual initial ones, so that attention is not uniform,
+    and biases and norms that are not all alike."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -20,8 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from instruct_scaling.config.recipe import Recipe
-from instruct_scaling.models.packed import attention
-from instruct_scaling.models.packed.attention import Scores
+from instruct_scaling.models.packed.attention import BACKEND_FUNCTIONS, Scores, alibi_slopes
 from instruct_scaling.models.packed.documents import Documents
 from instruct_scaling.models.packed.engine import pack_model
 from instruct_scaling.models.packed.execution import PackedExecution
@@ -120,7 +119,7 @@ def counted_attention(
     return _Attention.apply(query, key, value, documents, scores.slopes is not None)
 
 
-attention._ATTEND[TRACED] = counted_attention
+BACKEND_FUNCTIONS[TRACED] = counted_attention
 
 
 def row_of(lengths: list[int], answer: float) -> PackedBatch:
@@ -172,7 +171,7 @@ def pass_bytes(
         live = LiveBytes([*module.parameters(), *module.buffers()])
         with live:
             module(batch=row).backward()
-    attention.alibi_slopes.cache_clear()  # those of this pass are fake, too
+    alibi_slopes.cache_clear()  # those of this pass are fake, too
     return live.peak
 
 

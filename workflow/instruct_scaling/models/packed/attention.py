@@ -83,7 +83,7 @@ def attend(
     """
     if backend == "flash":
         return attend_flash(query, key, value, scores, documents, dropout, deterministic)
-    return _ATTEND[backend](query, key, value, scores, documents, dropout)
+    return BACKEND_FUNCTIONS[backend](query, key, value, scores, documents, dropout)
 
 
 def _attend_sdpa(
@@ -166,7 +166,9 @@ def relative_bias(slopes: torch.Tensor, length: int, dtype: torch.dtype) -> torc
     return bias.masked_fill(distance > 0, -math.inf).to(dtype)[None]
 
 
-_ATTEND: dict[str, Callable[..., torch.Tensor]] = {
+# Takes query, key, value, scores, documents, dropout as `attend` does. Memory is predicted with an
+# entry of its own (`training.pass_memory`).
+BACKEND_FUNCTIONS: dict[str, Callable[..., torch.Tensor]] = {
     "sdpa": _attend_sdpa,
     "varlen": attend_varlen,
     "flex": attend_flex,
