@@ -177,12 +177,16 @@ class _Study:
             se, df = self.precision(weights)
             return stdtrit(df, 1 - level) * se
         _, of_seeds, variance = self._variances(weights)
-        parts = (variance - of_seeds, self.item_df), (of_seeds, self.seed_df)
+        of_rest = np.maximum(variance - of_seeds, 0.0)
+        parts = (of_rest, self.item_df), (of_seeds, self.seed_df)
         return half_width(parts, level)
 
     def _variances(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(D,) mean squares of items and of seeds, and the variance of a contrast."""
-        of_items, of_seeds = ((each @ weights) @ weights for each in (self.items, self.seeds))
+        # Below 0 only by rounding, where nothing varies.
+        of_items, of_seeds = (
+            np.maximum((each @ weights) @ weights, 0.0) for each in (self.items, self.seeds)
+        )
         rest = weights @ self.rest @ weights
         variance = np.maximum(np.maximum(0.0, of_items - rest) + of_seeds, of_items / 2)
         return of_items, of_seeds, variance

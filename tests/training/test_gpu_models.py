@@ -4,6 +4,7 @@ the gradient as they are."""
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 
@@ -91,10 +92,16 @@ def graphs_by_row(name: str) -> list[int]:
 
 @pytest.mark.parametrize("name", ["bloom-7b1", "llama-7b"])
 def test_blocks_are_compiled_once_for_all_rows_of_a_length(name, root):
-    """In a process of its own: what other tests have compiled or switched off counts there."""
+    """In a process of its own, since training on a CPU switches the compiler off."""
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHDYNAMO_DISABLE"}
     code = f"from {__name__} import graphs_by_row; print(*graphs_by_row({name!r}))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     first, *later = map(int, done.stdout.split())
     assert first > 0

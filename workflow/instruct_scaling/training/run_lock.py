@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from typing import IO
 import psutil
 
 from instruct_scaling.common.errors import InputError
+from instruct_scaling.training import slurm
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,6 @@ LOCK_SECONDS = 15.0  # ranks of a killed run need a moment to notice
 GUARD_SECONDS = 60.0  # it is held for the time of two reads
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
-# States of SLURM in which a job may still run, or run again; all others are final.
-LIVE = {
-    *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "STAGE_OUT", "SUSPENDED", "STOPPED"),
-    *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT"),
-}
 
 
 @dataclass(frozen=True)
@@ -51,8 +46,7 @@ class Owner:
     def this(cls) -> Owner:
         """This process."""
         process = psutil.Process()
-        job = os.environ.get("SLURM_JOB_ID")
-        return cls(socket.gethostname(), process.pid, process.create_time(), job)
+        return cls(socket.gethostname(), process.pid, process.create_time(), slurm.own_job())
 
     def __str__(self) -> str:
         job = f", SLURM job {self.job}" if self.job else ""
@@ -175,15 +169,4 @@ def is_alive(other: Owner, own: Owner) -> bool | None:
         return None
     if other.job == own.job:  # this job, started again on another node
         return False
-    return _job_lives(other.job)
-
-
-def _job_lives(job: str) -> bool | None:
-    command = ["squeue", "--noheader", "--states=all", "--jobs", job, "--format", "%T"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode != 0:  # a job that the controller has forgotten ended long ago
-        return False if "Invalid job id" in done.stderr else None
-    return bool(set(done.stdout.split()) & LIVE)
+    return slurm.job_lives(other.job)

@@ -1,4 +1,4 @@
-"""The ranks of a run over the nodes of a SLURM job.
+"""The SLURM job that a run is part of: its ranks over the nodes, and whether another one lives.
 
 Everything is asked of the controller rather than read from the environment: Snakemake's plugin
 leaves the job's id alone there (2.8), or values of a step of one task around this process.
@@ -12,6 +12,12 @@ from dataclasses import dataclass
 
 from instruct_scaling.common.errors import InputError
 from instruct_scaling.training.ports import job_port
+
+# States in which a job may still run, or run again; all others are final.
+LIVE = {
+    *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "STAGE_OUT", "SUSPENDED", "STOPPED"),
+    *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "SIGNALING", "SPECIAL_EXIT"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,30 @@ class Allocation:
         return ranks // len(self.nodes)
 
 
+def own_job() -> str | None:
+    """Number of the job that this process runs in; None outside of SLURM."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def job_lives(job: str) -> bool | None:
+    """Whether a job runs or may run again; None where SLURM does not answer."""
+    command = ["squeue", "--noheader", "--states=all", "--jobs", job, "--format", "%T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:  # a job that the controller has forgotten ended long ago
+        return False if "Invalid job id" in done.stderr else None
+    return bool(set(done.stdout.split()) & LIVE)
+
+
 def allocation() -> Allocation:
     """The job that this process runs in.
 
     Raises:
         InputError: there is none, or SLURM does not answer.
     """
-    job = os.environ.get("SLURM_JOB_ID")
+    job = own_job()
     if job is None:
         raise InputError(
             "srun needs a SLURM allocation, and there is none here",
