@@ -22,6 +22,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,17 @@ def missing(accounting: bool = False) -> str | None:
         path = CONFIG / name
         if path.exists() and not path.read_text("utf-8").startswith(MARK):
             return f"SLURM: {path} belongs to another cluster, which is left alone"
+    with tempfile.TemporaryDirectory() as folder:  # a container may be root without this right
+        try:
+            _make_gpu(Path(folder) / "gpu")
+        except PermissionError:
+            return "SLURM: device files, which stand for GPUs, cannot be made here"
     return None
+
+
+def _make_gpu(path: Path) -> None:
+    """A device of the same kind as /dev/null."""
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
 
 
 @dataclass(frozen=True)
@@ -250,8 +261,8 @@ def _start_all(layout: Layout, changes: Mapping[str, object], owner: int) -> Clu
     WORK.chmod(0o755)
     (WORK / "shared").chmod(0o1777)
     (WORK / "layout.json").write_text(json.dumps(asdict(layout)), "utf-8")
-    for number in range(GPUS):  # a device of the same kind as /dev/null
-        os.mknod(WORK / f"gpu{number}", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    for number in range(GPUS):
+        _make_gpu(WORK / f"gpu{number}")
     _write_config(layout, changes)
     open_network(layout)
     _start_munge()
